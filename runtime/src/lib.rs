@@ -1,0 +1,14 @@
+//! `lota-runtime`: every number `lota` reports is computed here.
+//!
+//! The crate names no script language. It never prints, never reads the environment and never
+//! asks a clock for a decision: it takes arguments and emits [`host::Event`]s. There is no global
+//! state, so two engines in one process do not meet.
+//!
+//! Dependencies inside the crate point one way:
+//! `eval, train -> ticket, mask -> model -> ops -> host, error`.
+
+pub mod error;
+pub mod host;
+pub mod ops;
+
+pub use error::{Error, Result};

@@ -1,0 +1,69 @@
+//! How operations are carried out: on which path, on how many threads.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use crate::{Error, Result};
+
+/// Chooses the path of every operation. Cheap to clone; one per engine, never global.
+#[derive(Clone)]
+pub struct Exec {
+    device: Device,
+    reference: bool,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    threads: usize,
+}
+
+impl Exec {
+    /// Operations on `device`, with CPU kernels on `threads` threads (0: rayon's own choice).
+    pub fn new(device: Device, threads: usize) -> Result<Self> {
+        let pool = if threads == 0 {
+            None
+        } else {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|i| format!("lota-{i}"))
+                .build()
+                .map_err(|e| Error::argument(format!("cannot start {threads} threads: {e}")))?;
+            Some(Arc::new(pool))
+        };
+        let count = pool.as_ref().map_or_else(rayon::current_num_threads, |p| p.current_num_threads());
+        Ok(Self { device, reference: false, pool, threads: count })
+    }
+
+    /// The CPU with rayon's own number of threads.
+    pub fn cpu() -> Self {
+        Self { device: Device::Cpu, reference: false, pool: None, threads: rayon::current_num_threads() }
+    }
+
+    /// The same, but every operation takes its reference path, on the CPU too.
+    pub fn with_reference(mut self, reference: bool) -> Self {
+        self.reference = reference;
+        self
+    }
+
+    /// Where tensors of this run live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The number of threads CPU kernels use.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whether the CPU kernel is to be used for `x`: it lies on the CPU and the reference path is
+    /// not forced.
+    pub fn fast(&self, x: &Tensor) -> bool {
+        !self.reference && x.device().is_cpu()
+    }
+
+    /// Runs `work` on this run's threads.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+}
