@@ -9,6 +9,7 @@
 
 pub mod error;
 pub mod host;
+pub mod model;
 pub mod ops;
 
 pub use error::{Error, Result};

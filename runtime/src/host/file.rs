@@ -16,10 +16,8 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Re
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let temp = tempfile::Builder::new()
-        .prefix(".lota-")
-        .tempfile_in(folder)
-        .map_err(|e| Error::io(folder, e))?;
+    let temp =
+        tempfile::Builder::new().prefix(".lota-").tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
     {
         let mut out = BufWriter::with_capacity(1 << 20, temp.as_file());
         write(&mut out)?;

@@ -20,7 +20,8 @@ impl Rng {
     /// An independent generator for a named purpose, so that adding a consumer of randomness does
     /// not shift the numbers another one sees.
     pub fn fork(&self, purpose: &str) -> Self {
-        let hash = blake3::hash(format!("{}\0{}\0{purpose}", self.seed, self.inner.get_word_pos()).as_bytes());
+        let hash =
+            blake3::hash(format!("{}\0{}\0{purpose}", self.seed, self.inner.get_word_pos()).as_bytes());
         let bytes = hash.as_bytes();
         Self::new(u64::from_le_bytes([
             bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
@@ -92,7 +93,10 @@ mod tests {
             a.next_u32();
         }
         let mut b = Rng::restore(a.state());
-        assert_eq!((0..9).map(|_| a.next_u64()).collect::<Vec<_>>(), (0..9).map(|_| b.next_u64()).collect::<Vec<_>>());
+        assert_eq!(
+            (0..9).map(|_| a.next_u64()).collect::<Vec<_>>(),
+            (0..9).map(|_| b.next_u64()).collect::<Vec<_>>()
+        );
     }
 
     #[test]
