@@ -7,7 +7,25 @@
 //! There is no tape here: the decoder calls the backward of each operation itself, in reverse
 //! order, and so decides what is kept, what is recomputed and what is never computed at all. An
 //! operation knows nothing of models, parameters' names or optimizers.
+//!
+//! Conventions: activations are f32 `[T, features]`, where `T` counts the tokens of all sequences
+//! of a batch laid end to end; weights are f32 or bf16, in Hugging Face's `[out, in]` order; biases
+//! and norm weights are f32. Results of the fast path do not depend on the number of threads.
 
+pub mod attention;
+mod check;
+pub mod elementwise;
+pub mod embedding;
 mod exec;
+pub mod glu;
+pub mod head;
+pub mod index;
+pub mod linear;
+mod reference;
+pub mod rms_norm;
+pub mod rope;
+pub mod scatter;
+pub(crate) mod slice;
 
 pub use exec::Exec;
+pub use index::SparseIndex;

@@ -1,0 +1,187 @@
+//! The output layer with its cross-entropy: log-probabilities of labelled tokens, and gradients, in
+//! chunks of rows, so that `[tokens, vocab]` never exists and unlabelled positions cost nothing.
+
+use candle_core::{D, DType, Tensor};
+
+use super::{Exec, SparseIndex, check, reference};
+use crate::{Error, Result};
+
+/// What happens to logits between the product and the softmax: first the scale, then the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Head {
+    /// Multiplies logits.
+    pub scale: Option<f32>,
+    /// Soft cap: `cap · tanh(logit / cap)`.
+    pub softcap: Option<f32>,
+}
+
+/// The labelled positions of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    rows: Vec<u32>,
+    targets: Vec<u32>,
+    tokens: usize,
+}
+
+impl Labels {
+    /// From one label per token, negative where there is none.
+    pub fn new(labels: &[i32]) -> Self {
+        let found = labels.iter().enumerate().filter(|(_, label)| **label >= 0);
+        let (rows, targets) = found.map(|(row, label)| (row as u32, *label as u32)).unzip();
+        Self { rows, targets, tokens: labels.len() }
+    }
+
+    /// The number of labelled positions, `n`.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is labelled.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The labelled positions, rising.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The label at each labelled position.
+    pub fn targets(&self) -> &[u32] {
+        &self.targets
+    }
+}
+
+/// Which gradient of a weight is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum WeightGrad<'a> {
+    /// None.
+    No,
+    /// All of it.
+    Dense,
+    /// At these entries.
+    At(&'a SparseIndex),
+}
+
+/// What the backward of the head returns.
+#[derive(Debug, Clone)]
+pub struct HeadGrads {
+    /// Log-probability of each label, `[n]`.
+    pub logp: Tensor,
+    /// Gradient of the hidden states, `[T, D]`, zero where nothing is labelled.
+    pub dh: Tensor,
+    /// Gradient of the weight, f32: `[V, D]` or `[nnz]`.
+    pub dw: Option<Tensor>,
+}
+
+/// Logits of every row: `h [T, D]`, `w [V, D]` → `[T, V]`. For generation and inspection.
+pub fn logits(exec: &Exec, head: Head, h: &Tensor, w: &Tensor) -> Result<Tensor> {
+    finish(head, super::linear::forward(exec, h, w, None)?)
+}
+
+/// The natural log-probability of each label: `h [T, D]`, `w [V, D]` → `[n]`.
+pub fn logp(exec: &Exec, head: Head, h: &Tensor, w: &Tensor, labels: &Labels) -> Result<Tensor> {
+    checked(h, w, labels)?;
+    let _ = exec;
+    if labels.is_empty() {
+        return Ok(Tensor::zeros(0, DType::F32, h.device())?);
+    }
+    let w = w.to_dtype(DType::F32)?;
+    let mut parts = Vec::new();
+    for (rows, targets) in chunks(labels, h)? {
+        parts.push(compose(head, &h.index_select(&rows, 0)?, &w, &targets)?);
+    }
+    Ok(Tensor::cat(&parts, 0)?)
+}
+
+/// The gradients, given the gradient of the loss by each log-probability, `dlogp [n]`. It computes the
+/// log-probabilities again on its way (and returns them), so a loss whose `dlogp` does not depend on them,
+/// such as cross-entropy (`-1/n` each), needs no call of [`logp`].
+pub fn backward(
+    exec: &Exec,
+    head: Head,
+    h: &Tensor,
+    w: &Tensor,
+    labels: &Labels,
+    dlogp: &Tensor,
+    want: WeightGrad<'_>,
+) -> Result<HeadGrads> {
+    checked(h, w, labels)?;
+    check::shape("head", "the gradient of the log-probabilities", dlogp, &[labels.len()])?;
+    if let WeightGrad::At(index) = want {
+        index.check("head", w.dims())?;
+    }
+    let _ = exec;
+    let w = w.to_dtype(DType::F32)?;
+    let mut dh = h.zeros_like()?;
+    let mut dw = None::<Tensor>;
+    let (mut parts, mut done) = (Vec::new(), 0);
+    for (rows, targets) in chunks(labels, h)? {
+        let count = rows.elem_count();
+        let part = h.index_select(&rows, 0)?;
+        let dpart = dlogp.narrow(0, done, count)?;
+        done += count;
+        let mut found = None;
+        let [dhidden, dweight] = reference::gradients([&part, &w], &dpart, |[h, w]| {
+            let logp = compose(head, h, w, &targets)?;
+            found = Some(logp.detach());
+            Ok(logp)
+        })?;
+        parts.extend(found);
+        dh = dh.index_add(&rows, &dhidden, 0)?;
+        if !matches!(want, WeightGrad::No) {
+            dw = Some(match dw {
+                Some(sum) => (sum + dweight)?,
+                None => dweight,
+            });
+        }
+    }
+    let logp =
+        if parts.is_empty() { Tensor::zeros(0, DType::F32, h.device())? } else { Tensor::cat(&parts, 0)? };
+    let dw = match (want, dw) {
+        (WeightGrad::No, _) => None,
+        (WeightGrad::Dense, Some(dw)) => Some(dw),
+        (WeightGrad::Dense, None) => Some(w.zeros_like()?),
+        (WeightGrad::At(index), Some(dw)) => Some(super::scatter::gather(exec, &dw, index)?),
+        (WeightGrad::At(index), None) => Some(Tensor::zeros(index.nnz(), DType::F32, h.device())?),
+    };
+    Ok(HeadGrads { logp, dh, dw })
+}
+
+/// Rows of the reference path's chunks.
+const REFERENCE_ROWS: usize = 256;
+
+fn checked(h: &Tensor, w: &Tensor, labels: &Labels) -> Result<()> {
+    let (tokens, width) = check::activation("head", "the hidden states", h)?;
+    let (vocab, cols) = check::weight("head", "the weight", w)?;
+    check::same("head", "the widths of the hidden states and of the weight", width, cols)?;
+    check::same("head", "the numbers of tokens and of labels", tokens, labels.tokens)?;
+    if vocab > i32::MAX as usize {
+        return Err(Error::argument(format!("head: a vocabulary of {vocab} is too large")));
+    }
+    check::ids("head", "label", &labels.targets, vocab)
+}
+
+fn chunks(labels: &Labels, h: &Tensor) -> Result<Vec<(Tensor, Tensor)>> {
+    let rows = labels.rows.chunks(REFERENCE_ROWS);
+    let pairs = rows.zip(labels.targets.chunks(REFERENCE_ROWS));
+    pairs
+        .map(|(rows, targets)| Ok((Tensor::new(rows, h.device())?, Tensor::new(targets, h.device())?)))
+        .collect()
+}
+
+fn finish(head: Head, logits: Tensor) -> Result<Tensor> {
+    let logits = match head.scale {
+        Some(scale) => (logits * f64::from(scale))?,
+        None => logits,
+    };
+    reference::soft_cap(logits, head.softcap)
+}
+
+fn compose(head: Head, h: &Tensor, w: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let logits = finish(head, h.matmul(&w.t()?)?)?;
+    let max = logits.detach().max_keepdim(D::Minus1)?;
+    let lse = (logits.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()? + max)?;
+    let picked = logits.gather(&targets.unsqueeze(1)?, 1)?;
+    Ok((picked - lse)?.squeeze(1)?)
+}
