@@ -7,6 +7,7 @@
 //! Dependencies inside the crate point one way:
 //! `eval, train -> ticket, mask -> model -> ops -> host, error`.
 
+pub mod data;
 pub mod error;
 pub mod host;
 pub mod model;

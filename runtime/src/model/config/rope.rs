@@ -1,0 +1,159 @@
+//! Rotary position embeddings: how configurations describe them, and the frequencies they mean.
+
+use std::f64::consts::PI;
+
+use serde_json::{Map, Value};
+
+use super::fields::Fields;
+use crate::{Error, Result};
+
+/// How frequencies are changed for contexts longer than those trained on at first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// They are not.
+    None,
+    /// All are divided by `factor`.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// Low frequencies are divided by `factor`, high ones kept, those between are blended.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original_positions / low_freq_factor` are low frequencies.
+        low_freq_factor: f64,
+        /// Wavelengths below `original_positions / high_freq_factor` are high frequencies.
+        high_freq_factor: f64,
+        /// The context the model was trained on at first.
+        original_positions: f64,
+    },
+}
+
+/// One rotary embedding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rope {
+    /// The base of the geometric row of frequencies.
+    pub theta: f64,
+    /// How many of a head's dimensions turn (the first ones); even.
+    pub dims: usize,
+    /// The change for long contexts.
+    pub scaling: RopeScaling,
+}
+
+impl Rope {
+    /// The `dims / 2` angular frequencies, in radians per position.
+    pub fn frequencies(&self) -> Vec<f32> {
+        (0..self.dims / 2)
+            .map(|i| {
+                let plain = (1.0 / self.theta.powf(2.0 * i as f64 / self.dims as f64)) as f32;
+                self.scaling.apply(f64::from(plain)) as f32
+            })
+            .collect()
+    }
+}
+
+impl RopeScaling {
+    fn apply(self, frequency: f64) -> f64 {
+        match self {
+            Self::None => frequency,
+            Self::Linear { factor } => frequency / factor,
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
+                let wavelength = 2.0 * PI / frequency;
+                if wavelength < original_positions / high_freq_factor {
+                    frequency
+                } else if wavelength > original_positions / low_freq_factor {
+                    frequency / factor
+                } else {
+                    let smooth = (original_positions / wavelength - low_freq_factor)
+                        / (high_freq_factor - low_freq_factor);
+                    (1.0 - smooth) * frequency / factor + smooth * frequency
+                }
+            }
+        }
+    }
+}
+
+/// The rotary embedding of layers of `kind` (`full_attention` or `sliding_attention`).
+///
+/// Looks in `rope_parameters` (per kind or for all layers), as recent transformers write it, then in
+/// `rope_scaling` and at the top level. `theta_key` is where an old configuration keeps the base for
+/// this kind, and `scaled` whether `rope_scaling` concerns it.
+pub(super) fn rope(
+    config: Fields<'_>,
+    kind: &str,
+    theta_key: &str,
+    scaled: bool,
+    head_dim: usize,
+) -> Result<Rope> {
+    let parameters = match config.object("rope_parameters")? {
+        Some(all) if all.values().any(Value::is_object) => {
+            let nested = all.get(kind).and_then(Value::as_object).ok_or_else(|| {
+                Error::argument(format!("`rope_parameters` in the config has no `{kind}`, which layers use"))
+            })?;
+            Some(nested)
+        }
+        flat => flat,
+    };
+    let scaling = if scaled { config.object("rope_scaling")? } else { None };
+    let inner = parameters.or(scaling).map(|o| Fields::new(o, "the config's rope parameters"));
+    let within = |key: &str| inner.map_or(Ok(None), |f| f.number_or(key));
+    let theta = match within("rope_theta")? {
+        Some(theta) => theta,
+        None => config.number_or(theta_key)?.ok_or_else(|| {
+            Error::argument(format!(
+                "the config has no `{theta_key}` (nor `rope_theta` inside `rope_parameters`); nothing is \
+                 assumed, so add \"{theta_key}\": 10000.0 if this model is older than that field"
+            ))
+        })?,
+    };
+    let factor = match within("partial_rotary_factor")? {
+        Some(factor) => factor,
+        None => config.number_or("partial_rotary_factor")?.unwrap_or(1.0),
+    };
+    let dims = (head_dim as f64 * factor) as usize;
+    if dims == 0 || !dims.is_multiple_of(2) || dims > head_dim {
+        return Err(Error::argument(format!(
+            "rotary embedding over {dims} of {head_dim} dimensions: must be even, at least 2 and at most the head"
+        )));
+    }
+    let scaling = match inner {
+        Some(fields) => scaling_of(fields, config)?,
+        None => RopeScaling::None,
+    };
+    Ok(Rope { theta, dims, scaling })
+}
+
+fn scaling_of(fields: Fields<'_>, config: Fields<'_>) -> Result<RopeScaling> {
+    let kind = match fields.text_or("rope_type")? {
+        Some(kind) => Some(kind),
+        None => fields.text_or("type")?,
+    };
+    match kind {
+        None if fields.value("factor").is_some() => Err(fields.missing("rope_type")),
+        None | Some("default") => Ok(RopeScaling::None),
+        Some("linear") => Ok(RopeScaling::Linear { factor: fields.number("factor")? }),
+        Some("llama3") => {
+            let original = match fields.number_or("original_max_position_embeddings")? {
+                Some(n) => n,
+                None => config
+                    .number_or("original_max_position_embeddings")?
+                    .ok_or_else(|| fields.missing("original_max_position_embeddings"))?,
+            };
+            Ok(RopeScaling::Llama3 {
+                factor: fields.number("factor")?,
+                low_freq_factor: fields.number("low_freq_factor")?,
+                high_freq_factor: fields.number("high_freq_factor")?,
+                original_positions: original,
+            })
+        }
+        Some(other) => Err(Error::argument(format!(
+            "rope scaling `{other}` is not supported; supported are default, linear and llama3"
+        ))),
+    }
+}
+
+/// Whether an object describes rotary embeddings per kind of layer.
+pub(super) fn per_kind(parameters: Option<&Map<String, Value>>) -> bool {
+    parameters.is_some_and(|p| p.values().any(Value::is_object))
+}

@@ -1,0 +1,217 @@
+//! The backward pass: the loss, the head, the blocks from the last to the lowest that is wanted, and
+//! the embedding.
+
+use candle_core::Tensor;
+
+use super::block::{Attend, Block, Saved};
+use super::block_backward::{Backward, Found};
+use super::loss::{LossFn, LossOut, weighted_sum};
+use super::run::Run;
+use super::want::{Checkpoint, Grad, GradSink, Want};
+use super::{Decoder, Params};
+use crate::data::Batch;
+use crate::host::Host;
+use crate::ops::{Exec, embedding, head, rms_norm};
+use crate::{Error, Result};
+
+/// What the forward kept for a block's backward.
+enum Kept {
+    All(Box<Saved>),
+    Input(Tensor),
+}
+
+impl Decoder {
+    /// The loss of a batch and the gradients of what is wanted, handed to `sink` block by block from
+    /// the last to the first; a tied embedding comes once, at the end, with both its uses summed.
+    ///
+    /// `wants` has one entry for each parameter. Nothing is computed below the lowest that is wanted,
+    /// and nothing at all but the loss where none is. The sink may change parameters it has been given
+    /// in place.
+    #[expect(clippy::too_many_arguments, reason = "these are the pass's independent inputs")]
+    pub fn backward(
+        &self,
+        exec: &Exec,
+        host: &Host,
+        params: &Params,
+        batch: &Batch,
+        loss: &mut dyn LossFn,
+        wants: &[Want],
+        checkpoint: Checkpoint,
+        sink: &mut dyn GradSink,
+    ) -> Result<LossOut> {
+        self.check(params, batch)?;
+        self.check_wants(wants)?;
+        let labels = head::Labels::new(&batch.labels);
+        if labels.is_empty() {
+            return Err(Error::argument("no position of the batch has a label, so there is no loss"));
+        }
+        let layout = &self.layout;
+        let lowest = self.lowest(wants);
+        let Some(lowest) = lowest else { return self.loss(exec, host, params, batch, loss) };
+
+        let run = Run::new(exec, &self.config, params, &batch.segments, &batch.positions)?;
+        let mut kept: Vec<Kept> = Vec::new();
+        let mut x = self.embed(exec, params, &batch.tokens)?;
+        for index in 0..layout.blocks.len() {
+            host.cancel.check()?;
+            let block = self.block(&run, index);
+            x = if index < lowest.block {
+                block.forward(&x, Attend::Batch)?
+            } else if checkpoint == Checkpoint::Block {
+                let out = block.forward(&x, Attend::Batch)?;
+                kept.push(Kept::Input(x));
+                out
+            } else {
+                let (out, saved) = block.forward_saved(&x)?;
+                kept.push(Kept::All(Box::new(saved)));
+                out
+            };
+        }
+        host.cancel.check()?;
+
+        let (out, dhead, mut dx) = self.head_backward(&run, batch, &labels, x, loss, wants, &lowest, sink)?;
+        for index in (lowest.block..layout.blocks.len()).rev() {
+            host.cancel.check()?;
+            let (Some(dy), Some(kept)) = (dx.take(), kept.pop()) else { break };
+            let saved = match kept {
+                Kept::All(saved) => *saved,
+                Kept::Input(x) => self.block(&run, index).recompute(&x)?,
+            };
+            let below = lowest.embed || index > lowest.block;
+            let mut found = Found::new();
+            dx = Backward { block: self.block(&run, index), wants, below }.run(saved, dy, &mut found)?;
+            for (param, grad) in found {
+                sink.grad(param, grad)?;
+            }
+        }
+        if let Some(dx) = dx.filter(|_| lowest.embed) {
+            host.cancel.check()?;
+            sink.grad(layout.embed, self.embed_backward(exec, batch, &dx, dhead, &wants[layout.embed])?)?;
+        }
+        Ok(out)
+    }
+
+    /// Loss, output layer and final norm. Returns the loss, the tied head's gradient, and the gradient
+    /// of the last block's output if anything further down is wanted.
+    #[expect(clippy::too_many_arguments, reason = "a part of `backward`, cut off for its length")]
+    fn head_backward(
+        &self,
+        run: &Run<'_>,
+        batch: &Batch,
+        labels: &head::Labels,
+        x: Tensor,
+        loss: &mut dyn LossFn,
+        wants: &[Want],
+        lowest: &Lowest,
+        sink: &mut dyn GradSink,
+    ) -> Result<(LossOut, Option<Tensor>, Option<Tensor>)> {
+        let (exec, params, layout) = (run.exec, run.params, &self.layout);
+        let (norm, w) = (params.get(layout.norm), params.get(layout.head));
+        let (h, inv) = rms_norm::forward(exec, run.norm, &x, norm)?;
+        let logp = if loss.needs_logp() {
+            head::logp(exec, self.head(), &h, w, labels)?
+        } else {
+            Tensor::zeros(labels.len(), candle_core::DType::F32, exec.device())?
+        };
+        let (value, weights) = loss.weights(batch, &logp)?;
+        if weights.dims() != [labels.len()] {
+            return Err(Error::argument(format!(
+                "the loss returned derivatives of shape {:?} for {} log-probabilities",
+                weights.dims(),
+                labels.len()
+            )));
+        }
+        let want = &wants[layout.head];
+        let grads = head::backward(exec, self.head(), &h, w, labels, &weights, want.of_head())?;
+        let value = if loss.needs_logp() { value } else { weighted_sum(&weights, &grads.logp)? };
+        let want_norm = &wants[layout.norm];
+        let mut dx = None;
+        let mut dnorm = None;
+        if want_norm.any() || lowest.block < layout.blocks.len() || lowest.embed {
+            let (d, dw) = rms_norm::backward(exec, run.norm, &x, norm, &inv, &grads.dh, want_norm.any())?;
+            dx = Some(d);
+            dnorm = dw;
+        }
+        if let Some(dnorm) = dnorm
+            && let Some(grad) = Grad::narrowed(exec, dnorm, want_norm)?
+        {
+            sink.grad(layout.norm, grad)?;
+        }
+        let mut dhead = grads.dw;
+        if !self.config.tied
+            && let Some(dw) = dhead.take()
+        {
+            let grad = if matches!(want, Want::Dense) { Grad::Dense(dw) } else { Grad::At(dw) };
+            sink.grad(layout.head, grad)?;
+        }
+        Ok((LossOut { loss: value, logp: grads.logp }, dhead, dx))
+    }
+
+    /// The embedding's gradient, with that of its use as the head if they are tied.
+    fn embed_backward(
+        &self,
+        exec: &Exec,
+        batch: &Batch,
+        dx: &Tensor,
+        dhead: Option<Tensor>,
+        want: &Want,
+    ) -> Result<Grad> {
+        let (ids, scale) = (&batch.tokens, self.embed_scale());
+        Ok(match want {
+            Want::At(index) => {
+                let grad = embedding::backward_at(exec, dx, ids, index, scale)?;
+                Grad::At(match dhead {
+                    Some(dhead) => (grad + dhead)?,
+                    None => grad,
+                })
+            }
+            _ => Grad::Dense(match dhead {
+                Some(dhead) => embedding::accumulate(exec, &dhead, dx, ids, scale)?,
+                None => embedding::backward_dense(exec, dx, ids, self.config.vocab_size, scale)?,
+            }),
+        })
+    }
+
+    /// How far down the backward must go; `None` where nothing is wanted.
+    fn lowest(&self, wants: &[Want]) -> Option<Lowest> {
+        let layout = &self.layout;
+        if wants[layout.embed].any() {
+            return Some(Lowest { block: 0, embed: true });
+        }
+        let wanted = |range: &std::ops::Range<usize>| wants[range.clone()].iter().any(Want::any);
+        if let Some(block) = layout.blocks.iter().position(|b| wanted(&b.all)) {
+            return Some(Lowest { block, embed: false });
+        }
+        let top = wants[layout.norm].any() || wants[layout.head].any();
+        top.then_some(Lowest { block: layout.blocks.len(), embed: false })
+    }
+
+    fn check_wants(&self, wants: &[Want]) -> Result<()> {
+        let universe = &self.layout.universe;
+        if wants.len() != universe.len() {
+            return Err(Error::argument(format!(
+                "{} wants were given for the {} parameters of the model",
+                wants.len(),
+                universe.len()
+            )));
+        }
+        for (want, spec) in wants.iter().zip(universe.specs()) {
+            if let Want::At(index) = want {
+                index.check(&format!("gradient of {}", spec.name), &spec.shape)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn block<'a>(&'a self, run: &'a Run<'a>, index: usize) -> Block<'a> {
+        Block { run, layout: &self.layout.blocks[index], index }
+    }
+}
+
+/// The lowest place of which a gradient is wanted.
+struct Lowest {
+    /// The lowest block; the number of blocks where only norm or head are wanted.
+    block: usize,
+    /// Whether it is the embedding, below all blocks.
+    embed: bool,
+}

@@ -1,0 +1,132 @@
+//! The forward of generation: new tokens only, against what is cached.
+
+use candle_core::Tensor;
+
+use super::block::{Attend, Block};
+use super::run::Run;
+use super::{Decoder, Params};
+use crate::ops::attention::Cache;
+use crate::ops::{Exec, head, rms_norm};
+use crate::{Error, Result};
+
+/// The keys and values of a batch of sequences, which may differ in length.
+#[derive(Clone, Debug)]
+pub struct KvCache {
+    layers: Vec<Cache>,
+    lengths: Vec<u32>,
+}
+
+impl KvCache {
+    /// The number of sequences.
+    pub fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Whether there are no sequences.
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// The number of tokens a sequence has so far.
+    ///
+    /// # Panics
+    /// When there is no such sequence.
+    pub fn tokens(&self, sequence: usize) -> usize {
+        self.lengths[sequence] as usize
+    }
+
+    /// Forgets all but the first `tokens` tokens of a sequence.
+    ///
+    /// # Panics
+    /// When there is no such sequence.
+    pub fn truncate(&mut self, sequence: usize, tokens: usize) -> Result<()> {
+        for layer in &mut self.layers {
+            layer.truncate(sequence, tokens)?;
+        }
+        let length = &mut self.lengths[sequence];
+        *length = (*length).min(tokens as u32);
+        Ok(())
+    }
+
+    /// Drops the sequences for which `keep` is false; the others move up.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        for layer in &mut self.layers {
+            layer.retain(&keep);
+        }
+        let mut at = 0;
+        self.lengths.retain(|_| {
+            at += 1;
+            keep(at - 1)
+        });
+    }
+
+    /// A cache of copies of these sequences, to continue one in several ways.
+    ///
+    /// # Panics
+    /// When there is no such sequence.
+    pub fn select(&self, sequences: &[usize]) -> Self {
+        Self {
+            layers: self.layers.iter().map(|layer| layer.select(sequences)).collect(),
+            lengths: sequences.iter().map(|&i| self.lengths[i]).collect(),
+        }
+    }
+}
+
+impl Decoder {
+    /// An empty cache for this many sequences.
+    pub fn cache(&self, sequences: usize) -> KvCache {
+        let layers = self.layout.blocks.iter().map(|_| Cache::new(sequences)).collect();
+        KvCache { layers, lengths: vec![0; sequences] }
+    }
+
+    /// Appends tokens to every sequence of the cache (at least one to each: a whole prompt, or the one
+    /// token generated last) and returns the logits that follow the last of each, `[sequences, vocab]`.
+    ///
+    /// After an error the cache is of no further use.
+    pub fn step(
+        &self,
+        exec: &Exec,
+        params: &Params,
+        cache: &mut KvCache,
+        tokens: &[impl AsRef<[u32]>],
+    ) -> Result<Tensor> {
+        self.check_params(params)?;
+        if tokens.len() != cache.len() || cache.layers.len() != self.layout.blocks.len() {
+            return Err(Error::argument(format!(
+                "tokens for {} sequences and a cache of {} sequences and {} layers do not fit a model of {} layers",
+                tokens.len(),
+                cache.len(),
+                cache.layers.len(),
+                self.layout.blocks.len()
+            )));
+        }
+        let (mut ids, mut positions, mut segments, mut last) = (Vec::new(), Vec::new(), vec![0], Vec::new());
+        for (new, &length) in tokens.iter().zip(&cache.lengths) {
+            let new = new.as_ref();
+            if new.is_empty() {
+                return Err(Error::argument("every sequence needs at least one new token"));
+            }
+            ids.extend_from_slice(new);
+            positions.extend(length..length + new.len() as u32);
+            segments.push(ids.len() as u32);
+            last.push(ids.len() as u32 - 1);
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            let vocab = self.config.vocab_size;
+            return Err(Error::argument(format!("token {id} is outside the vocabulary of {vocab}")));
+        }
+        let run = Run::new(exec, &self.config, params, &segments, &positions)?;
+        let mut x = self.embed(exec, params, &ids)?;
+        for (index, (layout, layer)) in self.layout.blocks.iter().zip(&mut cache.layers).enumerate() {
+            x = Block { run: &run, layout, index }.forward(&x, Attend::Cached(layer))?;
+        }
+        for (length, new) in cache.lengths.iter_mut().zip(tokens) {
+            *length += new.as_ref().len() as u32;
+        }
+        if last.len() < ids.len() {
+            x = x.index_select(&Tensor::new(last, exec.device())?, 0)?;
+        }
+        let h = rms_norm::forward(exec, run.norm, &x, params.get(self.layout.norm))?.0;
+        head::logits(exec, self.head(), &h, params.get(self.layout.head))
+    }
+}
