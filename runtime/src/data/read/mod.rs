@@ -1,0 +1,79 @@
+//! Rows of a data file, whatever its format: JSON lines, JSON, CSV, TSV or Parquet.
+//!
+//! A row is a JSON object with its fields in the file's order. CSV has no types, so its values
+//! stay strings. Every error names the file and, where the format has lines, the line.
+
+mod json;
+mod parquet;
+mod table;
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// One row: field names to values.
+pub type Row = serde_json::Map<String, serde_json::Value>;
+
+/// The format of a data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    JsonLines,
+    /// An array of objects, or objects one after the other.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// Tab-separated values with a header line.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl Format {
+    /// All formats with the names and endings they go by.
+    pub const NAMES: [(&'static str, Format); 7] = [
+        ("jsonl", Format::JsonLines),
+        ("ndjson", Format::JsonLines),
+        ("json", Format::Json),
+        ("csv", Format::Csv),
+        ("tsv", Format::Tsv),
+        ("parquet", Format::Parquet),
+        ("pq", Format::Parquet),
+    ];
+
+    /// The format called `name`, which is also the usual ending of its files.
+    pub fn named(name: &str) -> Result<Self> {
+        let lower = name.to_ascii_lowercase();
+        Self::NAMES.iter().find(|(n, _)| *n == lower).map(|(_, f)| *f).ok_or_else(|| {
+            let known = Self::NAMES.map(|(n, _)| n).join(", ");
+            Error::argument(format!("unknown data format `{name}`; known: {known}"))
+        })
+    }
+
+    /// The format that the ending of `path` stands for.
+    pub fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        Self::named(ending).map_err(|_| {
+            let known = Self::NAMES.map(|(n, _)| n).join(", ");
+            Error::format(
+                path,
+                format!("the ending `{ending}` is not that of a data file ({known}); name the format"),
+            )
+        })
+    }
+}
+
+/// All rows of the file at `path`; `format` is taken from the file's ending where it is `None`.
+pub fn read(path: &Path, format: Option<Format>) -> Result<Vec<Row>> {
+    let format = match format {
+        Some(format) => format,
+        None => Format::of(path)?,
+    };
+    match format {
+        Format::JsonLines => json::read_lines(path),
+        Format::Json => json::read_whole(path),
+        Format::Csv => table::read(path, b','),
+        Format::Tsv => table::read(path, b'\t'),
+        Format::Parquet => parquet::read(path),
+    }
+}
