@@ -155,8 +155,9 @@ impl Engine {
     pub fn run_file(&self, path: impl AsRef<Path>) -> Result<Value> {
         let path = path.as_ref();
         let source = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
-        let source = String::from_utf8(source)
-            .map_err(|_| Error::new(crate::ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display())))?;
+        let source = String::from_utf8(source).map_err(|_| {
+            Error::new(crate::ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
+        })?;
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
         self.frontend.run(&source, &path.display().to_string())
     }

@@ -217,7 +217,8 @@ fn take_options(
         None => {
             let mut places = params.iter().filter(|p| p.place == Place::Positional);
             let param = places.nth(at)?;
-            let takes_table = param.ty.split(['|', ' ']).any(|w| matches!(w, "map" | "table" | "any" | "list"));
+            let takes_table =
+                param.ty.split(['|', ' ']).any(|w| matches!(w, "map" | "table" | "any" | "list"));
             !param.required && !takes_table && table(last)
         }
     };

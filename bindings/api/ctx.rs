@@ -97,9 +97,11 @@ pub fn open_device(name: &str) -> Result<Device> {
     };
     match kind {
         "cpu" => Ok(Device::Cpu),
-        "cuda" => {
-            open(Device::new_cuda, "is the NVIDIA driver installed and a GPU visible?", cfg!(feature = "cuda"))
-        }
+        "cuda" => open(
+            Device::new_cuda,
+            "is the NVIDIA driver installed and a GPU visible?",
+            cfg!(feature = "cuda"),
+        ),
         "metal" => open(Device::new_metal, "is this a Mac with a Metal GPU?", cfg!(feature = "metal")),
         _ => Err(unknown()),
     }

@@ -37,5 +37,3 @@ pub fn standard() -> Registry {
     top::register(r);
     registry
 }
-
-

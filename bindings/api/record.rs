@@ -335,7 +335,13 @@ impl Primitive {
             .params
             .iter()
             .filter(|p| p.place == Place::Option)
-            .map(|p| if p.default.is_nil() { format!("{} =", p.name) } else { format!("{} = {}", p.name, literal(&p.default)) })
+            .map(|p| {
+                if p.default.is_nil() {
+                    format!("{} =", p.name)
+                } else {
+                    format!("{} = {}", p.name, literal(&p.default))
+                }
+            })
             .collect();
         if self.open.is_some() {
             options.push("...".into());
@@ -396,7 +402,10 @@ pub(crate) fn literal(value: &Value) -> String {
         Value::Str(s) => format!("{s:?}"),
         Value::List(l) => format!("{{{}}}", l.iter().map(literal).collect::<Vec<_>>().join(", ")),
         Value::Map(m) => {
-            format!("{{{}}}", m.iter().map(|(k, v)| format!("{k} = {}", literal(v))).collect::<Vec<_>>().join(", "))
+            format!(
+                "{{{}}}",
+                m.iter().map(|(k, v)| format!("{k} = {}", literal(v))).collect::<Vec<_>>().join(", ")
+            )
         }
         other => other.type_name().into(),
     }

@@ -89,7 +89,9 @@ fn rng(r: &mut Registry) {
             .details("Adding a consumer of randomness does not shift the numbers another one sees.")
             .arg("purpose", "string", "what it is for")
             .returns("Rng", "the new generator; this one does not move")
-            .example("local r = lota.rng(1)\nassert(r:fork('data'):below(1000) ~= r:fork('mask'):below(1000))")
+            .example(
+                "local r = lota.rng(1)\nassert(r:fork('data'):below(1000) ~= r:fork('mask'):below(1000))",
+            )
             .call(|_, args| {
                 let rng = args.this::<ScriptRng>()?;
                 let purpose: String = args.get("purpose")?;

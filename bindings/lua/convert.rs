@@ -34,7 +34,9 @@ fn convert(value: mlua::Value, depth: usize) -> Result<Value> {
             Err(_) => return Err(Error::argument("a userdata that lota did not make")),
         },
         mlua::Value::Error(error) => Value::Str(super::error::from_lua(&error).to_string()),
-        other => return Err(Error::argument(format!("a {} cannot be given to a primitive", other.type_name()))),
+        other => {
+            return Err(Error::argument(format!("a {} cannot be given to a primitive", other.type_name())));
+        }
     })
 }
 
@@ -55,7 +57,9 @@ fn from_table(table: &Table, depth: usize) -> Result<Value> {
             }
             other => {
                 let kind = other.type_name();
-                return Err(Error::argument(format!("a table has a key of type {kind}; keys are names or 1..n")));
+                return Err(Error::argument(format!(
+                    "a table has a key of type {kind}; keys are names or 1..n"
+                )));
             }
         }
     }

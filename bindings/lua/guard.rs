@@ -44,7 +44,8 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>, open: bool) -> mlua::Result
         None => caught(lua, value),
     })?;
     let shared = state.clone();
-    let ends_script = lua.create_function(move |_, value: mlua::Value| Ok(ends(&shared, &value).is_some()))?;
+    let ends_script =
+        lua.create_function(move |_, value: mlua::Value| Ok(ends(&shared, &value).is_some()))?;
     let plain = lua.create_function(caught)?;
 
     let globals = lua.globals();
@@ -94,14 +95,17 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>, open: bool) -> mlua::Result
     text_only_load(lua)?;
     if open {
         let os: Table = globals.get("os")?;
-        os.set("exit", lua.create_function(|_, code: mlua::Value| -> mlua::Result<()> {
-            let code = match code {
-                mlua::Value::Nil | mlua::Value::Boolean(true) => 0,
-                mlua::Value::Integer(code) => i32::try_from(code).unwrap_or(1),
-                _ => 1,
-            };
-            Err(error::to_lua(Error::exit(code)))
-        })?)?;
+        os.set(
+            "exit",
+            lua.create_function(|_, code: mlua::Value| -> mlua::Result<()> {
+                let code = match code {
+                    mlua::Value::Nil | mlua::Value::Boolean(true) => 0,
+                    mlua::Value::Integer(code) => i32::try_from(code).unwrap_or(1),
+                    _ => 1,
+                };
+                Err(error::to_lua(Error::exit(code)))
+            })?,
+        )?;
     }
     Ok(())
 }

@@ -61,9 +61,9 @@ fn find(state: &State, name: &str) -> Result<(String, String)> {
     if let Some(source) = stdlib::source(name) {
         return Ok((source.to_string(), format!("={}.lua", name.replace('.', "/"))));
     }
-    let sound = name.split('.').all(|part| {
-        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
-    });
+    let sound = name
+        .split('.')
+        .all(|part| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'));
     if !sound {
         let text = format!("require: '{name}' is not the name of a module; write folder.file without .lua");
         return Err(Error::argument(text));
@@ -124,18 +124,21 @@ fn primitives(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
 fn strict(lua: &Lua, table: &Table, path: &str) -> mlua::Result<()> {
     let path = path.to_string();
     let meta = lua.create_table()?;
-    meta.set("__index", lua.create_function(move |lua, (table, key): (Table, mlua::Value)| {
-        let key = key.to_string()?;
-        let mut known = Vec::new();
-        for pair in table.pairs::<String, mlua::Value>() {
-            known.push(pair?.0);
-        }
-        known.sort();
-        let hint = match nearest(&key, known.iter().map(String::as_str)) {
-            Some(near) => format!("; did you mean '{near}'?"),
-            None => format!("; known are {}", known.join(", ")),
-        };
-        Err::<mlua::Value, _>(error::raise(lua, Error::argument(format!("{path} has no '{key}'{hint}"))))
-    })?)?;
+    meta.set(
+        "__index",
+        lua.create_function(move |lua, (table, key): (Table, mlua::Value)| {
+            let key = key.to_string()?;
+            let mut known = Vec::new();
+            for pair in table.pairs::<String, mlua::Value>() {
+                known.push(pair?.0);
+            }
+            known.sort();
+            let hint = match nearest(&key, known.iter().map(String::as_str)) {
+                Some(near) => format!("; did you mean '{near}'?"),
+                None => format!("; known are {}", known.join(", ")),
+            };
+            Err::<mlua::Value, _>(error::raise(lua, Error::argument(format!("{path} has no '{key}'{hint}"))))
+        })?,
+    )?;
     table.set_metatable(Some(meta))
 }

@@ -105,8 +105,11 @@ impl UserData for LuaObject {
                 operate(lua, &*state(lua)?, op, a, Some(b))
             });
         }
-        for (meta, op) in [(MetaMethod::Unm, Op::Neg), (MetaMethod::BNot, Op::Not), (MetaMethod::Len, Op::Len)] {
-            methods.add_meta_function(meta, move |lua, a: mlua::Value| operate(lua, &*state(lua)?, op, a, None));
+        for (meta, op) in
+            [(MetaMethod::Unm, Op::Neg), (MetaMethod::BNot, Op::Not), (MetaMethod::Len, Op::Len)]
+        {
+            methods
+                .add_meta_function(meta, move |lua, a: mlua::Value| operate(lua, &*state(lua)?, op, a, None));
         }
         methods.add_meta_function(MetaMethod::Eq, |lua, (a, b): (mlua::Value, mlua::Value)| {
             let state = state(lua)?;

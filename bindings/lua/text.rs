@@ -23,9 +23,12 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     lua.globals().set("print", print)?;
     // The one part of the debug library that is harmless, for `xpcall(f, debug.traceback)`.
     let debug: Table = lua.create_table()?;
-    debug.set("traceback", lua.create_function(|lua, message: Option<mlua::Value>| {
-        let message = message.map(|m| m.to_string()).transpose()?;
-        lua.traceback(message.as_deref(), 1)
-    })?)?;
+    debug.set(
+        "traceback",
+        lua.create_function(|lua, message: Option<mlua::Value>| {
+            let message = message.map(|m| m.to_string()).transpose()?;
+            lua.traceback(message.as_deref(), 1)
+        })?,
+    )?;
     lua.globals().set("debug", debug)
 }
