@@ -2,10 +2,22 @@
 
 pub mod config;
 pub mod decoder;
+mod defaults;
+mod fingerprint;
+mod load;
+mod loaded;
 mod param;
 mod params;
+mod template;
+mod tokenizer;
+mod weights;
 
 pub use config::Config;
 pub use decoder::Decoder;
+pub use defaults::GenerationDefaults;
+pub use load::{LoadOptions, load};
+pub use loaded::{Info, Model};
 pub use param::{ParamSpec, Role, Universe};
 pub use params::Params;
+pub use template::{ChatOptions, ChatTemplate};
+pub use tokenizer::{Special, Specials, TextStream, Tokenizer};

@@ -1,6 +1,7 @@
 //! The tensors of a model, in the order of its universe.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor};
 
@@ -9,10 +10,25 @@ use crate::{Error, Result};
 
 /// A model's tensors. Cloning shares them: what is changed in place is changed for all clones, see
 /// [`Params::copy`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Params {
     universe: Arc<Universe>,
     tensors: Vec<Tensor>,
+    /// Counts changes; shared by clones, as the tensors are.
+    version: Arc<AtomicU64>,
+    /// The last fingerprint, and the version it belongs to.
+    pub(super) known: Mutex<Option<(u64, String)>>,
+}
+
+impl Clone for Params {
+    fn clone(&self) -> Self {
+        Self {
+            universe: self.universe.clone(),
+            tensors: self.tensors.clone(),
+            version: self.version.clone(),
+            known: Mutex::new(None),
+        }
+    }
 }
 
 impl Params {
@@ -26,7 +42,7 @@ impl Params {
                 universe.len()
             )));
         }
-        let params = Self { universe, tensors };
+        let params = Self { universe, tensors, version: Arc::default(), known: Mutex::new(None) };
         for (i, tensor) in params.tensors.iter().enumerate() {
             params.check(i, tensor)?;
         }
@@ -65,12 +81,18 @@ impl Params {
         Ok(())
     }
 
+    /// The type a parameter has in a model whose weights are held in `dtype`.
+    pub fn dtype_of(role: Role, dtype: DType) -> DType {
+        if matches!(role, Role::Norm | Role::Bias) { DType::F32 } else { dtype }
+    }
+
     /// The names and shapes.
     pub fn universe(&self) -> &Arc<Universe> {
         &self.universe
     }
 
-    /// The tensor at an index of the universe.
+    /// The tensor at an index of the universe. Whoever writes into it in place calls
+    /// [`Params::touch`] afterwards.
     ///
     /// # Panics
     /// When `index` is outside the universe.
@@ -92,7 +114,30 @@ impl Params {
     pub fn set(&mut self, index: usize, tensor: Tensor) -> Result<()> {
         self.check(index, &tensor)?;
         self.tensors[index] = tensor;
+        self.touch();
         Ok(())
+    }
+
+    /// Says that tensors were written to in place, so that what was derived from them is derived
+    /// again.
+    pub fn touch(&self) {
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A number that changes whenever the parameters do.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    /// The type of the matrices: f32 or bf16.
+    pub fn dtype(&self) -> DType {
+        let matrix = self.universe.specs().iter().position(|s| !matches!(s.role, Role::Norm | Role::Bias));
+        matrix.map_or(DType::F32, |i| self.tensors[i].dtype())
+    }
+
+    /// The bytes all tensors take.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.iter().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum()
     }
 
     /// Where the tensors lie.
@@ -103,6 +148,6 @@ impl Params {
     /// The same values in memory of their own.
     pub fn copy(&self) -> Result<Self> {
         let tensors: candle_core::Result<Vec<Tensor>> = self.tensors.iter().map(Tensor::copy).collect();
-        Ok(Self { universe: self.universe.clone(), tensors: tensors? })
+        Self::new(self.universe.clone(), tensors?)
     }
 }

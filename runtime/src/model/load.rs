@@ -1,0 +1,59 @@
+//! Loading: a Hugging Face folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::DType;
+
+use super::weights::{self, Shards};
+use super::{ChatTemplate, Config, Decoder, GenerationDefaults, Model, Tokenizer};
+use crate::host::Host;
+use crate::ops::Exec;
+use crate::{Error, Result};
+
+/// How a model is loaded.
+#[derive(Clone)]
+pub struct LoadOptions {
+    /// The type weights are held in: f32 or bf16. Norms and biases are f32 either way.
+    pub dtype: DType,
+    /// How operations are carried out, and where tensors lie.
+    pub exec: Exec,
+    /// A `tokenizer.json` to use instead of the model's own.
+    pub tokenizer: Option<PathBuf>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { dtype: DType::F32, exec: Exec::cpu(), tokenizer: None }
+    }
+}
+
+/// Loads a model from a folder as Hugging Face lays it out.
+pub fn load(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
+    let path = Path::new(source);
+    if path.is_dir() {
+        return folder(path, source, options, host);
+    }
+    Err(Error::argument(format!("{source:?} is not a model: there is no such folder")))
+}
+
+/// Loads a folder with `config.json`, safetensors and, if they are there, the tokenizer's files.
+fn folder(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
+    let config = Config::read(&path.join("config.json"))?;
+    let decoder = Decoder::new(&config)?;
+    let shards = Shards::open(path)?;
+    let params = weights::read_params(&shards, decoder.universe(), options.dtype, &options.exec, host)?;
+    let file = options.tokenizer.clone().unwrap_or_else(|| path.join("tokenizer.json"));
+    let tokenizer = if options.tokenizer.is_some() || file.exists() {
+        Some(Arc::new(Tokenizer::open(&file)?))
+    } else {
+        None
+    };
+    let none = serde_json::Map::new();
+    let tokenizer_config = tokenizer.as_ref().map_or(&none, |t| t.config());
+    let chat_template = ChatTemplate::of_folder(path, tokenizer_config)?;
+    let generation = GenerationDefaults::of_folder(path, &config, tokenizer.as_deref())?;
+    let exec = options.exec.clone();
+    let source = source.to_string();
+    Ok(Model { config, decoder, params, exec, tokenizer, chat_template, generation, source })
+}

@@ -1,0 +1,262 @@
+//! Chat templates: how a conversation becomes the text a model was trained on.
+//!
+//! Templates are Jinja, written for Python. They run in minijinja with the methods, filters and
+//! output of Python that they use, and reach nothing but what they are given.
+
+mod json;
+mod time;
+
+use std::path::Path;
+
+use minijinja::value::Kwargs;
+use minijinja::{Environment, Error as JinjaError, ErrorKind, State, Value as JinjaValue};
+use serde_json::{Map, Value};
+
+use super::Tokenizer;
+use crate::{Error, Result};
+
+/// A chat template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatTemplate {
+    source: String,
+}
+
+/// What a template is given besides the messages.
+#[derive(Clone, Debug, Default)]
+pub struct ChatOptions {
+    /// Ends the text where the assistant's answer begins.
+    pub add_generation_prompt: bool,
+    /// Descriptions of tools (JSON schema), for templates that know them.
+    pub tools: Option<Value>,
+    /// Further variables, by name (`enable_thinking`, …).
+    pub variables: Map<String, Value>,
+    /// The time, in seconds since 1970 (of the zone it should be shown in), for templates that
+    /// write the date. Without it such a template is an error.
+    pub now: Option<i64>,
+}
+
+impl ChatTemplate {
+    /// A template from its Jinja source, which is checked.
+    pub fn new(source: impl Into<String>) -> Result<Self> {
+        let template = Self { source: source.into() };
+        let env = environment(None);
+        let compiled = expand_generation(&template.source);
+        env.template_from_str(&compiled).map_err(|e| explain(&e))?;
+        Ok(template)
+    }
+
+    /// The template of a model folder: `chat_template.jinja`, else `chat_template` in
+    /// `tokenizer_config.json` (`config`), which may be several by name, of which `default` is
+    /// taken. `None` if the model has none.
+    pub(crate) fn of_folder(folder: &Path, config: &Map<String, Value>) -> Result<Option<Self>> {
+        let file = folder.join("chat_template.jinja");
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |e: Error| Error::format(path, e.to_string())
+        };
+        if file.exists() {
+            let source = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
+            return Self::new(source).map(Some).map_err(at(&file));
+        }
+        let source = match config.get("chat_template") {
+            Some(Value::String(source)) => Some(source.as_str()),
+            Some(Value::Array(list)) => named(list, "default").or_else(|| list.first().and_then(text_of)),
+            _ => None,
+        };
+        source.map(Self::new).transpose().map_err(at(&folder.join("tokenizer_config.json")))
+    }
+
+    /// The Jinja source.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The text of a conversation. `messages` is a list of objects with `role` and `content`.
+    pub fn render(
+        &self,
+        messages: &Value,
+        options: &ChatOptions,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Result<String> {
+        let list = messages.as_array().ok_or_else(|| {
+            Error::argument("messages must be a list of tables with role and content".to_string())
+        })?;
+        if let Some(i) = list.iter().position(|m| !m.get("role").is_some_and(Value::is_string)) {
+            return Err(Error::argument(format!("message {} of {} has no role", i + 1, list.len())));
+        }
+        let mut variables = options.variables.clone();
+        variables.insert("messages".into(), messages.clone());
+        variables.insert("add_generation_prompt".into(), options.add_generation_prompt.into());
+        variables.entry("tools").or_insert_with(|| options.tools.clone().unwrap_or(Value::Null));
+        variables.entry("documents").or_insert(Value::Null);
+        if let Some(tokenizer) = tokenizer {
+            let s = tokenizer.specials();
+            for (name, special) in
+                [("bos_token", &s.bos), ("eos_token", &s.eos), ("pad_token", &s.pad), ("unk_token", &s.unk)]
+            {
+                if let Some(special) = special {
+                    variables.entry(name).or_insert_with(|| special.token.clone().into());
+                }
+            }
+        }
+        let env = environment(options.now);
+        let compiled = expand_generation(&self.source);
+        env.template_from_str(&compiled)
+            .and_then(|t| t.render(json::to_jinja(&Value::Object(variables))))
+            .map_err(|e| explain(&e))
+    }
+}
+
+/// The template called `name` in a list of `{name, template}`.
+fn named<'a>(list: &'a [Value], name: &str) -> Option<&'a str> {
+    list.iter().find(|t| t.get("name").and_then(Value::as_str) == Some(name)).and_then(text_of)
+}
+
+fn text_of(entry: &Value) -> Option<&str> {
+    entry.get("template").and_then(Value::as_str)
+}
+
+/// An environment that behaves as the one templates are written for.
+fn environment<'a>(now: Option<i64>) -> Environment<'a> {
+    let mut env = Environment::new();
+    env.set_trim_blocks(true);
+    env.set_lstrip_blocks(true);
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_recursion_limit(200);
+    env.set_formatter(|out, state, value| match python_word(value) {
+        Some(word) => out.write_str(word).map_err(JinjaError::from),
+        None => minijinja::escape_formatter(out, state, value),
+    });
+    env.add_function("raise_exception", |message: String| -> Result<JinjaValue, JinjaError> {
+        Err(JinjaError::new(ErrorKind::InvalidOperation, message))
+    });
+    env.add_function("strftime_now", move |format: String| -> Result<String, JinjaError> {
+        let refused = |what: String| JinjaError::new(ErrorKind::InvalidOperation, what);
+        let now = now.ok_or_else(|| {
+            refused("it writes the date, and no time was given: pass `now` in the options".to_string())
+        })?;
+        time::strftime(now, &format).map_err(refused)
+    });
+    env.add_filter(
+        "tojson",
+        |_: &State, value: JinjaValue, options: Kwargs| -> Result<JinjaValue, JinjaError> {
+            let indent: Option<usize> = options.get("indent")?;
+            // `ensure_ascii` and `sort_keys` are accepted: templates pass the values that are used
+            // here anyway (false, false).
+            let _: Option<bool> = options.get("ensure_ascii")?;
+            let _: Option<bool> = options.get("sort_keys")?;
+            options.assert_all_used()?;
+            json::python_json(&value, indent).map(JinjaValue::from_safe_string)
+        },
+    );
+    env
+}
+
+/// How Python prints what minijinja prints otherwise.
+fn python_word(value: &JinjaValue) -> Option<&'static str> {
+    match (value.is_none(), bool::try_from(value.clone())) {
+        (true, _) => Some("None"),
+        (false, Ok(b)) if value.kind() == minijinja::value::ValueKind::Bool => {
+            Some(if b { "True" } else { "False" })
+        }
+        _ => None,
+    }
+}
+
+/// `{% generation %}` marks the assistant's part of a template for trainers. It prints nothing, and
+/// minijinja does not know it: it becomes an `if` that is always taken.
+fn expand_generation(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = rest.find("{%") {
+        let Some(length) = rest[start..].find("%}") else { break };
+        let inner = &rest[start + 2..start + length];
+        let word = inner.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
+        let replacement = match word {
+            "generation" => Some("if true"),
+            "endgeneration" => Some("endif"),
+            _ => None,
+        };
+        out.push_str(&rest[..start + 2]);
+        match replacement {
+            Some(new) => out.push_str(&inner.replace(word, &format!(" {new} "))),
+            None => out.push_str(inner),
+        }
+        out.push_str("%}");
+        rest = &rest[start + length + 2..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A template's error in words: what it raised itself, or what is wrong at which line.
+fn explain(error: &JinjaError) -> Error {
+    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_string);
+    match error.line() {
+        Some(line) => Error::argument(format!("the chat template (line {line}): {what}")),
+        None => Error::argument(format!("the chat template: {what}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn render(source: &str, options: &ChatOptions) -> Result<String> {
+        let messages = json!([
+            {"role": "user", "content": " hi "},
+            {"role": "assistant", "content": "a</think>b", "extra": {"z": 1, "a": [true, null, "é"]}},
+        ]);
+        ChatTemplate::new(source)?.render(&messages, options, None)
+    }
+
+    #[test]
+    fn python_idioms_work() {
+        let cases = [
+            ("{{ messages[0].content.strip() }}", "hi"),
+            ("{{ messages[1]['content'].split('</think>')[-1] }}", "b"),
+            ("{{ messages[1].extra | tojson }}", r#"{"z": 1, "a": [true, null, "é"]}"#),
+            ("{{ add_generation_prompt }} {{ tools }}", "False None"),
+            (
+                "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% endfor %}",
+                "assistant",
+            ),
+            ("{% for k, v in messages[1].extra.items() %}{{ k }}{% endfor %}", "za"),
+            (
+                "{% set ns = namespace(n=0) %}{% for m in messages[::-1] %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+                "2",
+            ),
+            ("{%- generation -%} x {%- endgeneration %}", "x"),
+            ("{{ '<a>' ~ messages|length }}", "<a>2"),
+            ("a\n{% if true %}\nb\n{% endif %}\n", "a\nb\n"),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(render(source, &ChatOptions::default()).expect(source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn the_date_is_the_one_passed_in() {
+        let source = "{{ strftime_now('%d %b %Y') }}";
+        let options = ChatOptions { now: Some(1_706_745_600), ..ChatOptions::default() };
+        assert_eq!(render(source, &options).expect("renders"), "01 Feb 2024");
+        let error = render(source, &ChatOptions::default()).expect_err("no time").to_string();
+        assert!(
+            error.ends_with("it writes the date, and no time was given: pass `now` in the options"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_template_s_own_error_is_passed_on() {
+        let error = render("a\n{{ raise_exception('roles must alternate') }}", &ChatOptions::default());
+        assert_eq!(
+            error.expect_err("raises").to_string(),
+            "the chat template (line 2): roles must alternate"
+        );
+        let error = ChatTemplate::new("{% for %}").expect_err("bad syntax").to_string();
+        assert!(error.starts_with("the chat template (line 1): "), "{error}");
+    }
+}

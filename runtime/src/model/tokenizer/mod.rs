@@ -1,0 +1,127 @@
+//! Tokenizers: text to token ids and back.
+
+mod special;
+mod stream;
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+pub use special::{Special, Specials};
+pub use stream::TextStream;
+
+/// A tokenizer with its special tokens.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    specials: Specials,
+    config: Map<String, Value>,
+    size: usize,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer").field("size", &self.size).field("specials", &self.specials).finish()
+    }
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`, with `tokenizer_config.json` beside it where there is one.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))?;
+        let beside = path.with_file_name("tokenizer_config.json");
+        let config = match std::fs::read(&beside) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(Value::Object(map)) => map,
+                Ok(_) => return Err(Error::format(&beside, "not a JSON object")),
+                Err(e) => return Err(Error::format(&beside, format!("not JSON: {e}"))),
+            },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
+            Err(e) => return Err(Error::io(&beside, e)),
+        };
+        Self::new(inner, config).map_err(|e| Error::format(&beside, e.to_string()))
+    }
+
+    /// A tokenizer from its parts; `config` is what `tokenizer_config.json` holds.
+    pub(crate) fn new(mut inner: tokenizers::Tokenizer, config: Map<String, Value>) -> Result<Self> {
+        // Truncation and padding that a file asks for are for its author's batches: here they
+        // would silently lose or add tokens.
+        let refused = |e: tokenizers::Error| Error::argument(e.to_string());
+        inner.with_truncation(None).map_err(refused)?;
+        inner.with_padding(None);
+        let size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        let specials = Specials::from_config(&config, |token| inner.token_to_id(token))?;
+        Ok(Self { inner, specials, config, size })
+    }
+
+    /// The ids of a text. `special` adds what the tokenizer puts around every text (a beginning of
+    /// sequence, for many models); special tokens written in the text are recognised either way.
+    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode_fast(text, special)
+            .map_err(|e| Error::argument(format!("cannot tokenize {:?}: {e}", shorten(text))))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of some ids; special tokens are left out with `skip_special`.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        if let Some(id) = ids.iter().find(|&&id| self.inner.id_to_token(id).is_none()) {
+            return Err(Error::argument(format!(
+                "token id {id} is not in the vocabulary of {} tokens",
+                self.size
+            )));
+        }
+        self.inner
+            .decode(ids, skip_special)
+            .map_err(|e| Error::argument(format!("cannot decode {} tokens: {e}", ids.len())))
+    }
+
+    /// A decoder for tokens that come one by one.
+    pub fn stream(&self, skip_special: bool) -> TextStream<'_> {
+        TextStream::new(self, skip_special)
+    }
+
+    /// The id of a token as the vocabulary spells it.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The token of an id as the vocabulary spells it.
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// One more than the largest id.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The special tokens that have a name: beginning, end, padding, unknown.
+    pub fn specials(&self) -> &Specials {
+        &self.specials
+    }
+
+    /// What `tokenizer_config.json` holds.
+    pub fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
+    /// What `tokenizer.json` holds.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner
+            .to_string(true)
+            .map_err(|e| Error::argument(format!("the tokenizer cannot be written as JSON: {e}")))
+    }
+}
+
+/// The beginning of a text, for messages.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}

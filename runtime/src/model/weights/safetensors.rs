@@ -1,0 +1,229 @@
+//! Safetensors files: one or several shards, memory-mapped; and writing one.
+//!
+//! The header is read here rather than by the `safetensors` crate, whose errors name neither the
+//! file nor the tensor.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+use memmap2::Mmap;
+use serde_json::{Map, Value, json};
+
+use super::super::ParamSpec;
+use super::{Source, Stored, to_tensor};
+use crate::{Error, Result};
+
+/// No header of a real file comes near this.
+const LONGEST_HEADER: u64 = 100 << 20;
+
+/// Where one tensor lies.
+struct Entry {
+    shard: usize,
+    dtype: String,
+    shape: Vec<usize>,
+    begin: usize,
+    end: usize,
+}
+
+/// The safetensors files of a folder.
+pub(crate) struct Shards {
+    folder: PathBuf,
+    files: Vec<(PathBuf, Mmap)>,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Shards {
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let single = folder.join("model.safetensors");
+        let index = folder.join("model.safetensors.index.json");
+        let paths = if single.exists() {
+            vec![single]
+        } else if index.exists() {
+            shards_of(&index)?
+        } else {
+            return Err(Error::format(
+                folder,
+                "neither model.safetensors nor model.safetensors.index.json is in this folder",
+            ));
+        };
+        let mut shards = Self { folder: folder.to_path_buf(), files: Vec::new(), entries: BTreeMap::new() };
+        for path in paths {
+            shards.add(path)?;
+        }
+        Ok(shards)
+    }
+
+    /// Maps a file and takes up the tensors its header lists.
+    fn add(&mut self, path: PathBuf) -> Result<()> {
+        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
+        // SAFETY: the mapping is read-only and private to this value. As with every memory-mapped
+        // reader, a program that truncates the file meanwhile would break it.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(&path, e))?;
+        let bad = |what: String| Error::format(&path, what);
+        let short = || bad("not a safetensors file: it ends inside its header".to_string());
+        let (length, rest) = map.split_first_chunk::<8>().ok_or_else(short)?;
+        let length = u64::from_le_bytes(*length);
+        if length > LONGEST_HEADER {
+            return Err(bad(format!("not a safetensors file: a header of {length} bytes")));
+        }
+        let length = length as usize;
+        let header = rest.get(..length).ok_or_else(short)?;
+        let header: Map<String, Value> = serde_json::from_slice(header)
+            .map_err(|e| bad(format!("not a safetensors file: its header is not JSON ({e})")))?;
+        let data = 8 + length;
+        for (name, value) in header {
+            if name == "__metadata__" {
+                continue;
+            }
+            let mut entry = entry(&value, self.files.len()).ok_or_else(|| {
+                bad(format!("tensor {name}: the header does not say its dtype, shape and data_offsets"))
+            })?;
+            entry.begin = entry.begin.saturating_add(data);
+            entry.end = entry.end.saturating_add(data);
+            if entry.end > map.len() {
+                return Err(bad(format!(
+                    "tensor {name} ends at byte {}, but the file has only {}: it is truncated",
+                    entry.end,
+                    map.len()
+                )));
+            }
+            self.entries.insert(canonical(&name), entry);
+        }
+        self.files.push((path, map));
+        Ok(())
+    }
+}
+
+impl Source for Shards {
+    fn names(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.entries.get(name).map(|e| e.shape.clone())
+    }
+
+    fn file(&self, name: &str) -> &Path {
+        match (self.entries.get(name), self.files.as_slice()) {
+            (Some(e), files) => &files[e.shard].0,
+            (None, [only]) => &only.0,
+            _ => &self.folder,
+        }
+    }
+
+    fn read(&self, spec: &ParamSpec, dtype: DType) -> Result<Tensor> {
+        let bad = |what: String| Error::format(self.file(&spec.name), format!("tensor {} {what}", spec.name));
+        let entry = self.entries.get(&spec.name).ok_or_else(|| bad("is missing".to_string()))?;
+        let stored = Stored::parse(&entry.dtype)
+            .ok_or_else(|| bad(format!("is stored as {}: only F32, F16 and BF16 are read", entry.dtype)))?;
+        let bytes = self.files[entry.shard].1.get(entry.begin..entry.end).unwrap_or_default();
+        let needed = entry.shape.iter().try_fold(stored.size(), |n, &d| n.checked_mul(d));
+        if needed != Some(bytes.len()) {
+            return Err(bad(format!(
+                "has shape {:?} and type {}, which does not fit its {} bytes",
+                entry.shape,
+                entry.dtype,
+                bytes.len()
+            )));
+        }
+        to_tensor(bytes, stored, &entry.shape, dtype)
+    }
+}
+
+/// One entry of a header; offsets still count from the end of the header.
+fn entry(value: &Value, shard: usize) -> Option<Entry> {
+    let number = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
+    let shape = value.get("shape")?.as_array()?.iter().map(number).collect::<Option<Vec<_>>>()?;
+    let [begin, end] = value.get("data_offsets")?.as_array()?.as_slice() else { return None };
+    let (begin, end) = (number(begin)?, number(end)?);
+    let dtype = value.get("dtype")?.as_str()?.to_string();
+    (begin <= end).then_some(Entry { shard, dtype, shape, begin, end })
+}
+
+/// The files an index lists, each once, in order of name.
+fn shards_of(index: &Path) -> Result<Vec<PathBuf>> {
+    let text = std::fs::read(index).map_err(|e| Error::io(index, e))?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|e| Error::format(index, format!("not JSON: {e}")))?;
+    let map = value
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| Error::format(index, "has no weight_map that says which file holds which tensor"))?;
+    let folder = index.parent().unwrap_or(Path::new("."));
+    let mut files: HashMap<&str, &str> = HashMap::new();
+    for (tensor, file) in map {
+        let file = file.as_str().filter(|f| !f.is_empty() && !f.contains(['/', '\\'])).ok_or_else(|| {
+            Error::format(index, format!("tensor {tensor}: {file} is not the name of a file"))
+        })?;
+        files.entry(file).or_insert(tensor);
+    }
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_unstable();
+    files
+        .into_iter()
+        .map(|(file, tensor)| {
+            let path = folder.join(file);
+            if path.exists() {
+                Ok(path)
+            } else {
+                Err(Error::format(index, format!("tensor {tensor} lies in {file}, which is not there")))
+            }
+        })
+        .collect()
+}
+
+/// The name a text-only decoder gives to a tensor: files of a bare decoder leave `model.` out, and
+/// files of a model that also sees have a prefix for their text half.
+fn canonical(name: &str) -> String {
+    for prefix in ["language_model.model.", "model.language_model."] {
+        if let Some(rest) = name.strip_prefix(prefix) {
+            return format!("model.{rest}");
+        }
+    }
+    if let Some(rest) = name.strip_prefix("language_model.lm_head.") {
+        return format!("lm_head.{rest}");
+    }
+    if ["layers.", "embed_tokens.", "norm."].iter().any(|p| name.starts_with(p)) {
+        return format!("model.{name}");
+    }
+    name.to_string()
+}
+
+/// Writes a safetensors file: a header, then every tensor's bytes as `bytes` gives them, one
+/// tensor at a time. `tensors` has the names, types (as safetensors spells them), shapes and
+/// lengths in bytes.
+pub(crate) fn write(
+    out: &mut dyn Write,
+    path: &Path,
+    tensors: &[(&str, &str, &[usize], usize)],
+    metadata: &[(&str, &str)],
+    mut bytes: impl FnMut(usize, &mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let mut header = Map::new();
+    if !metadata.is_empty() {
+        header.insert(
+            "__metadata__".into(),
+            metadata.iter().map(|&(k, v)| (k.to_string(), json!(v))).collect(),
+        );
+    }
+    let mut end = 0;
+    for &(name, dtype, shape, length) in tensors {
+        let begin = end;
+        end += length;
+        header.insert(
+            name.to_string(),
+            json!({ "dtype": dtype, "shape": shape, "data_offsets": [begin, end] }),
+        );
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    // The data begins at a multiple of 8 bytes, so that a mapped file can be used in place.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let failed = |e| Error::io(path, e);
+    out.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
+    out.write_all(&header).map_err(failed)?;
+    (0..tensors.len()).try_for_each(|i| bytes(i, out))
+}
