@@ -12,5 +12,6 @@ pub mod error;
 pub mod host;
 pub mod model;
 pub mod ops;
+pub mod train;
 
 pub use error::{Error, Result};

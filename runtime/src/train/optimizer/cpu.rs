@@ -1,0 +1,200 @@
+//! One fused pass over entries, gradients and state, in place and in parallel.
+
+use half::bf16;
+
+use super::rule::{LANES, Made, Rule};
+use super::{Now, Optimizer};
+use crate::ops::SparseIndex;
+use crate::ops::slice::WeightMut;
+
+/// Pieces are halved until they have no more entries than this.
+const PIECE: usize = 1 << 15;
+
+/// What is updated: a weight in its memory, and what is to be known about its entries.
+pub(in crate::train) struct Target<'a> {
+    /// The weight.
+    pub weight: WeightMut<'a>,
+    /// The entries that may change; `None` is all of them.
+    pub index: Option<&'a SparseIndex>,
+    /// Of a bf16 weight: the f32 values whose roundings it holds.
+    pub masters: Option<&'a mut [f32]>,
+}
+
+/// Updates the entries of `target` with their gradients `g`, in the order of its index.
+pub(in crate::train) fn update(
+    optimizer: &Optimizer,
+    now: Now,
+    target: Target<'_>,
+    g: &[f32],
+    states: &mut [Vec<f32>],
+) {
+    let scale = now.scale as f32;
+    match Made::new(optimizer, now) {
+        Made::RmsProp(rule) => run::<_, 1>(&rule, scale, target, g, states),
+        Made::RmsPropMomentum(rule) => run::<_, 2>(&rule, scale, target, g, states),
+        Made::AdamW(rule) => run::<_, 2>(&rule, scale, target, g, states),
+        Made::Sgd(rule) => run::<_, 0>(&rule, scale, target, g, states),
+        Made::SgdMomentum(rule) => run::<_, 1>(&rule, scale, target, g, states),
+        Made::Lion(rule) => run::<_, 1>(&rule, scale, target, g, states),
+    }
+}
+
+fn run<R: Rule<N>, const N: usize>(
+    rule: &R,
+    scale: f32,
+    target: Target<'_>,
+    g: &[f32],
+    states: &mut [Vec<f32>],
+) {
+    let mut states = states.iter_mut();
+    let states: [&mut [f32]; N] =
+        std::array::from_fn(|_| states.next().map_or(&mut [][..], |s| s.as_mut_slice()));
+    let rows = target.index.map_or(0..0, |i| 0..i.rows());
+    let piece =
+        Piece { weight: target.weight, masters: target.masters, rows, index: target.index, g, states };
+    piece.run(rule, scale);
+}
+
+/// A part of a target that one thread works on: rows of an indexed weight, or a stretch of a whole
+/// one. `weight` begins at the first of the rows.
+struct Piece<'a, const N: usize> {
+    weight: WeightMut<'a>,
+    masters: Option<&'a mut [f32]>,
+    rows: std::ops::Range<usize>,
+    index: Option<&'a SparseIndex>,
+    g: &'a [f32],
+    states: [&'a mut [f32]; N],
+}
+
+impl<'a, const N: usize> Piece<'a, N> {
+    fn run<R: Rule<N>>(self, rule: &R, scale: f32) {
+        let whole = self.index.is_none();
+        if self.g.len() > PIECE && (whole || self.rows.len() > 1) {
+            let (left, right) = self.halve();
+            rayon::join(|| left.run(rule, scale), || right.run(rule, scale));
+        } else {
+            self.work(rule, scale);
+        }
+    }
+
+    /// Two pieces of about the same number of entries.
+    fn halve(self) -> (Self, Self) {
+        let Piece { weight, masters, rows, index, g, states } = self;
+        // Entries and weights in the left half, and the row where the right one begins.
+        let (entries, weights, row) = match index {
+            None => {
+                let half = g.len() / 2;
+                (half, half, 0)
+            }
+            Some(index) => {
+                let ptr = index.row_ptr();
+                let first = ptr[rows.start];
+                let half = first + (g.len() / 2) as u32;
+                let row = ptr[rows.clone()].partition_point(|&p| p < half) + rows.start;
+                let row = row.clamp(rows.start + 1, rows.end - 1);
+                ((ptr[row] - first) as usize, (row - rows.start) * index.cols(), row)
+            }
+        };
+        let (wl, wr) = match weight {
+            WeightMut::F32(w) => {
+                let (l, r) = w.split_at_mut(weights);
+                (WeightMut::F32(l), WeightMut::F32(r))
+            }
+            WeightMut::BF16(w) => {
+                let (l, r) = w.split_at_mut(weights);
+                (WeightMut::BF16(l), WeightMut::BF16(r))
+            }
+        };
+        let (ml, mr) = masters.map(|m| m.split_at_mut(entries)).unzip();
+        let (gl, gr) = g.split_at(entries);
+        let mut sl: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
+        let mut sr: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
+        for ((s, l), r) in states.into_iter().zip(&mut sl).zip(&mut sr) {
+            (*l, *r) = s.split_at_mut(entries);
+        }
+        (
+            Piece { weight: wl, masters: ml, rows: rows.start..row, index, g: gl, states: sl },
+            Piece { weight: wr, masters: mr, rows: row..rows.end, index, g: gr, states: sr },
+        )
+    }
+
+    fn work<R: Rule<N>>(mut self, rule: &R, scale: f32) {
+        let Some(index) = self.index else {
+            let entries = self.g.len();
+            let mut at = 0;
+            while at + LANES <= entries {
+                self.group(rule, scale, at, std::array::from_fn(|i| at + i), LANES);
+                at += LANES;
+            }
+            if at < entries {
+                self.group(rule, scale, at, std::array::from_fn(|i| (at + i).min(entries - 1)), entries - at);
+            }
+            return;
+        };
+        let (first, origin) = (index.row_ptr()[self.rows.start] as usize, self.rows.start);
+        for row in self.rows.clone() {
+            let (range, base) = (index.row(row), (row - origin) * index.cols());
+            let mut k = range.start;
+            while k < range.end {
+                let n = LANES.min(range.end - k);
+                // Lanes past the end repeat the last entry and are not stored.
+                let at = std::array::from_fn(|i| base + index.col(k + i.min(n - 1)));
+                self.group(rule, scale, k - first, at, n);
+                k += n;
+            }
+        }
+    }
+
+    /// Updates `n` entries from `k` on, whose weights lie at `at`.
+    #[inline(always)]
+    fn group<R: Rule<N>>(&mut self, rule: &R, scale: f32, k: usize, at: [usize; LANES], n: usize) {
+        let load = |from: &[f32]| -> [f32; LANES] {
+            let mut out = [0.0; LANES];
+            match <&[f32; LANES]>::try_from(&from[k..(k + LANES).min(from.len())]) {
+                Ok(full) if n == LANES => out = *full,
+                _ => out[..n].copy_from_slice(&from[k..k + n]),
+            }
+            out
+        };
+        let g = load(self.g);
+        let mut s = [[0.0; LANES]; N];
+        for (s, from) in s.iter_mut().zip(&self.states) {
+            *s = load(from);
+        }
+        let mut w: [f32; LANES] = match (&self.weight, &self.masters) {
+            (WeightMut::F32(w), _) => at.map(|i| w[i]),
+            (WeightMut::BF16(w), Some(masters)) => {
+                // Where the weight was changed by someone else, it and not the old master counts.
+                let (stored, masters) = (at.map(|i| w[i]), load(masters));
+                std::array::from_fn(|i| {
+                    let same = round(masters[i]).to_bits() == stored[i].to_bits();
+                    if same { masters[i] } else { stored[i].to_f32() }
+                })
+            }
+            (WeightMut::BF16(w), None) => at.map(|i| w[i].to_f32()),
+        };
+        for i in 0..LANES {
+            let (next, state) = rule.entry(w[i], g[i] * scale, std::array::from_fn(|j| s[j][i]));
+            w[i] = next;
+            for j in 0..N {
+                s[j][i] = state[j];
+            }
+        }
+        for (s, to) in s.iter().zip(&mut self.states) {
+            to[k..k + n].copy_from_slice(&s[..n]);
+        }
+        if let Some(masters) = &mut self.masters {
+            masters[k..k + n].copy_from_slice(&w[..n]);
+        }
+        match &mut self.weight {
+            WeightMut::F32(to) => (0..n).for_each(|i| to[at[i]] = w[i]),
+            WeightMut::BF16(to) => (0..n).for_each(|i| to[at[i]] = round(w[i])),
+        }
+    }
+}
+
+/// To bf16, nearest, ties to even: what candle's conversion does.
+#[inline(always)]
+fn round(x: f32) -> bf16 {
+    bf16::from_f32(x)
+}

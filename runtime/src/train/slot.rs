@@ -1,0 +1,226 @@
+//! One trainable parameter: which of its entries change, and what the optimizer remembers of them.
+
+use candle_core::{DType, Tensor};
+
+use super::optimizer::{Now, Optimizer, Target, update, updated};
+use crate::model::decoder::Want;
+use crate::ops::slice::{self, WeightMut};
+use crate::ops::{Exec, SparseIndex, scatter};
+use crate::{Error, Result};
+
+/// Numbers that belong to the trainable entries of a parameter: plain memory where the fused CPU
+/// pass is used, a tensor on other devices.
+#[derive(Debug)]
+pub(super) enum Numbers {
+    Host(Vec<f32>),
+    Device(Tensor),
+}
+
+impl Numbers {
+    fn zeros(exec: &Exec, w: &Tensor, len: usize) -> Result<Self> {
+        Ok(match exec.fast(w) {
+            true => Self::Host(vec![0.0; len]),
+            false => Self::Device(Tensor::zeros(len, DType::F32, w.device())?),
+        })
+    }
+
+    fn replace(&mut self, values: Vec<f32>) -> Result<()> {
+        match self {
+            Self::Host(old) => *old = values,
+            Self::Device(old) => *old = Tensor::new(values, old.device())?,
+        }
+        Ok(())
+    }
+
+    /// Gives `visit` the numbers.
+    pub fn with<R>(&self, visit: impl FnOnce(&[f32]) -> R) -> Result<R> {
+        Ok(match self {
+            Self::Host(values) => visit(values),
+            Self::Device(values) => visit(&values.to_vec1::<f32>()?),
+        })
+    }
+}
+
+/// The trainable part of a parameter.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Its index in the universe.
+    pub param: usize,
+    want: Want,
+    /// Of a bf16 parameter, the f32 values that the optimizer works on. An f32 parameter is its own
+    /// master.
+    masters: Option<Numbers>,
+    states: Vec<Numbers>,
+}
+
+impl Slot {
+    /// The slot of a parameter `w` of which `want` changes; `None` where nothing does.
+    pub fn new(exec: &Exec, param: usize, w: &Tensor, want: &Want, states: usize) -> Result<Option<Self>> {
+        let len = match want {
+            Want::No => return Ok(None),
+            Want::Dense => w.elem_count(),
+            Want::At(index) => {
+                index.check("training", w.dims())?;
+                index.nnz()
+            }
+        };
+        let mut slot = Self { param, want: want.clone(), masters: None, states: Vec::new() };
+        if w.dtype() != DType::F32 {
+            let values = slot.gathered(exec, w)?;
+            slot.masters = Some(match exec.fast(w) {
+                true => Numbers::Host(values.to_vec1::<f32>()?),
+                false => Numbers::Device(values),
+            });
+        }
+        slot.states = (0..states).map(|_| Numbers::zeros(exec, w, len)).collect::<Result<_>>()?;
+        Ok(Some(slot))
+    }
+
+    fn index(&self) -> Option<&SparseIndex> {
+        match &self.want {
+            Want::At(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// The numbers of state, in the order of the optimizer's formula.
+    pub fn states(&self) -> &[Numbers] {
+        &self.states
+    }
+
+    /// The trainable entries as they are in the parameter, f32 `[len]`.
+    fn gathered(&self, exec: &Exec, w: &Tensor) -> Result<Tensor> {
+        match self.index() {
+            Some(index) => scatter::gather(exec, w, index),
+            None => Ok(w.flatten_all()?.to_dtype(DType::F32)?),
+        }
+    }
+
+    /// Gives `visit` the values the optimizer works on.
+    pub fn values<R>(&self, exec: &Exec, w: &Tensor, visit: impl FnOnce(&[f32]) -> R) -> Result<R> {
+        if let Some(masters) = &self.masters {
+            return masters.with(visit);
+        }
+        if w.device().is_cpu() && self.index().is_none() {
+            let read = slice::read(w)?;
+            let guard = read.lock();
+            return Ok(visit(guard.f32()?));
+        }
+        Ok(visit(&self.gathered(exec, w)?.to_vec1::<f32>()?))
+    }
+
+    /// Puts saved values and state in the place of the present ones, in the parameter too.
+    pub fn restore(
+        &mut self,
+        exec: &Exec,
+        w: &Tensor,
+        values: Vec<f32>,
+        states: Vec<Vec<f32>>,
+    ) -> Result<()> {
+        let flat = Tensor::from_vec(values, self.len(w), w.device())?;
+        self.put(exec, w, &flat)?;
+        if let Some(masters) = &mut self.masters {
+            masters.replace(flat.to_vec1::<f32>()?)?;
+        }
+        for (state, saved) in self.states.iter_mut().zip(states) {
+            state.replace(saved)?;
+        }
+        Ok(())
+    }
+
+    /// The number of trainable entries.
+    pub fn len(&self, w: &Tensor) -> usize {
+        self.index().map_or(w.elem_count(), SparseIndex::nnz)
+    }
+
+    /// Writes values into the parameter, rounded to its type.
+    fn put(&self, exec: &Exec, w: &Tensor, values: &Tensor) -> Result<()> {
+        match self.index() {
+            Some(index) => scatter::scatter_in_place(exec, w, index, values),
+            None => Ok(w.slice_set(&values.to_dtype(w.dtype())?.reshape(w.shape())?, 0, 0)?),
+        }
+    }
+
+    /// One step of the optimizer, in place. `grad` has the shape of the parameter, or `[nnz]`.
+    pub fn step(
+        &mut self,
+        exec: &Exec,
+        w: &Tensor,
+        optimizer: &Optimizer,
+        now: Now,
+        grad: &Tensor,
+    ) -> Result<()> {
+        let len = self.len(w);
+        if grad.elem_count() != len || grad.dtype() != DType::F32 {
+            return Err(Error::mismatch(format!(
+                "a gradient of shape {:?} came for a parameter of which {len} entries are trained",
+                grad.dims()
+            )));
+        }
+        if !exec.fast(w) {
+            return self.step_reference(exec, w, optimizer, now, grad);
+        }
+        let grad = slice::read(grad)?;
+        let guard = grad.lock();
+        let g = guard.f32()?;
+        let mut states: Vec<Vec<f32>> = Vec::with_capacity(self.states.len());
+        for state in &mut self.states {
+            match state {
+                Numbers::Host(values) => states.push(std::mem::take(values)),
+                Numbers::Device(values) => states.push(values.to_vec1::<f32>()?),
+            }
+        }
+        let mut masters = match &mut self.masters {
+            Some(Numbers::Host(values)) => Some(std::mem::take(values)),
+            Some(Numbers::Device(values)) => Some(values.to_vec1::<f32>()?),
+            None => None,
+        };
+        let index = self.index();
+        let work = |weight: WeightMut<'_>| {
+            let target = Target { weight, index, masters: masters.as_deref_mut() };
+            exec.run(|| update(optimizer, now, target, g, &mut states));
+        };
+        let done = slice::write(w, work);
+        for (slot, values) in self.states.iter_mut().zip(states) {
+            *slot = Numbers::Host(values);
+        }
+        if let Some(values) = masters {
+            self.masters = Some(Numbers::Host(values));
+        }
+        done
+    }
+
+    fn step_reference(
+        &mut self,
+        exec: &Exec,
+        w: &Tensor,
+        optimizer: &Optimizer,
+        now: Now,
+        grad: &Tensor,
+    ) -> Result<()> {
+        let device = w.device();
+        let tensor = |numbers: &Numbers| match numbers {
+            Numbers::Host(values) => Ok(Tensor::new(values.as_slice(), device)?),
+            Numbers::Device(values) => Ok::<_, Error>(values.clone()),
+        };
+        let stored = self.gathered(exec, w)?;
+        let current = match &self.masters {
+            None => stored,
+            // Where the weight was changed by someone else, it and not the old master counts.
+            Some(masters) => {
+                let masters = tensor(masters)?;
+                let same = masters.to_dtype(w.dtype())?.to_dtype(DType::F32)?.eq(&stored)?;
+                same.where_cond(&masters, &stored)?
+            }
+        };
+        let mut states = self.states.iter().map(tensor).collect::<Result<Vec<_>>>()?;
+        let grad = grad.flatten_all()?;
+        let next = updated(optimizer, now, &current, &grad, &mut states)?;
+        self.put(exec, w, &next)?;
+        self.states = states.into_iter().map(Numbers::Device).collect();
+        if self.masters.is_some() {
+            self.masters = Some(Numbers::Device(next));
+        }
+        Ok(())
+    }
+}

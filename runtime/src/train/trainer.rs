@@ -1,0 +1,327 @@
+//! The training step.
+
+use std::time::Instant;
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::gradient::{Clip, Collect, square_sum};
+use super::optimizer::{Now, Optimizer};
+use super::schedule::Schedule;
+use super::selection::Selection;
+use super::slot::Slot;
+use crate::data::Batch;
+use crate::host::{Cancel, Host};
+use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, GradSink, LossFn, Reduction};
+use crate::model::{Decoder, Params};
+use crate::ops::Exec;
+use crate::{Error, Result};
+
+/// The model a step works on. Its parameters are changed in place: every clone of `params` sees it.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// How operations are carried out.
+    pub exec: &'a Exec,
+    /// The decoder.
+    pub decoder: &'a Decoder,
+    /// Its parameters.
+    pub params: &'a Params,
+}
+
+/// How a model is trained.
+#[derive(Debug)]
+pub struct TrainOptions {
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The learning rate, before the schedule.
+    pub lr: f64,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Steps over which the learning rate rises.
+    pub warmup: u64,
+    /// The number of steps there will be, which some schedules need.
+    pub total: Option<u64>,
+    /// Clipping.
+    pub clip: Clip,
+    /// What the backward keeps of the forward.
+    pub checkpoint: Checkpoint,
+    /// How the losses of labelled positions are put together.
+    pub reduction: Reduction,
+    /// Updates each block's parameters as soon as its gradients are there, so that the gradients of
+    /// all are never held together. Such a step cannot be cancelled half-way, and neither global
+    /// clipping nor several micro-batches are possible.
+    pub per_block: bool,
+}
+
+impl TrainOptions {
+    /// Options with an optimizer and a learning rate; all else at its default.
+    pub fn new(optimizer: Optimizer, lr: f64) -> Self {
+        Self {
+            optimizer,
+            lr,
+            schedule: Schedule::Constant,
+            warmup: 0,
+            total: None,
+            clip: Clip::None,
+            checkpoint: Checkpoint::None,
+            reduction: Reduction::Mean,
+            per_block: false,
+        }
+    }
+
+    /// An error that names what is out of range or contradicts something else.
+    pub fn check(&self) -> Result<()> {
+        self.optimizer.check()?;
+        self.clip.check()?;
+        self.schedule.check(self.warmup, self.total)?;
+        if !(self.lr >= 0.0 && self.lr.is_finite()) {
+            return Err(Error::argument(format!("the learning rate must be at least 0, not {}", self.lr)));
+        }
+        if self.per_block && matches!(self.clip, Clip::Global(_)) {
+            return Err(Error::argument(
+                "per_block updates a block before the gradients of the blocks below it exist, so their common \
+                 norm is not known: clip per parameter, or turn per_block off",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// The number of the step, from 1.
+    pub step: u64,
+    /// The loss before the update, over all micro-batches.
+    pub loss: f64,
+    /// The learning rate.
+    pub lr: f64,
+    /// The norm of all gradients together, before clipping.
+    pub grad_norm: f64,
+    /// Tokens of the micro-batches.
+    pub tokens: u64,
+    /// Those with a label.
+    pub labelled: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Trains a selection of a model's entries.
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) selection: Selection,
+    pub(super) options: TrainOptions,
+    pub(super) slots: Vec<Slot>,
+    pub(super) step: u64,
+    pub(super) tokens: u64,
+}
+
+impl Trainer {
+    /// A trainer at step 0.
+    pub fn new(subject: Subject<'_>, selection: Selection, options: TrainOptions) -> Result<Self> {
+        options.check()?;
+        let Subject { exec, params, .. } = subject;
+        params.universe().check_same(selection.universe())?;
+        let states = options.optimizer.states();
+        let mut slots = Vec::new();
+        for (i, want) in selection.wants().iter().enumerate() {
+            slots.extend(Slot::new(exec, i, params.get(i), want, states)?);
+        }
+        Ok(Self { selection, options, slots, step: 0, tokens: 0 })
+    }
+
+    /// What may change.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// How it is trained.
+    pub fn options(&self) -> &TrainOptions {
+        &self.options
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Tokens seen.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// One step on cross-entropy, over one or more micro-batches. With the mean reduction, each
+    /// counts by its labelled positions (with the sum, by its sequences), so that any split of a
+    /// batch gives the gradient of the whole. An error or a cancellation leaves the weights and the
+    /// trainer as they were.
+    pub fn step(&mut self, subject: Subject<'_>, host: &Host, batches: &[Batch]) -> Result<StepReport> {
+        self.step_on(subject, host, batches, None)
+    }
+
+    /// The same on another loss, whose value for a micro-batch counts like cross-entropy's does.
+    pub fn step_with(
+        &mut self,
+        subject: Subject<'_>,
+        host: &Host,
+        batches: &[Batch],
+        loss: &mut dyn LossFn,
+    ) -> Result<StepReport> {
+        self.step_on(subject, host, batches, Some(loss))
+    }
+
+    fn step_on(
+        &mut self,
+        subject: Subject<'_>,
+        host: &Host,
+        batches: &[Batch],
+        mut loss: Option<&mut dyn LossFn>,
+    ) -> Result<StepReport> {
+        let begin = Instant::now();
+        host.cancel.check()?;
+        subject.params.universe().check_same(self.selection.universe())?;
+        let entropy = CrossEntropy::new(self.options.reduction);
+        let batches: Vec<&Batch> = batches.iter().filter(|b| b.labelled() > 0).collect();
+        let total: f64 = batches.iter().map(|b| entropy.count(b)).sum();
+        if batches.is_empty() {
+            return Err(Error::argument("a step needs at least one batch with a label in it"));
+        }
+        let (warmup, steps) = (self.options.warmup, self.options.total);
+        let lr = self.options.lr * self.options.schedule.factor(self.step, warmup, steps)?;
+        let now = Now { lr, t: self.step + 1, scale: 1.0 };
+
+        let mut value = 0.0;
+        let mut pass = |host: &Host, batch: &Batch, sink: &mut dyn GradSink| -> Result<()> {
+            let Subject { exec, decoder, params } = subject;
+            let (wants, checkpoint) = (self.selection.wants(), self.options.checkpoint);
+            let mut over = CrossEntropy { over: Some(total), ..entropy };
+            let share = entropy.count(batch) / total;
+            let mut scaled = loss.as_deref_mut().map(|inner| Scaled { inner, share });
+            let loss: &mut dyn LossFn = match &mut scaled {
+                Some(loss) => loss,
+                None => &mut over,
+            };
+            let out = decoder.backward(exec, host, params, batch, loss, wants, checkpoint, sink)?;
+            value += out.loss;
+            Ok(())
+        };
+        let grad_norm = if self.options.per_block {
+            let [batch] = batches[..] else {
+                return Err(Error::argument(
+                    "per_block updates the weights during the backward of a batch, so gradients of several \
+                     batches cannot be accumulated: give one batch a step, or turn per_block off",
+                ));
+            };
+            // Half an update is worse than a late stop.
+            let unstoppable = Host { cancel: Cancel::default(), ..host.clone() };
+            let mut sink = PerBlock {
+                subject,
+                slots: &mut self.slots,
+                optimizer: &self.options.optimizer,
+                clip: self.options.clip,
+                now,
+                squares: 0.0,
+            };
+            pass(&unstoppable, batch, &mut sink)?;
+            sink.squares.sqrt()
+        } else {
+            let mut sink = Collect::new(subject.exec, self.selection.wants().len());
+            for batch in &batches {
+                pass(host, batch, &mut sink)?;
+            }
+            host.cancel.check()?;
+            update(subject, &mut self.slots, &self.options, now, sink.sums)?
+        };
+        let tokens = batches.iter().map(|b| b.len() as u64).sum();
+        self.step += 1;
+        self.tokens += tokens;
+        Ok(StepReport {
+            step: self.step,
+            loss: value,
+            lr,
+            grad_norm,
+            tokens,
+            labelled: batches.iter().map(|b| b.labelled() as u64).sum(),
+            seconds: begin.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// Measures, clips and applies the gradients of a step; returns their common norm.
+fn update(
+    subject: Subject<'_>,
+    slots: &mut [Slot],
+    options: &TrainOptions,
+    now: Now,
+    mut grads: Vec<Option<Tensor>>,
+) -> Result<f64> {
+    let Subject { exec, params, .. } = subject;
+    let mut squares = Vec::with_capacity(slots.len());
+    for slot in slots.iter() {
+        let grad = grads[slot.param].as_ref().ok_or_else(|| {
+            Error::mismatch(format!("no gradient came for {}", params.universe().spec(slot.param).name))
+        })?;
+        squares.push(finite(subject, slot.param, square_sum(exec, grad)?, "no weight was changed")?);
+    }
+    let norm = squares.iter().sum::<f64>().sqrt();
+    for (slot, square) in slots.iter_mut().zip(squares) {
+        let Some(grad) = grads[slot.param].take() else { continue };
+        let scale = options.clip.scale(square.sqrt(), norm);
+        slot.step(exec, params.get(slot.param), &options.optimizer, Now { scale, ..now }, &grad)?;
+    }
+    Ok(norm)
+}
+
+/// An error unless the sum of squares of a gradient is a number.
+fn finite(subject: Subject<'_>, param: usize, squares: f64, state: &str) -> Result<f64> {
+    if squares.is_finite() {
+        return Ok(squares);
+    }
+    Err(Error::argument(format!(
+        "the gradient of {} is not finite; {state} (lower the learning rate, clip the gradients, or look for a \
+         division by zero in the loss)",
+        subject.params.universe().spec(param).name
+    )))
+}
+
+/// Updates each parameter as its gradient comes.
+struct PerBlock<'a> {
+    subject: Subject<'a>,
+    slots: &'a mut [Slot],
+    optimizer: &'a Optimizer,
+    clip: Clip,
+    now: Now,
+    squares: f64,
+}
+
+impl GradSink for PerBlock<'_> {
+    fn grad(&mut self, param: usize, grad: Grad) -> Result<()> {
+        let exec = self.subject.exec;
+        let Ok(slot) = self.slots.binary_search_by_key(&param, |s| s.param) else { return Ok(()) };
+        let grad = grad.into_tensor();
+        let state = "parameters above it have taken this step already, as per_block does";
+        let square = finite(self.subject, param, square_sum(exec, &grad)?, state)?;
+        self.squares += square;
+        let now = Now { scale: self.clip.scale(square.sqrt(), f64::INFINITY), ..self.now };
+        self.slots[slot].step(exec, self.subject.params.get(param), self.optimizer, now, &grad)
+    }
+}
+
+/// A loss that counts for its share of a step.
+struct Scaled<'a> {
+    inner: &'a mut dyn LossFn,
+    share: f64,
+}
+
+impl LossFn for Scaled<'_> {
+    fn weights(&mut self, batch: &Batch, logp: &Tensor) -> Result<(f64, Tensor)> {
+        let (loss, weights) = self.inner.weights(batch, logp)?;
+        if self.share == 1.0 {
+            return Ok((loss, weights));
+        }
+        Ok((loss * self.share, (weights * self.share)?))
+    }
+
+    fn needs_logp(&self) -> bool {
+        self.inner.needs_logp()
+    }
+}
