@@ -1,0 +1,15 @@
+--- Full fine-tuning: every weight is free. The control that sparse methods are compared with.
+--
+-- Changes `model` in place. Returns { losses = { adapt } }.
+
+local options = require "lota.options"
+local phase = require "lota.adapt.phase"
+
+local defaults = options.with(phase.defaults, {
+  params = "all", -- or a glob, a list of globs, a function(parameter) → boolean
+})
+
+return function(model, task, given)
+  local o = options.read("adapt.fft", defaults, given)
+  return { losses = { adapt = phase.train("adapt", model, task, o.params, o) } }
+end

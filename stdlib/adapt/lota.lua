@@ -1,0 +1,64 @@
+--- LoTA, lottery ticket adaptation (arXiv 2406.16797, section 3): fine-tune only the entries that fine-tuning moves most.
+--
+--   1. calibrate: train every free weight for `calibration_steps`
+--   2. score:     |w_after - w_before|, and take the largest `density` of all attention and MLP entries together
+--   3. rewind:    back to the bits of `w_before`
+--   4. adapt:     train again, with only the chosen entries free, for `steps`
+--
+-- Changes `model` in place. Returns { mask, ticket, losses = { calibrate, adapt } }.
+
+local lota = require "lota"
+local options = require "lota.options"
+local phase = require "lota.adapt.phase"
+local scores = require "lota.scores"
+
+local defaults = options.with(phase.defaults, {
+  density = 0.1, -- fraction of the `params` entries in the mask
+  calibration_steps = 100,
+  calibration_lr = options.optional, -- `lr` when absent
+  calibrate = "all", -- the parameters that calibrating may move
+  params = "adaptable", -- the parameters that a mask may pick from: attention and MLP matrices
+  scope = "global", -- or "parameter", "layer", "row": where the density holds
+  score = options.optional, -- function(model, before, task) → Scores, instead of |delta|
+  avoid = options.optional, -- a mask that neither phase may touch
+  base = options.optional, -- fingerprint that the ticket names as its base
+})
+
+return function(model, task, given)
+  local o = options.read("adapt.lota", defaults, given)
+  local base = o.base or model:fingerprint()
+  local before = model:snapshot()
+  local losses = {}
+
+  if o.calibration_steps > 0 then
+    local free = o.calibrate
+    if o.avoid then
+      free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
+    end
+    local calibration = options.with(o, { steps = o.calibration_steps, lr = o.calibration_lr or o.lr })
+    losses.calibrate = phase.train("calibrate", model, task, free, calibration)
+  end
+
+  local moved = o.score and o.score(model, before, task) or scores.delta(model, before)
+  model:restore(before)
+  local mask = lota.mask.from_scores(moved, {
+    count = phase.count(model, o.params, o.density),
+    scope = o.scope,
+    within = lota.mask.all(model, { params = o.params }),
+    avoid = o.avoid,
+  })
+
+  losses.adapt = phase.train("adapt", model, task, mask, o)
+  local ticket = lota.ticket.new(model, mask, {
+    method = o.avoid and "lotto" or "lota",
+    base = base,
+    seed = o.seed,
+    task = task.name,
+    density = o.density,
+    steps = o.steps,
+    calibration_steps = o.calibration_steps,
+    lr = o.lr,
+    optimizer = o.optimizer,
+  })
+  return { mask = mask, ticket = ticket, losses = losses }
+end

@@ -1,0 +1,42 @@
+--- LoTTO, lottery tickets together optimisation (arXiv 2406.16797, section 3): a sequence of tasks that cannot overwrite
+-- each other.
+--
+-- Each task is adapted by LoTA, and both its calibration and its training stay outside the union of all earlier masks.
+-- What an earlier task wrote is therefore still there, bit for bit, at the end; whether the model still *does* the
+-- earlier task is a question for measurement, since later entries act on the same activations.
+--
+-- Takes a list of tasks of any length, in order. Changes `model` in place. Returns
+-- { stages = { what adapt.lota returns, … }, taken = union of the masks, capacity = fraction of entries still free }.
+-- All tickets name the first model as their base: being disjoint, they apply to it in any order and number.
+
+local lota = require "lota"
+local options = require "lota.options"
+local sparse = require "lota.adapt.lota"
+
+--- Options of this function itself; every other one is handed to adapt.lota.
+local own = {
+  after = options.optional, -- function(index, stage), called when a task is done: the place to evaluate
+  avoid = options.optional, -- a mask that no task may touch
+}
+
+return function(model, tasks, given)
+  if #tasks == 0 then
+    error("adapt.lotto: expected a list of tasks, got an empty one", 2)
+  end
+  local o = options.pick(own, given or {})
+  local base = model:fingerprint()
+  local params = given and given.params or "adaptable"
+  local taken = o.avoid or lota.mask.none(model)
+  local stages = {}
+  for index, task in ipairs(tasks) do
+    local settings = options.with(given, { base = base, avoid = taken:count() > 0 and taken or nil })
+    settings.after = nil
+    stages[index] = sparse(model, task, settings)
+    taken = lota.mask.union(taken, stages[index].mask)
+    if o.after then
+      o.after(index, stages[index])
+    end
+  end
+  local total = lota.mask.all(model, { params = params }):count()
+  return { stages = stages, taken = taken, capacity = 1 - taken:count() / total }
+end

@@ -1,0 +1,63 @@
+--- One training phase: a model, a task, and the entries that may change. All methods train through here.
+--
+-- Examples are prompt and target joined; only target positions carry a label. The batches of a phase depend on the seed
+-- alone, so calibrating and adapting see the same data in the same order, as in the published scripts.
+
+local lota = require "lota"
+local options = require "lota.options"
+
+local phase = {}
+
+--- What every method accepts about training itself.
+phase.defaults = {
+  steps = 100, -- optimizer steps
+  lr = 1e-5,
+  batch = 4, -- examples a step
+  accumulate = 1, -- batches a step
+  max_len = 512, -- tokens of prompt and target together
+  max_prompt = 256, -- tokens of the prompt
+  optimizer = "rmsprop",
+  schedule = "constant",
+  warmup = 0,
+  clip_norm = options.optional,
+  weight_decay = options.optional,
+  checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
+  seed = 0,
+  on_step = options.optional, -- function(info, phase name); returning false ends the phase
+}
+
+--- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
+-- Returns the list of losses, one a step, each before its update.
+function phase.train(name, model, task, free, o)
+  local examples = lota.data.examples(model, task.train, { max_len = o.max_len, max_prompt = o.max_prompt, eos = true })
+  local batches = lota.data.batches(examples, { size = o.batch, order = "shuffle", seed = o.seed })
+  local sparse = type(free) == "userdata"
+  local trainer = lota.train.new(model, {
+    mask = sparse and free or nil,
+    params = not sparse and free or nil,
+    optimizer = o.optimizer,
+    lr = o.lr,
+    schedule = o.schedule,
+    warmup = o.warmup,
+    steps = o.steps,
+    accumulate = o.accumulate,
+    clip_norm = o.clip_norm,
+    weight_decay = o.weight_decay,
+    checkpoint = o.checkpoint,
+  })
+  local fit = trainer:fit(batches, {
+    steps = o.steps,
+    on_step = o.on_step and function(info)
+      return o.on_step(info, name)
+    end,
+  })
+  trainer:close()
+  return fit.losses
+end
+
+--- How many entries a density means: the fraction of everything `params` names, whatever is already taken.
+function phase.count(model, params, density)
+  return math.floor(density * lota.mask.all(model, { params = params }):count() + 0.5)
+end
+
+return phase

@@ -1,0 +1,41 @@
+--- A random mask: the same density as a ticket and the same training, but entries drawn blindly. The control that tells
+-- how much of LoTA is the choice of entries and how much is sparsity alone (arXiv 2406.16797 compares with it too).
+--
+-- There is nothing to calibrate, so give it a ticket's calibration and adaptation steps together to be fair.
+-- Changes `model` in place. Returns { mask, ticket, losses = { adapt } }.
+
+local lota = require "lota"
+local options = require "lota.options"
+local phase = require "lota.adapt.phase"
+
+local defaults = options.with(phase.defaults, {
+  density = 0.1,
+  params = "adaptable",
+  scope = "global",
+  avoid = options.optional, -- a mask not to draw from
+  base = options.optional, -- fingerprint that the ticket names as its base
+})
+
+return function(model, task, given)
+  local o = options.read("adapt.random", defaults, given)
+  local base = o.base or model:fingerprint()
+  local mask = lota.mask.random(model, {
+    density = o.density,
+    params = o.params,
+    scope = o.scope,
+    avoid = o.avoid,
+    seed = o.seed,
+  })
+  local losses = { adapt = phase.train("adapt", model, task, mask, o) }
+  local ticket = lota.ticket.new(model, mask, {
+    method = "random",
+    base = base,
+    seed = o.seed,
+    task = task.name,
+    density = o.density,
+    steps = o.steps,
+    lr = o.lr,
+    optimizer = o.optimizer,
+  })
+  return { mask = mask, ticket = ticket, losses = losses }
+end

@@ -1,0 +1,111 @@
+--- Reports: means with their spread, loss curves, heat maps of masks, and where a run is written.
+--
+--   local report = require "lota.report"
+--   local run = report.start("lota", nil, { config = { density = 0.1 } })
+--   report.spread({ 0.91, 0.93, 0.92 })                     "0.920 ± 0.010"
+--   report.curves("loss.svg", { { name = "LoTA", values = losses } }, { title = "Loss" })
+--   report.overlap("overlap.svg", { { "A", mask_a }, { "B", mask_b } })
+
+local lota = require "lota"
+local options = require "lota.options"
+
+local report = {}
+
+--- Starts a run in `dir`, or, without one, in the first free one of runs/NAME-1, runs/NAME-2, …
+function report.start(name, dir, given)
+  if dir then
+    return lota.run.start(dir, given)
+  end
+  local n = 1
+  while true do
+    local ok, run = pcall(lota.run.start, ("runs/%s-%d"):format(name, n), given)
+    if ok then
+      return run
+    elseif not tostring(run):find("holds a run already", 1, true) then
+      error(run, 0)
+    end
+    n = n + 1
+  end
+end
+
+--- Mean and sample standard deviation (0 for a single value).
+function report.mean_sd(values)
+  local sum = 0
+  for _, v in ipairs(values) do
+    sum = sum + v
+  end
+  local mean, squares = sum / #values, 0
+  for _, v in ipairs(values) do
+    squares = squares + (v - mean) ^ 2
+  end
+  return mean, #values > 1 and math.sqrt(squares / (#values - 1)) or 0
+end
+
+--- "mean ± sd", or the mean alone for a single value, or "-" for none. `format` is for each number.
+function report.spread(values, format)
+  format = format or "%.3f"
+  if #values == 0 then
+    return "-"
+  end
+  local mean, sd = report.mean_sd(values)
+  return #values == 1 and format:format(mean) or (format .. " ± " .. format):format(mean, sd)
+end
+
+--- Each value averaged with the `width - 1` before it, so that curves of small batches can be read.
+function report.smooth(values, width)
+  local out, sum = {}, 0
+  for i, v in ipairs(values) do
+    sum = sum + v - (i > width and values[i - width] or 0)
+    out[i] = sum / math.min(i, width)
+  end
+  return out
+end
+
+--- Loss curves as an SVG file. `series` is a list of { name =, values = list of losses }.
+function report.curves(path, series, given)
+  local o = options.read("report.curves", { title = "Loss", smooth = 1, x = "step", y = "loss" }, given)
+  local lines = {}
+  for i, one in ipairs(series) do
+    lines[i] = { name = one.name, y = report.smooth(one.values, o.smooth) }
+  end
+  return lota.plot.lines(lines, { title = o.title, x = o.x, y = o.y, path = path })
+end
+
+--- How much masks share, as an SVG heat map: the Jaccard index of every pair. `masks` is a list of { name, mask }.
+function report.overlap(path, masks, given)
+  local o = options.read("report.overlap", { title = "Mask overlap (Jaccard index)" }, given)
+  local matrix, labels = {}, {}
+  for i, a in ipairs(masks) do
+    labels[i], matrix[i] = a[1], {}
+    for j, b in ipairs(masks) do
+      matrix[i][j] = a[2]:jaccard(b[2])
+    end
+  end
+  return lota.plot.heatmap(matrix, { labels = labels, low = 0, high = 1, title = o.title, path = path })
+end
+
+--- Where two masks overlap, as an SVG heat map: the Jaccard index for every layer (rows) and matrix (columns).
+function report.overlap_by_parameter(path, model, a, b, given)
+  local o = options.read("report.overlap_by_parameter", { title = "Mask overlap (Jaccard index)" }, given)
+  local shared = lota.mask.intersect(a, b):by "parameter"
+  local either = lota.mask.union(a, b):by "parameter"
+  local rows, columns, seen, matrix = {}, {}, {}, {}
+  for _, parameter in ipairs(model:params()) do
+    local total = either[parameter.name] or 0
+    if parameter.layer and total > 0 then
+      local row = parameter.layer + 1
+      local short = parameter.name:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
+      if not seen[short] then
+        columns[#columns + 1] = short
+        seen[short] = #columns
+      end
+      if not matrix[row] then
+        rows[row], matrix[row] = "layer " .. parameter.layer, {}
+      end
+      matrix[row][seen[short]] = (shared[parameter.name] or 0) / total
+    end
+  end
+  return lota.plot.heatmap(matrix, { rows = rows, columns = columns, title = o.title, path = path })
+end
+
+return report

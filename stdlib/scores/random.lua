@@ -1,0 +1,12 @@
+--- Uniform noise: a score that knows nothing. Ranks the same for the same seed.
+
+local lota = require "lota"
+local adaptable = require "lota.scores.adaptable"
+
+return function(model, given)
+  local scored, o = adaptable(model, given, "scores.random", { seed = 0 })
+  local rng = lota.rng(o.seed)
+  return lota.scores.new(model, function(name, weight)
+    return scored[name] and lota.rand(weight:shape(), { rng = rng }) or nil
+  end)
+end

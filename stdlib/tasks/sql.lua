@@ -1,0 +1,59 @@
+--- SQL from questions (the `sql-create-context` data set), in the prompt form of arXiv 2406.16797's published code.
+--
+-- A folder with all.json, rows { question, context, answer }. There is no published split in it: the last `held_out`
+-- rows are the test set. Score: overlap of words between the generated and the right query as an F1 measure (ROUGE-1 as
+-- in the paper, without its stemmer); `exact = true` asks for the same query instead, letter case and spacing aside.
+
+local lota = require "lota"
+local options = require "lota.options"
+local scoring = require "lota.tasks.scoring"
+
+local defaults = { max_tokens = 96, batch = 16, seed = 0, held_out = 1000, exact = false }
+
+local instruction = "Answer the below question. First think step by step and then give the final answer.\n"
+  .. "Please convert the provided natural language query into an SQL query, taking into account the structure of the"
+  .. " database defined by the accompanying CREATE statement:\n"
+
+local function row(item)
+  return {
+    prompt = instruction
+      .. "## Context:\n"
+      .. item.context
+      .. "\n## Natural Language Query:\n"
+      .. item.question
+      .. "\n",
+    target = scoring.marker .. item.answer,
+  }
+end
+
+local function query(text)
+  local answer, plain = scoring.after_marker(text)
+  return scoring.trim(answer or plain)
+end
+
+local function plain(text)
+  return (text:lower():gsub("%s+", " "))
+end
+
+return function(folder, given)
+  local o = options.read("tasks.open(sql)", defaults, given)
+  local task = {
+    name = "sql",
+    metric = o.exact and "same query" or "word F1",
+    train = {},
+    test = {},
+    max_tokens = o.max_tokens,
+  }
+  local items = lota.data.read(folder .. "/all.json")
+  for i, item in ipairs(items) do
+    local into = i <= #items - o.held_out and task.train or task.test
+    into[#into + 1] = row(item)
+  end
+  task.score = scoring.by_generating(task, function(output, target)
+    if o.exact then
+      return plain(query(output)) == plain(query(target)) and 1 or 0
+    end
+    return scoring.word_f1(query(output), query(target))
+  end, { batch = o.batch })
+  return task
+end
