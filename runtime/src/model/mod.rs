@@ -4,6 +4,7 @@ pub mod config;
 pub mod decoder;
 mod defaults;
 mod fingerprint;
+mod gguf;
 mod load;
 mod loaded;
 mod param;

@@ -1,6 +1,10 @@
 //! Tokenizers: text to token ids and back.
 
+mod byte_level;
+mod gguf;
+mod pieces;
 mod special;
+mod split;
 mod stream;
 
 use std::path::Path;
