@@ -10,6 +10,7 @@
 pub mod data;
 pub mod error;
 pub mod host;
+pub mod mask;
 pub mod model;
 pub mod ops;
 pub mod train;

@@ -1,0 +1,234 @@
+//! The k-th largest of many scores, exactly, without sorting or gathering them: three passes, each
+//! of which counts the scores by the next few bits of their magnitude.
+
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+
+use super::bits::{Domain, Piece, to_bitmap};
+use super::scores::Source;
+use crate::host::Host;
+use crate::{Error, Result};
+
+/// How many low bits remain below each of the three digits, and how many values each digit has.
+const DIGITS: [(u32, usize); 3] = [(20, 1 << 11), (10, 1 << 10), (0, 1 << 10)];
+
+/// The scores of a group, as keys that grow with preference.
+pub struct Keys<'a> {
+    /// Where scores come from.
+    pub source: &'a dyn Source,
+    /// Which entries may be chosen.
+    pub domain: Domain<'a>,
+    /// Whether large magnitudes are preferred, or small ones.
+    pub largest: bool,
+    /// The switch that stops work.
+    pub host: &'a Host,
+}
+
+/// What the first pass finds out about a group.
+pub struct Census {
+    counts: Vec<u64>,
+    /// Candidates: scored entries that may be chosen.
+    pub candidates: u64,
+    /// Candidates whose score is zero.
+    pub zeros: u64,
+    nan: Option<usize>,
+}
+
+/// Where to cut: entries with a key above `key` are in, and `ties` of those with just this key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    key: u32,
+    ties: u64,
+}
+
+/// The magnitude of a score as an integer of the same order.
+#[inline(always)]
+pub fn magnitude(score: f32) -> u32 {
+    score.to_bits() & 0x7fff_ffff
+}
+
+/// Whether any score is not a number: their magnitudes lie above that of infinity.
+pub fn any_nan(scores: &[f32]) -> bool {
+    scores.iter().fold(0, |max, &s| max.max(magnitude(s))) > f32::INFINITY.to_bits()
+}
+
+/// The error for a score that is not a number.
+pub fn nan_error(name: &str) -> Error {
+    Error::argument(format!("the scores of parameter {name} hold a value that is not a number (NaN)"))
+}
+
+impl Keys<'_> {
+    /// What is XORed into a magnitude to make small ones come first.
+    pub fn flip(&self) -> u32 {
+        if self.largest { 0 } else { 0x7fff_ffff }
+    }
+
+    /// The first pass: how many candidates and zeros there are, and the counts of the first digit.
+    /// A score that is not a number is an error, wherever it lies.
+    pub fn census(&self, pieces: &[Piece]) -> Result<Census> {
+        let none = || Census { counts: vec![0; DIGITS[0].1], candidates: 0, zeros: 0, nan: None };
+        let (shift, flip) = (DIGITS[0].0, self.flip());
+        let count = |mut census: Census, piece: &Piece| -> Result<Census> {
+            self.host.cancel.check()?;
+            let domain = self.domain.words(piece);
+            self.source.read(piece.param, piece.start, piece.len, &mut |scores| {
+                if any_nan(scores) {
+                    census.nan = Some(census.nan.map_or(piece.param, |p| p.min(piece.param)));
+                }
+                // Four tables, because neighbours often fall on the same digit and each count
+                // would wait for the one before it.
+                let mut lanes = [[0u32; DIGITS[0].1]; 4];
+                let mut zeros = 0;
+                each_candidate(scores, domain.as_deref(), |i, score| {
+                    let key = magnitude(score);
+                    zeros += u64::from(key == 0);
+                    lanes[i % 4][((key ^ flip) >> shift) as usize] += 1;
+                });
+                for (i, count) in census.counts.iter_mut().enumerate() {
+                    let here: u64 = lanes.iter().map(|lane| u64::from(lane[i])).sum();
+                    *count += here;
+                    census.candidates += here;
+                }
+                census.zeros += zeros;
+            })?;
+            Ok(census)
+        };
+        let census = pieces.par_iter().try_fold(none, count).try_reduce(none, |mut a, b| {
+            a.counts.iter_mut().zip(&b.counts).for_each(|(a, b)| *a += b);
+            a.candidates += b.candidates;
+            a.zeros += b.zeros;
+            a.nan = a.nan.into_iter().chain(b.nan).min();
+            Ok(a)
+        })?;
+        match census.nan {
+            Some(param) => Err(nan_error(&self.source.universe().spec(param).name)),
+            None => Ok(census),
+        }
+    }
+
+    /// The cut that leaves exactly `k` candidates in; `None` for 0. There must be at least `k`.
+    pub fn cut(&self, pieces: &[Piece], census: &Census, k: u64) -> Result<Option<Cut>> {
+        debug_assert!(k <= census.candidates);
+        if k == 0 {
+            return Ok(None);
+        }
+        let (mut prefix, mut left) = descend(&census.counts, k);
+        for level in 1..DIGITS.len() {
+            let counts = self.digit_counts(pieces, level, prefix)?;
+            let (digit, rest) = descend(&counts, left);
+            prefix = prefix * DIGITS[level].1 as u32 + digit;
+            left = rest;
+        }
+        Ok(Some(Cut { key: prefix, ties: left }))
+    }
+
+    /// Counts of the digit at `level` among candidates whose digits above it make up `prefix`.
+    fn digit_counts(&self, pieces: &[Piece], level: usize, prefix: u32) -> Result<Vec<u64>> {
+        let (shift, size) = DIGITS[level];
+        let (above, flip) = (DIGITS[level - 1].0, self.flip());
+        let none = || vec![0u64; size];
+        let count = |mut counts: Vec<u64>, piece: &Piece| -> Result<Vec<u64>> {
+            self.host.cancel.check()?;
+            let domain = self.domain.words(piece);
+            self.source.read(piece.param, piece.start, piece.len, &mut |scores| {
+                let mut add = |score: f32| {
+                    let key = magnitude(score) ^ flip;
+                    if key >> above == prefix {
+                        counts[(key >> shift) as usize & (size - 1)] += 1;
+                    }
+                };
+                if domain.is_some() {
+                    return each_candidate(scores, domain.as_deref(), |_, score| add(score));
+                }
+                for block in scores.chunks(16) {
+                    let hit = |&s: &f32| u32::from((magnitude(s) ^ flip) >> above == prefix);
+                    if block.iter().map(hit).fold(0, |a, b| a | b) != 0 {
+                        block.iter().for_each(|&s| add(s));
+                    }
+                }
+            })?;
+            Ok(counts)
+        };
+        pieces.par_iter().try_fold(none, count).try_reduce(none, |mut a, b| {
+            a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+            Ok(a)
+        })
+    }
+
+    /// Adds the entries above the cut, and the first ties at it, to the sets of their parameters.
+    pub fn collect(&self, pieces: &[Piece], cut: Cut, sets: &mut [RoaringBitmap]) -> Result<()> {
+        let mut ties = cut.ties;
+        // A batch at a time, so that what waits to be merged stays small.
+        for batch in pieces.chunks(64) {
+            let chosen =
+                batch.par_iter().map(|piece| self.choose(piece, cut.key)).collect::<Result<Vec<_>>>()?;
+            for (piece, (above, mut at)) in batch.iter().zip(chosen) {
+                if at.len() > ties {
+                    at.remove_biggest(at.len() - ties);
+                }
+                ties -= at.len();
+                let set = &mut sets[piece.param];
+                *set |= above;
+                *set |= at;
+            }
+        }
+        debug_assert_eq!(ties, 0);
+        Ok(())
+    }
+
+    /// The entries of a piece above a key, and those just at it.
+    fn choose(&self, piece: &Piece, key: u32) -> Result<(RoaringBitmap, RoaringBitmap)> {
+        self.host.cancel.check()?;
+        let flip = self.flip();
+        let domain = self.domain.words(piece);
+        let (mut above, mut at) = (vec![0u64; piece.words()], vec![0u64; piece.words()]);
+        self.source.read(piece.param, piece.start, piece.len, &mut |scores| {
+            for (b, block) in scores.chunks(16).enumerate() {
+                if block.iter().fold(0, |max, &s| max.max(magnitude(s) ^ flip)) < key {
+                    continue;
+                }
+                let (word, first) = (b / 4, b % 4 * 16);
+                for (i, &score) in block.iter().enumerate() {
+                    let k = magnitude(score) ^ flip;
+                    above[word] |= u64::from(k > key) << (first + i);
+                    at[word] |= u64::from(k == key) << (first + i);
+                }
+            }
+        })?;
+        if let Some(domain) = domain {
+            for ((above, at), allowed) in above.iter_mut().zip(&mut at).zip(domain) {
+                *above &= allowed;
+                *at &= allowed;
+            }
+        }
+        Ok((to_bitmap(piece.start, above), to_bitmap(piece.start, at)))
+    }
+}
+
+/// Calls `f(position, score)` for each entry whose bit is set, or for all if there are no bits.
+fn each_candidate(scores: &[f32], domain: Option<&[u64]>, mut f: impl FnMut(usize, f32)) {
+    let Some(domain) = domain else {
+        return scores.iter().enumerate().for_each(|(i, &score)| f(i, score));
+    };
+    for (block, &word) in scores.chunks(64).zip(domain) {
+        let mut left = word;
+        while left != 0 {
+            let i = left.trailing_zeros() as usize;
+            f(i, block[i]);
+            left &= left - 1;
+        }
+    }
+}
+
+/// Walks counts from the highest digit down: the digit in which the k-th key lies, and how many
+/// keys with that digit are still to be taken.
+fn descend(counts: &[u64], k: u64) -> (u32, u64) {
+    let mut left = k;
+    for (digit, &count) in counts.iter().enumerate().rev() {
+        if count >= left {
+            return (digit as u32, left);
+        }
+        left -= count;
+    }
+    unreachable!("there are at least k candidates")
+}
