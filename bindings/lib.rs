@@ -1,1 +1,23 @@
-//! stub
+//! `lota`: a scriptable engine for sparse adaptation of language models.
+//!
+//! The numbers are computed in [`runtime`]; this crate gives them to scripts. Every primitive is
+//! one record of the [`api`] registry, and the script frontends are built from it. [`Engine`] is
+//! what a host embeds.
+
+pub mod api;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod engine;
+mod error;
+#[cfg(feature = "lua")]
+mod lua;
+#[cfg(feature = "cli")]
+pub mod repl;
+mod stdlib;
+
+pub use engine::{Builder, Engine, Language};
+pub use error::{Error, ErrorKind, Result};
+pub use lota_runtime as runtime;
+
+/// The version of this crate, as `lota --version` prints it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,80 @@
+//! The count of large memory that script values keep alive.
+//!
+//! A script's collector sees a tensor as a pointer and is in no hurry. The frontend charges each
+//! object it hands to a script, and collects when the charge has grown past the threshold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// How much the charge may grow between two collections, at least and at most.
+const STEP: (u64, u64) = (64 << 20, 512 << 20);
+
+/// The counter of one engine.
+#[derive(Clone)]
+pub struct Memory(Arc<Counts>);
+
+struct Counts {
+    live: AtomicU64,
+    peak: AtomicU64,
+    threshold: AtomicU64,
+    collections: AtomicU64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Arc::new(Counts {
+            live: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            threshold: AtomicU64::new(STEP.0),
+            collections: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Memory {
+    /// Counts `bytes` until the charge is dropped.
+    pub fn charge(&self, bytes: u64) -> Charge {
+        let live = self.0.live.fetch_add(bytes, Relaxed) + bytes;
+        self.0.peak.fetch_max(live, Relaxed);
+        Charge { memory: self.clone(), bytes }
+    }
+
+    /// Whether it is time to run the collector.
+    pub fn is_due(&self) -> bool {
+        self.0.live.load(Relaxed) > self.0.threshold.load(Relaxed)
+    }
+
+    /// Sets the next threshold after a collection: a quarter above what is alive.
+    pub fn collected(&self) {
+        let live = self.live();
+        self.0.threshold.store(live + (live / 4).clamp(STEP.0, STEP.1), Relaxed);
+        self.0.collections.fetch_add(1, Relaxed);
+    }
+
+    /// Bytes alive.
+    pub fn live(&self) -> u64 {
+        self.0.live.load(Relaxed)
+    }
+
+    /// The most bytes that were alive at once.
+    pub fn peak(&self) -> u64 {
+        self.0.peak.load(Relaxed)
+    }
+
+    /// Collections run because of tensors.
+    pub fn collections(&self) -> u64 {
+        self.0.collections.load(Relaxed)
+    }
+}
+
+/// Bytes counted as alive.
+pub struct Charge {
+    memory: Memory,
+    bytes: u64,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.0.live.fetch_sub(self.bytes, Relaxed);
+    }
+}

@@ -1,0 +1,39 @@
+//! The registry of primitives: one record each, from which come the script bindings, the
+//! documentation, completion and the editor definitions.
+//!
+//! To add a primitive, add its record to the area's file (`mask.rs` for `mask.*` and `Mask:*`);
+//! a new area is one file with a `register` function and one line in [`standard`].
+
+mod args;
+mod convert;
+mod ctx;
+mod files;
+mod memory;
+mod nearest;
+mod record;
+mod registry;
+pub mod tensor;
+mod top;
+mod value;
+
+pub use args::Args;
+pub use convert::{FromValue, Mismatch};
+pub use ctx::{Ctx, Output, open_device};
+pub use files::Files;
+pub use memory::{Charge, Memory};
+pub use nearest::{did_you_mean, nearest};
+pub use record::{Op, Param, Place, Primitive};
+
+pub use registry::Registry;
+pub use tensor::ScriptTensor;
+pub use top::ScriptRng;
+pub use value::{Map, Object, ScriptFn, Scripted, Value};
+
+/// All primitives of this crate.
+pub fn standard() -> Registry {
+    let mut registry = Registry::default();
+    let r = &mut registry;
+    tensor::register(r);
+    top::register(r);
+    registry
+}

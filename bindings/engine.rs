@@ -1,0 +1,190 @@
+//! What a host embeds: one interpreter with the primitives, a device and what was granted to it.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use lota_runtime::host::{Cancel, Event, Events, Host};
+
+use crate::api::{self, Ctx, Files, Memory, Output, Primitive, Registry, Value};
+use crate::error::{Error, Result};
+
+/// The script language of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Language {
+    /// PUC Lua 5.4.
+    Lua,
+}
+
+/// Collects what a host grants to an engine. Nothing is granted by default.
+pub struct Builder {
+    language: Language,
+    device: String,
+    threads: usize,
+    reference: bool,
+    open: bool,
+    files: Files,
+    host: Host,
+    output: Output,
+    script_args: Vec<String>,
+    script_name: String,
+    registry: Registry,
+}
+
+impl Builder {
+    /// The device tensors live on: `cpu`, `cuda:N` or `metal`.
+    pub fn device(mut self, name: impl Into<String>) -> Self {
+        self.device = name.into();
+        self
+    }
+
+    /// The number of threads of CPU kernels; 0 leaves the choice to rayon.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Makes every operation take its reference path.
+    pub fn reference(mut self, reference: bool) -> Self {
+        self.reference = reference;
+        self
+    }
+
+    /// Grants files.
+    pub fn files(mut self, files: Files) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// Grants the script the `io` and `os` libraries, as a command-line program would.
+    pub fn open(mut self, open: bool) -> Self {
+        self.open = open;
+        self
+    }
+
+    /// Where printed text goes. By default nowhere.
+    pub fn output(mut self, output: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.output = Arc::new(output);
+        self
+    }
+
+    /// Where progress, notices and saved files are told.
+    pub fn on_event(mut self, sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.host.events = Events::new(sink);
+        self
+    }
+
+    /// The switch that stops the engine. One is made if none is given.
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.host.cancel = cancel;
+        self
+    }
+
+    /// The script's name and the options given to it, for `lota.args`.
+    pub fn script(mut self, name: impl Into<String>, args: impl IntoIterator<Item = String>) -> Self {
+        self.script_name = name.into();
+        self.script_args = args.into_iter().collect();
+        self
+    }
+
+    /// Adds a primitive of the host.
+    pub fn primitive(mut self, primitive: Primitive) -> Self {
+        self.registry.add(primitive);
+        self
+    }
+
+    /// Builds the engine.
+    pub fn build(self) -> Result<Engine> {
+        let ctx = Arc::new(Ctx {
+            host: self.host,
+            files: self.files,
+            memory: Memory::default(),
+            script_args: self.script_args,
+            script_name: self.script_name,
+            output: self.output,
+            exec: OnceLock::new(),
+            device: self.device,
+            threads: self.threads,
+            reference: self.reference,
+            index_base: match self.language {
+                Language::Lua => 1,
+            },
+        });
+        let registry = Arc::new(self.registry);
+        let frontend = match self.language {
+            #[cfg(feature = "lua")]
+            Language::Lua => crate::lua::Frontend::new(ctx.clone(), registry.clone(), self.open)?,
+            #[cfg(not(feature = "lua"))]
+            Language::Lua => {
+                return Err(Error::argument("this lota was built without Lua; build it with --features lua"));
+            }
+        };
+        Ok(Engine { ctx, registry, frontend })
+    }
+}
+
+/// One interpreter. Engines do not share anything; each may live on its own thread.
+pub struct Engine {
+    ctx: Arc<Ctx>,
+    registry: Arc<Registry>,
+    #[cfg(feature = "lua")]
+    frontend: crate::lua::Frontend,
+    #[cfg(not(feature = "lua"))]
+    frontend: std::convert::Infallible,
+}
+
+impl Engine {
+    /// Starts describing an engine.
+    pub fn builder(language: Language) -> Builder {
+        Builder {
+            language,
+            device: "cpu".into(),
+            threads: 0,
+            reference: false,
+            open: false,
+            files: Files::default(),
+            host: Host::default(),
+            output: Arc::new(|_| ()),
+            script_args: Vec::new(),
+            script_name: String::new(),
+            registry: api::standard(),
+        }
+    }
+
+    /// Runs a script file. Modules it requires are looked for beside it.
+    pub fn run_file(&self, path: impl AsRef<Path>) -> Result<Value> {
+        let path = path.as_ref();
+        let source = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
+        let source = String::from_utf8(source).map_err(|_| {
+            Error::new(crate::ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
+        })?;
+        self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
+        self.frontend.run(&source, &path.display().to_string())
+    }
+
+    /// Runs a script text; `name` is shown in messages.
+    pub fn run(&self, source: &str, name: &str) -> Result<Value> {
+        self.frontend.run(source, name)
+    }
+
+    /// Runs one input of a prompt: an expression is evaluated without `return`, and variables
+    /// declared at its start stay.
+    pub fn eval(&self, input: &str) -> Result<Vec<Value>> {
+        self.frontend.eval(input)
+    }
+
+    /// The switch that stops what the engine is doing, from any thread.
+    pub fn cancel_handle(&self) -> Cancel {
+        self.ctx.host.cancel.clone()
+    }
+
+    /// The primitives.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What primitives are given.
+    pub fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+}

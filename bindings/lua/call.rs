@@ -1,0 +1,109 @@
+//! Calls: Lua into a primitive, and Rust into a Lua function.
+
+use std::sync::Arc;
+
+use mlua::{Function, Lua, MultiValue};
+
+use super::{State, convert, error, state};
+use crate::api::{Primitive, ScriptFn, Value};
+use crate::error::{Error, Result};
+
+/// The Lua function of a primitive.
+pub(crate) fn function(lua: &Lua, primitive: &Arc<Primitive>) -> mlua::Result<Function> {
+    let primitive = primitive.clone();
+    let state = state(lua)?;
+    lua.create_function(move |lua, args: MultiValue| call(lua, &state, &primitive, args))
+}
+
+/// Calls a primitive with Lua values.
+pub(crate) fn call(
+    lua: &Lua,
+    state: &State,
+    primitive: &Primitive,
+    args: MultiValue,
+) -> mlua::Result<mlua::Value> {
+    let values = args.into_iter().map(convert::from_lua).collect::<Result<Vec<_>>>();
+    let result = values
+        .map_err(|e| e.in_primitive(primitive.name()))
+        .and_then(|values| primitive.invoke(&state.ctx, values));
+    match result {
+        Ok(value) => convert::to_lua(lua, value),
+        Err(e) => Err(error::raise(lua, e)),
+    }
+}
+
+/// A function of the script, held by Rust.
+pub(crate) struct LuaFn(Function);
+
+impl LuaFn {
+    pub(crate) fn new(function: Function) -> Self {
+        Self(function)
+    }
+
+    pub(crate) fn function(&self) -> &Function {
+        &self.0
+    }
+}
+
+impl ScriptFn for LuaFn {
+    fn call(&self, arguments: &[Value]) -> Result<Value> {
+        let Some(lua) = self.0.weak_lua().try_upgrade() else {
+            return Err(Error::new(crate::ErrorKind::Host, "the script of this function has ended"));
+        };
+        let call = || -> mlua::Result<MultiValue> {
+            let state = state(&lua)?;
+            let args = arguments.iter().map(|v| convert::to_lua(&lua, v.clone()));
+            let args = args.collect::<mlua::Result<MultiValue>>()?;
+            call_guarded(&lua, &state, &self.0, args)
+        };
+        let results = call().map_err(|e| error::from_lua(&e))?;
+        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+    }
+}
+
+/// Calls a Lua function so that what it throws, a table too, arrives whole and with a traceback.
+pub(crate) fn call_guarded(
+    lua: &Lua,
+    state: &State,
+    function: &Function,
+    mut args: MultiValue,
+) -> mlua::Result<MultiValue> {
+    let trampoline = {
+        let mut slot = state.trampoline.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &*slot {
+            Some(trampoline) => trampoline.clone(),
+            None => slot.insert(make_trampoline(lua)?).clone(),
+        }
+    };
+    args.push_front(mlua::Value::Function(function.clone()));
+    trampoline.call(args)
+}
+
+fn make_trampoline(lua: &Lua) -> mlua::Result<Function> {
+    let keep = lua.create_function(|lua, value: mlua::Value| {
+        let traceback = || lua.traceback(None, 1).map(|t| t.to_string_lossy()).unwrap_or_default();
+        let kept = match value {
+            mlua::Value::Error(e) => return Ok(mlua::Value::Error(e)),
+            mlua::Value::String(s) => {
+                let text = error::parse(&s.to_string_lossy(), crate::ErrorKind::Runtime);
+                mlua::Error::external(text.with_traceback(traceback()))
+            }
+            value => mlua::Error::external(error::Thrown { value, traceback: traceback() }),
+        };
+        Ok(mlua::Value::Error(Box::new(kept)))
+    })?;
+    let throw = lua.create_function(|_, value: mlua::Value| -> mlua::Result<()> {
+        Err(match value {
+            mlua::Value::Error(e) => *e,
+            other => mlua::Error::runtime(other.to_string()?),
+        })
+    })?;
+    let raw_xpcall: Function = lua.named_registry_value("lota.xpcall")?;
+    let source = "local xpcall, keep, throw = ...\n\
+        local function check(ok, ...)\n\
+            if ok then return ... end\n\
+            return throw((...))\n\
+        end\n\
+        return function(f, ...) return check(xpcall(f, keep, ...)) end";
+    super::load(lua, source, "=lota/call")?.call((raw_xpcall, keep, throw))
+}

@@ -1,0 +1,146 @@
+//! Errors across the border: Lua's into ours and ours into Lua's, without losing either.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mlua::Lua;
+
+use crate::error::{Error, ErrorKind};
+
+/// A value that is no string, thrown with `error(value)`.
+pub(crate) struct Thrown {
+    pub(crate) value: mlua::Value,
+    pub(crate) traceback: String,
+}
+
+impl fmt::Display for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.value.to_string().unwrap_or_else(|_| self.value.type_name().into()))
+    }
+}
+
+impl fmt::Debug for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thrown({self})")
+    }
+}
+
+impl std::error::Error for Thrown {}
+
+/// Our error as a Lua error. One that came from Lua goes back as itself.
+pub(crate) fn to_lua(error: Error) -> mlua::Error {
+    match error.cause::<mlua::Error>() {
+        Some(original) => original.clone(),
+        None => mlua::Error::external(error),
+    }
+}
+
+/// Our error as a Lua error, with the script's line.
+pub(crate) fn raise(lua: &Lua, error: Error) -> mlua::Error {
+    if error.cause::<mlua::Error>().is_some() || !error.is_failure() {
+        return to_lua(error);
+    }
+    let traceback = lua.traceback(None, 0).map(|t| t.to_string_lossy()).unwrap_or_default();
+    to_lua(error.at(place(lua)).with_traceback(traceback))
+}
+
+/// `file:line` of the innermost frame of the script; a frame of the standard library that lies
+/// further in is told too.
+pub(crate) fn place(lua: &Lua) -> Option<String> {
+    let mut inside: Option<String> = None;
+    for level in 0..64 {
+        let frame = lua.inspect_stack(level, |d| {
+            let source = d.source().source?;
+            let line = d.current_line()?;
+            Some((source.to_string(), line))
+        })?;
+        let Some((source, line)) = frame else { continue };
+        let at = format!("{}:{line}", source.trim_start_matches(['@', '=']));
+        if source.starts_with("=lota/") {
+            inside.get_or_insert(at);
+        } else {
+            return Some(match inside {
+                Some(inner) => format!("{at} (in {inner})"),
+                None => at,
+            });
+        }
+    }
+    inside
+}
+
+/// The innermost cause of a Lua error.
+pub(crate) fn root(error: &mlua::Error) -> &mlua::Error {
+    match error {
+        mlua::Error::CallbackError { cause, .. } => root(cause),
+        mlua::Error::BadArgument { cause, .. } => root(cause),
+        mlua::Error::WithContext { cause, .. } => root(cause),
+        other => other,
+    }
+}
+
+/// What lies at the bottom of a Lua error, if it is a `T`.
+pub(crate) fn inner<T: std::error::Error + 'static>(error: &mlua::Error) -> Option<&T> {
+    match root(error) {
+        mlua::Error::ExternalError(external) => external.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// A Lua error as ours. The original is kept inside.
+pub(crate) fn from_lua(error: &mlua::Error) -> Error {
+    let ours = match root(error) {
+        mlua::Error::ExternalError(external) => from_external(external),
+        mlua::Error::SyntaxError { message, incomplete_input } => {
+            parse(message, ErrorKind::Syntax).incomplete(*incomplete_input)
+        }
+        mlua::Error::RuntimeError(message) => parse(message, ErrorKind::Runtime),
+        mlua::Error::MemoryError(message) => Error::new(ErrorKind::Limit, message.clone()),
+        other => Error::runtime(other.to_string()),
+    };
+    let ours = match error {
+        mlua::Error::CallbackError { traceback, .. } => ours.with_traceback(traceback.trim_start()),
+        _ => ours,
+    };
+    if ours.is_failure() { ours.caused_by(error.clone()) } else { ours }
+}
+
+fn from_external(external: &Arc<dyn std::error::Error + Send + Sync>) -> Error {
+    if let Some(own) = external.downcast_ref::<Error>() {
+        return own.clone();
+    }
+    match external.downcast_ref::<Thrown>() {
+        Some(thrown) => Error::runtime(thrown.to_string()).with_traceback(thrown.traceback.clone()),
+        None => Error::runtime(external.to_string()),
+    }
+}
+
+/// Splits `file:line: message` and a traceback after it.
+pub(crate) fn parse(text: &str, kind: ErrorKind) -> Error {
+    let (text, traceback) = match text.split_once("\nstack traceback:") {
+        Some((text, traceback)) => (text, Some(traceback.trim_start_matches('\n').to_string())),
+        None => (text, None),
+    };
+    let error = match split_place(text) {
+        Some((place, message)) => Error::new(kind, message).at(Some(place.to_string())),
+        None => Error::new(kind, text),
+    };
+    match traceback {
+        Some(traceback) => error.with_traceback(traceback),
+        None => error,
+    }
+}
+
+fn split_place(text: &str) -> Option<(&str, &str)> {
+    let mut from = 0;
+    while let Some(colon) = text[from..].find(':') {
+        let at = from + colon;
+        let tail = &text[at + 1..];
+        let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 && tail[digits..].starts_with(": ") {
+            let split = at + 1 + digits;
+            return text[..split].find('\n').is_none().then(|| (&text[..split], &text[split + 2..]));
+        }
+        from = at + 1;
+    }
+    None
+}

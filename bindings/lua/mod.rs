@@ -1,0 +1,131 @@
+//! The Lua frontend: builds Lua values from the registry and carries calls, errors and callbacks
+//! across.
+
+mod call;
+mod convert;
+mod error;
+mod guard;
+mod module;
+mod object;
+mod text;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table};
+
+use crate::api::{Ctx, Op, Primitive, Registry, Value};
+use crate::error::{Error, Result};
+
+/// What the callbacks of one interpreter share.
+pub(crate) struct State {
+    pub(crate) ctx: Arc<Ctx>,
+    pub(crate) registry: Arc<Registry>,
+    operators: HashMap<(String, Op), Arc<Primitive>>,
+    methods: Mutex<HashMap<&'static str, Table>>,
+    loaded: Mutex<HashMap<String, mlua::Value>>,
+    folder: Mutex<Option<PathBuf>>,
+    trampoline: Mutex<Option<Function>>,
+}
+
+/// One Lua interpreter with the primitives.
+pub(crate) struct Frontend {
+    lua: Lua,
+    state: Arc<State>,
+}
+
+impl Frontend {
+    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+        let mut libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH;
+        if open {
+            libraries |= StdLib::IO | StdLib::OS;
+        }
+        let build = || -> mlua::Result<Self> {
+            let lua = Lua::new_with(libraries, LuaOptions::new())?;
+            let mut operators = HashMap::new();
+            for p in registry.iter() {
+                if let (Some(op), Some(first)) = (p.operator_tag(), p.params().first()) {
+                    let ty = first.ty.split('|').next().unwrap_or_default();
+                    operators.insert((ty.to_string(), op), p.clone());
+                }
+            }
+            let state = Arc::new(State {
+                ctx,
+                registry,
+                operators,
+                methods: Mutex::default(),
+                loaded: Mutex::default(),
+                folder: Mutex::default(),
+                trampoline: Mutex::default(),
+            });
+            lua.set_app_data(state.clone());
+            guard::install(&lua, &state, open)?;
+            module::install(&lua, &state)?;
+            text::install(&lua, &state)?;
+            Ok(Self { lua, state })
+        };
+        build().map_err(|e| error::from_lua(&e))
+    }
+
+    pub(crate) fn set_folder(&self, folder: Option<&Path>) {
+        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        *self.state.folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder);
+    }
+
+    /// Runs a chunk and gives its first result.
+    pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
+        let chunk = load(&self.lua, source, &format!("@{name}")).map_err(|e| error::from_lua(&e))?;
+        let values = self.call(&chunk)?;
+        Ok(values.into_iter().next().unwrap_or_default())
+    }
+
+    /// One input of a prompt.
+    pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
+        let as_expression = load(&self.lua, &format!("return {input}"), "=input");
+        let chunk = match as_expression {
+            Ok(chunk) => chunk,
+            Err(_) => load(&self.lua, without_local(input), "=input").map_err(|e| error::from_lua(&e))?,
+        };
+        self.call(&chunk)
+    }
+
+    fn call(&self, function: &Function) -> Result<Vec<Value>> {
+        let results = call::call_guarded(&self.lua, &self.state, function, MultiValue::new());
+        let results = results.map_err(|e| error::from_lua(&e))?;
+        // What cannot be a neutral value (a thread, a table that is a graph) is shown as text.
+        Ok(results
+            .into_iter()
+            .map(|v| {
+                let shown = v.to_string().unwrap_or_else(|_| v.type_name().into());
+                convert::from_lua(v).unwrap_or(Value::Str(shown))
+            })
+            .collect())
+    }
+}
+
+/// Compiles text, never bytecode. A `#!` line is skipped.
+pub(crate) fn load(lua: &Lua, source: &str, name: &str) -> mlua::Result<Function> {
+    let text = match source.strip_prefix("#!") {
+        // The line end stays, so that line numbers do.
+        Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
+        None => source,
+    };
+    lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()
+}
+
+/// At a prompt each input is a chunk of its own, so its locals would be gone at the next one.
+fn without_local(input: &str) -> &str {
+    match input.trim_start().strip_prefix("local ") {
+        Some(rest) if rest.contains('=') || rest.trim_start().starts_with("function") => rest,
+        _ => input,
+    }
+}
+
+pub(crate) fn state(lua: &Lua) -> mlua::Result<Arc<State>> {
+    match lua.app_data_ref::<Arc<State>>() {
+        Some(state) => Ok(state.clone()),
+        None => Err(error::to_lua(Error::new(crate::ErrorKind::Host, "the interpreter has no state"))),
+    }
+}
