@@ -29,8 +29,8 @@ local tasks = require "lota.tasks"
 
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
-  task_a = { "sort", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
-  task_b = { "mirror", "the second task" },
+  task_a = { "mirror", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
+  task_b = { "nines", "the second task" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
   steps = { 150, "optimizer steps after calibration" },
   calibration_steps = { 50, "optimizer steps of calibration" },
@@ -132,7 +132,7 @@ end
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Measuring
 
-local config = { lr_used = lr, sparse_lr_used = sparse_lr, lota = lota.version, base = fingerprint }
+local config = { lr_used = lr, sparse_lr_used = sparse_lr, lota = lota.version(), base = fingerprint }
 for name, value in pairs(args) do
   if name ~= "out" and name ~= "resume" then
     config[name] = value

@@ -169,6 +169,19 @@ words.families = {
       return string.char(219 - c:byte())
     end),
   },
+  nines = {
+    false,
+    "each digit taken from nine",
+    function(rng)
+      local digits = {}
+      for i = 1, 3 + rng:below(5) do
+        digits[i] = rng:below(10)
+      end
+      return table.concat(digits), map(digits, function(d)
+        return tostring(9 - d)
+      end)
+    end,
+  },
   unrotate = {
     false,
     "the last letter moved to the front",

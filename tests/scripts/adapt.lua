@@ -1,0 +1,118 @@
+-- lota.adapt and lota.scores on a small random model: what may change, what may not, and what is recorded.
+local adapt = require "lota.adapt"
+local lota = require "lota"
+local options = require "lota.options"
+local scores = require "lota.scores"
+local tasks = require "lota.tasks"
+local test = require "lota.test"
+
+local model = lota.model.builtin()
+local base, fingerprint = model:snapshot(), model:fingerprint()
+local first = tasks.open("mirror", { train = 64, test = 8 })
+local second = tasks.open("nines", { train = 64, test = 8 })
+local third = tasks.open("sort", { train = 64, test = 8 })
+local quick = { density = 0.05, steps = 3, calibration_steps = 2, lr = 1e-3, batch = 4, max_len = 64, max_prompt = 32 }
+local entries = lota.mask.all(model, { params = "adaptable" }):count()
+local size = math.floor(0.05 * entries + 0.5)
+
+local function unchanged_outside(mask)
+  local after = model:hash({ outside = mask })
+  local inside = model:hash({ mask = mask })
+  model:restore(base)
+  test.equal(after, model:hash({ outside = mask }), "entries outside the mask")
+  test.equal(inside ~= model:hash({ mask = mask }), true, "entries inside the mask have moved")
+end
+
+test.case("lota changes the masked entries alone, and exactly as many as the density says", function()
+  local result = adapt.lota(model, first, quick)
+  test.equal(result.mask:count(), size)
+  test.equal({ #result.losses.calibrate, #result.losses.adapt }, { 2, 3 })
+  test.equal(result.losses.calibrate[1], result.losses.adapt[1], "the first loss after rewinding")
+  unchanged_outside(result.mask)
+end)
+
+test.case("the same seed gives the same ticket", function()
+  local one = adapt.lota(model, first, quick)
+  local bits = model:fingerprint()
+  model:restore(base)
+  local other = adapt.lota(model, first, quick)
+  test.equal(one.mask:equals(other.mask), true)
+  test.equal(model:fingerprint(), bits)
+  model:restore(base)
+end)
+
+test.case("a ticket applied to the base gives the adapted model, and un-applied gives the base", function()
+  local result = adapt.lota(model, first, quick)
+  local adapted = model:fingerprint()
+  model:restore(base)
+  local applied = result.ticket:apply(model)
+  test.equal(model:fingerprint(), adapted)
+  applied:unapply()
+  test.equal(model:fingerprint(), fingerprint)
+end)
+
+test.case("lotto keeps any number of tasks apart", function()
+  local seen = {}
+  local result = adapt.lotto(
+    model,
+    { first, second, third },
+    options.with(quick, {
+      after = function(index)
+        seen[#seen + 1] = index
+      end,
+    })
+  )
+  test.equal(seen, { 1, 2, 3 })
+  for i, one in ipairs(result.stages) do
+    for j = i + 1, 3 do
+      test.equal(one.mask:disjoint(result.stages[j].mask), true, "masks " .. i .. " and " .. j)
+    end
+  end
+  test.equal(result.taken:count(), 3 * size)
+  test.near(result.capacity, 1 - 3 * size / entries, 1e-12)
+  unchanged_outside(result.taken)
+end)
+
+test.case("fft moves more than a mask would; random draws outside what it is told to avoid", function()
+  adapt.fft(model, first, { steps = 2, lr = 1e-3, batch = 4, max_len = 64, max_prompt = 32 })
+  test.equal(model:fingerprint() ~= fingerprint, true)
+  model:restore(base)
+  local one = adapt.random(model, first, { density = 0.05, steps = 2, lr = 1e-3, batch = 4, max_len = 64, seed = 1 })
+  local other = adapt.random(model, second, {
+    density = 0.05,
+    steps = 2,
+    lr = 1e-3,
+    batch = 4,
+    max_len = 64,
+    seed = 1,
+    avoid = one.mask,
+  })
+  test.equal({ one.mask:count(), other.mask:count() }, { size, size })
+  test.equal(one.mask:disjoint(other.mask), true)
+  unchanged_outside(lota.mask.union(one.mask, other.mask))
+end)
+
+test.case("a misspelt option stops the run", function()
+  test.raises(function()
+    adapt.lota(model, first, { desnity = 0.1 })
+  end, "did you mean `density`?")
+end)
+
+test.case("every score can be turned into a mask", function()
+  local examples = lota.data.examples(model, first.train, { max_len = 64, max_prompt = 32 })
+  local function batches()
+    return lota.data.batches(examples, { size = 4, seed = 1 })
+  end
+  local made = {
+    gradient = scores.gradient(model, batches(), { steps = 2 }),
+    fisher = scores.fisher(model, batches(), { steps = 2 }),
+    weight = scores.weight(model),
+    weight_gradient = scores.weight_gradient(model, batches(), { steps = 2 }),
+    random = scores.random(model, { seed = 3 }),
+  }
+  for name, one in pairs(made) do
+    local mask = lota.mask.from_scores(one, { count = 100 })
+    test.equal(mask:count(), 100, name)
+    test.equal(mask:subset(lota.mask.all(model, { params = "adaptable" })), true, name)
+  end
+end)

@@ -1,0 +1,35 @@
+-- lota.report: figures, smoothing, run folders, pictures.
+local lota = require "lota"
+local report = require "lota.report"
+local test = require "lota.test"
+
+local args = lota.args({ tmp = { ".", "a folder for what the tests write" } })
+
+test.case("means and spreads", function()
+  local mean, sd = report.mean_sd({ 1, 2, 3 })
+  test.near(mean, 2, 1e-12)
+  test.near(sd, 1, 1e-12)
+  test.equal(report.spread({ 0.5 }), "0.500")
+  test.equal(report.spread({ 1, 3 }, "%.1f"), "2.0 ± 1.4")
+  test.equal(report.spread({}), "-")
+end)
+
+test.case("smoothing averages over what came before", function()
+  test.equal(report.smooth({ 1, 3, 5, 7 }, 2), { 1, 2, 4, 6 })
+  test.equal(report.smooth({ 4, 2 }, 1), { 4, 2 })
+end)
+
+test.case("a run folder that is taken is not written over", function()
+  report.start("x", args.tmp .. "/run", { config = { a = 1 } })
+  test.raises(function()
+    report.start("x", args.tmp .. "/run", { config = { a = 1 } })
+  end, "holds a run already")
+end)
+
+test.case("loss curves are an SVG file", function()
+  local path = args.tmp .. "/loss.svg"
+  report.curves(path, { { name = "LoTA", values = { 3, 2, 1 } } }, { title = "Loss" })
+  local file <close> = assert(io.open(path))
+  local text = file:read "a"
+  test.equal(text:find("<svg", 1, true) ~= nil and text:find("LoTA", 1, true) ~= nil, true)
+end)

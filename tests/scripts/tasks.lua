@@ -1,0 +1,114 @@
+-- lota.tasks: the built-in families, and how answers are judged.
+local scoring = require "lota.tasks.scoring"
+local tasks = require "lota.tasks"
+local test = require "lota.test"
+local words = require "lota.tasks.words"
+local lota = require "lota"
+
+test.case("a family is the same for the same seed and another for another", function()
+  local a, b = tasks.open("sort", { train = 20, test = 5 }), tasks.open("sort", { train = 20, test = 5 })
+  test.equal(a.train, b.train)
+  test.equal(a.test, b.test)
+  local c = tasks.open("sort", { train = 20, test = 5, seed = 1 })
+  test.equal(a.train[1].prompt == c.train[1].prompt, false)
+end)
+
+test.case("no test prompt is trained on", function()
+  for _, name in ipairs({ "add", "mirror", "nines" }) do
+    local task, seen = tasks.open(name, { train = 500, test = 100 }), {}
+    for _, row in ipairs(task.train) do
+      seen[row.prompt] = true
+    end
+    for _, row in ipairs(task.test) do
+      test.equal(seen[row.prompt], nil, row.prompt)
+    end
+  end
+end)
+
+test.case("every family does what its description says, on an example worked by hand", function()
+  local function letters(text)
+    local at = 0
+    return {
+      below = function(_, n)
+        at = at + 1
+        -- The first draw is the length; what families draw after it are letters or digits.
+        return at == 1 and #text - 3 or (n == 26 and text:byte(at - 1) - 97 or tonumber(text:sub(at - 1, at - 1)))
+      end,
+    }
+  end
+  local expected = {
+    copy = "kayak",
+    upper = "KAYAK",
+    next = "lbzbl",
+    previous = "jzxzj",
+    double = "kkaayyaakk",
+    dash = "k-a-y-a-k",
+    reverse = "kayak",
+    rotate = "ayakk",
+    ends = "kk",
+    sort = "aakky",
+    mirror = "KAYAK",
+    skip = "kyk",
+    swap = "kayak",
+    leap = "mcacm",
+    atbash = "pzbzp",
+    unrotate = "kkaya",
+    march = "bzbll",
+  }
+  for name, output in pairs(expected) do
+    test.equal(words.example(name, letters "kayak"), { prompt = name .. " kayak=", target = output })
+  end
+  test.equal(words.example("mirror", letters "abc").target, "CBA")
+  test.equal(words.example("nines", letters "0479").target, "9520")
+end)
+
+test.case("answers are cut out as in the published evaluation", function()
+  test.equal(scoring.number "so 3 + 4. The final answer is:  1,234 apples, not 9", 1234)
+  test.equal(scoring.number "first 3, then 7", 7)
+  test.equal(scoring.number "5 or 6. The final answer is: unknown", 6)
+  test.equal(scoring.number "none", nil)
+  test.equal(scoring.number "The final answer is: -2.5", -2.5)
+  test.near(scoring.word_f1("select a from b", "SELECT a FROM c"), 0.75, 1e-12)
+  test.equal(scoring.word_f1("", "x"), 0)
+end)
+
+test.case("an unknown task names the nearest one, and a data set wants its folder", function()
+  test.raises(function()
+    tasks.open "mirorr"
+  end, "did you mean `mirror`?")
+  test.raises(function()
+    tasks.open "gsm8k"
+  end, "needs its folder")
+  test.raises(function()
+    tasks.open "mirror:somewhere"
+  end, "takes no path")
+end)
+
+local shared = os.getenv "LOTA_TEST_SHARED"
+if shared then
+  test.case("GSM8K rows are the texts of the reference", function()
+    local task = tasks.open("gsm8k:" .. shared .. "/data/gsm8k")
+    local reference = lota.data.read(shared .. "/oracles/examples_gsm8k.json")
+    test.equal({ #task.train, #task.test }, { 7473, 1319 })
+    for i, row in ipairs(reference) do
+      test.equal(task.train[i].prompt, row.prompt)
+      test.equal(task.train[i].target, row.target)
+    end
+  end)
+
+  test.case("ARC and SQL rows have the published form", function()
+    local arc = tasks.open("arc:" .. shared .. "/data/arc")
+    test.equal({ #arc.train, #arc.test }, { 1119, 1172 })
+    test.equal(arc.train[1].target, "The final answer is: A: dry palms")
+    local question =
+      "George wants to warm his hands quickly by rubbing them. Which skin surface will produce the most heat?"
+    local prompt = "Answer the following #Question given the possible #Choices which are separated by commas. First think step"
+      .. " by step and then give the final answer.\n#Question: "
+      .. question
+      .. "\nChoices: A: dry palms, B: wet palms, C: palms covered with oil, D: palms covered with lotion"
+    test.equal(arc.train[1].prompt, prompt)
+    local sql = tasks.open("sql:" .. shared .. "/data/sql")
+    test.equal({ #sql.train, #sql.test }, { 14716, 1000 })
+    test.equal(sql.train[1].target, 'The final answer is: SELECT COUNT(*) FROM Staff WHERE first_name = "Ludie"')
+  end)
+end
