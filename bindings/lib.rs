@@ -11,8 +11,10 @@ mod engine;
 mod error;
 #[cfg(feature = "lua")]
 mod lua;
+mod plot;
 #[cfg(feature = "cli")]
 pub mod repl;
+mod runs;
 mod stdlib;
 
 pub use engine::{Builder, Engine, Language};

@@ -8,10 +8,15 @@ mod args;
 mod convert;
 mod ctx;
 mod files;
+mod json;
 mod memory;
 mod nearest;
+mod plot;
+mod progress;
 mod record;
 mod registry;
+mod run;
+mod script_args;
 pub mod tensor;
 mod top;
 mod value;
@@ -33,6 +38,11 @@ pub use value::{Map, Object, ScriptFn, Scripted, Value};
 pub fn standard() -> Registry {
     let mut registry = Registry::default();
     let r = &mut registry;
+    json::register(r);
+    plot::register(r);
+    progress::register(r);
+    run::register(r);
+    script_args::register(r);
     tensor::register(r);
     top::register(r);
     registry

@@ -1,0 +1,7 @@
+//! Run folders: where one run of a script keeps its config, metrics and files.
+
+mod folder;
+mod table;
+
+pub use folder::RunFolder;
+pub use table::markdown_table;
