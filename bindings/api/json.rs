@@ -52,7 +52,8 @@ pub(crate) fn to_json(value: &Value) -> Result<Json> {
 
 fn convert(value: &Value, path: &mut Vec<String>) -> Result<Json> {
     if path.len() > DEEPEST {
-        let text = format!("nested more than {DEEPEST} levels deep at {}: does a table contain itself?", path[0]);
+        let text =
+            format!("nested more than {DEEPEST} levels deep at {}: does a table contain itself?", path[0]);
         return Err(Error::argument(text));
     }
     Ok(match value {
@@ -93,7 +94,9 @@ pub(crate) fn from_json(json: Json) -> Value {
     match json {
         Json::Null => Value::Nil,
         Json::Bool(b) => Value::Bool(b),
-        Json::Number(n) => n.as_i64().map_or_else(|| Value::Float(n.as_f64().unwrap_or(f64::NAN)), Value::Int),
+        Json::Number(n) => {
+            n.as_i64().map_or_else(|| Value::Float(n.as_f64().unwrap_or(f64::NAN)), Value::Int)
+        }
         Json::String(s) => Value::Str(s),
         Json::Array(items) => Value::List(items.into_iter().map(from_json).collect()),
         Json::Object(map) => Value::Map(map.into_iter().map(|(k, v)| (k, from_json(v))).collect::<Map>()),

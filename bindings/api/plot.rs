@@ -57,7 +57,9 @@ fn lines(ctx: &Ctx, args: &mut Args) -> Result<String> {
             });
             read.collect::<Result<Vec<_>>>()?
         }
-        other => return Err(args.wrong("series", format!("must be a list or a map, got {}", other.describe()))),
+        other => {
+            return Err(args.wrong("series", format!("must be a list or a map, got {}", other.describe())));
+        }
     };
     let chart = LineChart {
         title: args.get("title")?,
@@ -125,7 +127,8 @@ fn write(ctx: &Ctx, args: &mut Args, svg: String) -> Result<String> {
     if let Some(path) = args.opt::<String>("path")? {
         let path = ctx.files.allow(&path)?;
         let io = |e| lota_runtime::Error::io(&path, e);
-        lota_runtime::host::write_atomic(&path, |w| w.write_all(svg.as_bytes()).map_err(io)).map_err(Error::from)?;
+        lota_runtime::host::write_atomic(&path, |w| w.write_all(svg.as_bytes()).map_err(io))
+            .map_err(Error::from)?;
     }
     Ok(svg)
 }

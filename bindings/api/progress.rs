@@ -66,12 +66,12 @@ pub(super) fn register(r: &mut Registry) {
             }),
     );
     r.add(
-        Primitive::method("Bar", "done", "Ends the bar.")
-            .example("lota.progress('demo', 10):done()")
-            .call(|ctx, args| -> Result<()> {
+        Primitive::method("Bar", "done", "Ends the bar.").example("lota.progress('demo', 10):done()").call(
+            |ctx, args| -> Result<()> {
                 let bar = args.this::<Bar>()?;
                 bar.move_to(ctx, bar.total, None);
                 Ok(())
-            }),
+            },
+        ),
     );
 }

@@ -14,7 +14,8 @@ impl Scripted for Run {
     const TYPE: &'static str = "Run";
 
     fn show(&self) -> String {
-        format!("Run({})", self.folder().dir().display())
+        let folder = self.folder();
+        format!("Run({}, {} records)", folder.dir().display(), folder.logged())
     }
 }
 
@@ -59,7 +60,8 @@ pub(super) fn register(r: &mut Registry) {
 fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let dir: String = args.get("dir")?;
     let config: Option<Value> = args.opt("config")?;
-    let config = config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
+    let config =
+        config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
     let resume = args.get("resume")?;
     let folder = RunFolder::start(&ctx.files.allow(&dir)?, config.as_ref(), resume)?;
     Ok(Value::object(Run(Mutex::new(folder))))
@@ -75,18 +77,22 @@ fn as_map(value: Value) -> Value {
 
 fn methods(r: &mut Registry) {
     r.add(
-        Primitive::method("Run", "log", "Adds one record to metrics.jsonl; it is on the disk when this returns.")
-            .arg("record", "map", "the record")
-            .example("local run = lota.run.start('run-log')\nrun:log {step = 1, loss = 2.5}")
-            .call(|_, args| {
-                let run = args.this::<Run>()?;
-                let record = as_map(args.get("record")?);
-                if !matches!(record, Value::Map(_)) {
-                    return Err(args.wrong("record", format!("must be a map, got {}", record.describe())));
-                }
-                let json = to_json(&record).map_err(|e| args.wrong("record", e.message()))?;
-                Ok(run.folder().log(&json)?)
-            }),
+        Primitive::method(
+            "Run",
+            "log",
+            "Adds one record to metrics.jsonl; it is on the disk when this returns.",
+        )
+        .arg("record", "map", "the record")
+        .example("local run = lota.run.start('run-log')\nrun:log {step = 1, loss = 2.5}")
+        .call(|_, args| {
+            let run = args.this::<Run>()?;
+            let record = as_map(args.get("record")?);
+            if !matches!(record, Value::Map(_)) {
+                return Err(args.wrong("record", format!("must be a map, got {}", record.describe())));
+            }
+            let json = to_json(&record).map_err(|e| args.wrong("record", e.message()))?;
+            Ok(run.folder().log(&json)?)
+        }),
     );
     r.add(
         Primitive::method("Run", "records", "The records logged so far, those of before a resume included.")
@@ -102,7 +108,9 @@ fn methods(r: &mut Registry) {
             .details("A name that leads out of the run folder is refused.")
             .arg("name", "string", "the name inside the run folder, such as plots/loss.svg")
             .returns("string", "the path")
-            .example("local run = lota.run.start('run-path')\nassert(run:path('plots/loss.svg'):find('plots'))")
+            .example(
+                "local run = lota.run.start('run-path')\nassert(run:path('plots/loss.svg'):find('plots'))",
+            )
             .call(|_, args| {
                 let run = args.this::<Run>()?;
                 let path = run.folder().path(&args.get::<String>("name")?)?;

@@ -26,7 +26,9 @@ pub(super) fn register(r: &mut Registry) {
 fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     let mut declared = Vec::new();
     for (name, spec) in args.get::<Map>("options")? {
-        declared.push(Declared::new(&name, spec).map_err(|what| args.wrong("options", format!("`{name}`: {what}")))?);
+        declared.push(
+            Declared::new(&name, spec).map_err(|what| args.wrong("options", format!("`{name}`: {what}")))?,
+        );
     }
     let mut values = parse(&declared, &ctx.script_args).map_err(|stop| match stop {
         Stop::Help => {
@@ -38,7 +40,8 @@ fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     for option in &declared {
         if values.get(&option.name).is_none() {
             if option.required {
-                let what = format!("--{} is required: {} (--help lists the options)", option.flag(), option.help);
+                let what =
+                    format!("--{} is required: {} (--help lists the options)", option.flag(), option.help);
                 return Err(Error::argument(what));
             }
             values.set(option.name.clone(), option.default.clone());
@@ -111,7 +114,8 @@ struct Declared {
 
 impl Declared {
     fn new(name: &str, spec: Value) -> Result<Self, String> {
-        const FORM: &str = "must be {default, \"help\"}, or a map with default or type, help, choices, required";
+        const FORM: &str =
+            "must be {default, \"help\"}, or a map with default or type, help, choices, required";
         let mut spec = match spec {
             Value::Map(map) => map,
             Value::List(items) if (1..=2).contains(&items.len()) => {
@@ -130,7 +134,10 @@ impl Declared {
         let (kind, list) = match (&default, spec.take("type")) {
             (Value::Nil, Some(Value::Str(word))) => {
                 let kind = Kind::named(&word);
-                (kind.ok_or_else(|| format!("type '{word}' is not boolean, integer, number or string"))?, false)
+                (
+                    kind.ok_or_else(|| format!("type '{word}' is not boolean, integer, number or string"))?,
+                    false,
+                )
             }
             (Value::List(items), _) => {
                 let kind = items.first().map_or(Some(Kind::Text), Kind::of);
@@ -162,12 +169,17 @@ impl Declared {
     fn read(&self, text: &str) -> Result<Value, String> {
         let one = |text: &str| {
             let expected = if self.kind == Kind::Whole { "a whole number" } else { self.kind.word() };
-            let value = self.kind.read(text).ok_or_else(|| {
-                format!("--{} must be {expected}, got '{text}'", self.flag())
-            })?;
+            let value = self
+                .kind
+                .read(text)
+                .ok_or_else(|| format!("--{} must be {expected}, got '{text}'", self.flag()))?;
             if !self.choices.is_empty() && !self.choices.iter().any(|c| *c == show(&value)) {
                 let hint = did_you_mean(text, self.choices.iter().map(String::as_str)).unwrap_or_default();
-                return Err(format!("--{} must be one of {}, got '{text}'{hint}", self.flag(), self.choices.join(", ")));
+                return Err(format!(
+                    "--{} must be one of {}, got '{text}'{hint}",
+                    self.flag(),
+                    self.choices.join(", ")
+                ));
             }
             Ok(value)
         };
@@ -292,7 +304,16 @@ mod tests {
 
     #[test]
     fn options_are_read_by_the_type_of_their_default() {
-        let words = ["--learning-rate", "1e-3", "--steps=1_000", "--resume", "--sizes", "3,4", "--optimizer", "adamw"];
+        let words = [
+            "--learning-rate",
+            "1e-3",
+            "--steps=1_000",
+            "--resume",
+            "--sizes",
+            "3,4",
+            "--optimizer",
+            "adamw",
+        ];
         assert_eq!(
             run(&words).as_deref(),
             Ok("learning_rate=0.001 steps=1000 resume=true sizes=3,4 optimizer=adamw")
@@ -314,6 +335,9 @@ mod tests {
     fn help_lists_every_option() {
         let text = run(&["--help"]).expect("help");
         assert!(text.starts_with("Usage: lota run x.lua "), "{text}");
-        assert!(text.contains("--sizes <integer,...>") && text.contains("[one of sgd, adamw; default sgd]"), "{text}");
+        assert!(
+            text.contains("--sizes <integer,...>") && text.contains("[one of sgd, adamw; default sgd]"),
+            "{text}"
+        );
     }
 }

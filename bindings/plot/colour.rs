@@ -8,8 +8,13 @@ const LINES: [&str; 8] =
 const DASHES: [&str; 4] = ["", "7 3", "2 3", "9 3 2 3"];
 
 /// Stops of a light-to-dark blue-green scale whose lightness falls evenly.
-const SCALE: [(f64, f64, f64); 5] =
-    [(255.0, 255.0, 240.0), (199.0, 225.0, 196.0), (115.0, 179.0, 186.0), (49.0, 111.0, 156.0), (17.0, 41.0, 90.0)];
+const SCALE: [(f64, f64, f64); 5] = [
+    (255.0, 255.0, 240.0),
+    (199.0, 225.0, 196.0),
+    (115.0, 179.0, 186.0),
+    (49.0, 111.0, 156.0),
+    (17.0, 41.0, 90.0),
+];
 
 /// The colour of line `i`.
 pub(super) fn line(i: usize) -> &'static str {
@@ -29,5 +34,8 @@ pub(super) fn cell(share: f64) -> (String, &'static str) {
     let mix = |x: f64, y: f64| (x + (y - x) * t).round();
     let (r, g, blue) = (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2));
     let light = 0.299 * r + 0.587 * g + 0.114 * blue;
-    (format!("#{:02x}{:02x}{:02x}", r as u8, g as u8, blue as u8), if light > 140.0 { "#111" } else { "#fff" })
+    (
+        format!("#{:02x}{:02x}{:02x}", r as u8, g as u8, blue as u8),
+        if light > 140.0 { "#111" } else { "#fff" },
+    )
 }

@@ -53,12 +53,26 @@ impl HeatMap {
                 let x = left + c as f64 * cell_width;
                 let column = self.columns.get(c).map_or("", String::as_str);
                 if !value.is_finite() {
-                    svg.rect(x, y, cell_width - 1.0, cell_height - 1.0, "#eee", Some(&format!("{name}, {column}: none")));
+                    svg.rect(
+                        x,
+                        y,
+                        cell_width - 1.0,
+                        cell_height - 1.0,
+                        "#eee",
+                        Some(&format!("{name}, {column}: none")),
+                    );
                     continue;
                 }
                 let (fill, ink) = colour::cell(share(*value));
                 let text = short(*value);
-                svg.rect(x, y, cell_width - 1.0, cell_height - 1.0, &fill, Some(&format!("{name}, {column}: {text}")));
+                svg.rect(
+                    x,
+                    y,
+                    cell_width - 1.0,
+                    cell_height - 1.0,
+                    &fill,
+                    Some(&format!("{name}, {column}: {text}")),
+                );
                 let size = (cell_width / (text.chars().count() as f64 * 0.62)).min(12.0);
                 if size >= 6.0 {
                     let style = Style { size, fill: ink, ..Style::default() };
@@ -86,7 +100,8 @@ impl HeatMap {
 
     fn extent(&self) -> (f64, f64) {
         let finite = || self.values.iter().flatten().copied().filter(|v| v.is_finite());
-        let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        let (low, high) =
+            (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
         if low <= high { (low, high) } else { (0.0, 1.0) }
     }
 }
@@ -135,6 +150,9 @@ mod tests {
 
     #[test]
     fn values_are_short() {
-        assert_eq!([0.0, 1.0, 0.5, 12345.6, 1e-9, -0.0004].map(short), ["0", "1", "0.5", "12346", "1.0e-9", "-4.0e-4"]);
+        assert_eq!(
+            [0.0, 1.0, 0.5, 12345.6, 1e-9, -0.0004].map(short),
+            ["0", "1", "0.5", "12346", "1.0e-9", "-4.0e-4"]
+        );
     }
 }

@@ -95,7 +95,11 @@ impl Svg {
             [] => {}
             [(x, y)] => push(
                 &mut self.body,
-                format_args!("<circle cx=\"{}\" cy=\"{}\" r=\"2.5\" fill=\"{stroke}\"/>\n", number(*x), number(*y)),
+                format_args!(
+                    "<circle cx=\"{}\" cy=\"{}\" r=\"2.5\" fill=\"{stroke}\"/>\n",
+                    number(*x),
+                    number(*y)
+                ),
             ),
             _ => {
                 let dash =
@@ -115,7 +119,11 @@ impl Svg {
 
     /// A filled outline, half transparent.
     pub(super) fn area(&mut self, points: &[(f64, f64)], fill: &str) {
-        let d = points.iter().map(|(x, y)| format!("{} {}", number(*x), number(*y))).collect::<Vec<_>>().join(" ");
+        let d = points
+            .iter()
+            .map(|(x, y)| format!("{} {}", number(*x), number(*y)))
+            .collect::<Vec<_>>()
+            .join(" ");
         push(
             &mut self.body,
             format_args!("<polygon points=\"{d}\" fill=\"{fill}\" fill-opacity=\"0.18\" stroke=\"none\"/>\n"),
@@ -133,7 +141,9 @@ impl Svg {
         );
         match title {
             None => push(&mut self.body, format_args!("<rect {place}/>\n")),
-            Some(t) => push(&mut self.body, format_args!("<rect {place}><title>{}</title></rect>\n", escape(t))),
+            Some(t) => {
+                push(&mut self.body, format_args!("<rect {place}><title>{}</title></rect>\n", escape(t)))
+            }
         }
     }
 

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn constants_nothing_and_infinities_still_make_an_axis() {
-        for values in [&[3.0, 3.0][..], &[], &[f64::NAN, f64::INFINITY], &[0.0], &[1e300, 1e300], &[-1e-300]] {
+        for values in [&[3.0, 3.0][..], &[], &[f64::NAN, f64::INFINITY], &[0.0], &[1e300, 1e300], &[-1e-300]]
+        {
             let axis = Axis::over(values.iter().copied(), 5, false);
             assert!(axis.ticks.len() >= 2, "{values:?}");
             assert!(axis.ticks.windows(2).all(|w| w[0] < w[1]), "{values:?}: {:?}", axis.ticks);

@@ -127,7 +127,8 @@ impl RunFolder {
     /// Writes a file of this run beside and renames it. Returns its path.
     pub fn write(&self, name: &str, text: &[u8]) -> Result<PathBuf> {
         let path = self.path(name)?;
-        if [Path::new("metrics.jsonl"), Path::new("config.json")].iter().any(|own| path == self.dir.join(own)) {
+        if [Path::new("metrics.jsonl"), Path::new("config.json")].iter().any(|own| path == self.dir.join(own))
+        {
             return Err(Error::argument(format!(
                 "`{name}` is written by the run itself: log records with run:log, and give the config to lota.run.start"
             )));

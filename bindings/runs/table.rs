@@ -24,9 +24,8 @@ pub fn markdown_table(header: &[String], rows: &[Vec<String>]) -> String {
         });
         format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
     };
-    let rule = (0..columns).map(|c| {
-        if right[c] { format!("{}:", "-".repeat(width[c] - 1)) } else { "-".repeat(width[c]) }
-    });
+    let rule = (0..columns)
+        .map(|c| if right[c] { format!("{}:", "-".repeat(width[c] - 1)) } else { "-".repeat(width[c]) });
     let mut out = line(header);
     out.push_str(&format!("| {} |\n", rule.collect::<Vec<_>>().join(" | ")));
     rows.iter().for_each(|row| out.push_str(&line(row)));
@@ -50,7 +49,8 @@ mod tests {
     #[test]
     fn columns_line_up_and_bars_are_escaped() {
         let s = |t: &[&str]| t.iter().map(|x| (*x).to_string()).collect::<Vec<_>>();
-        let text = markdown_table(&s(&["method", "score"]), &[s(&["a|b", "0.5 ± 0.1"]), s(&["longer name", "-"])]);
+        let text =
+            markdown_table(&s(&["method", "score"]), &[s(&["a|b", "0.5 ± 0.1"]), s(&["longer name", "-"])]);
         assert_eq!(
             text,
             "| method      |     score |\n| ----------- | --------: |\n| a\\|b        | 0.5 ± 0.1 |\n\
