@@ -1,5 +1,8 @@
 //! Training: what may change, how it changes, one step, and everything needed to go on later.
 
+mod checkpoint;
+mod fit;
+mod frozen;
 mod gradient;
 mod optimizer;
 mod schedule;
@@ -7,6 +10,9 @@ mod selection;
 mod slot;
 mod trainer;
 
+pub use checkpoint::Companions;
+pub use fit::{FitOptions, FitReport, Save, fit};
+pub use frozen::frozen_fingerprint;
 pub use gradient::Clip;
 pub use optimizer::Optimizer;
 pub use schedule::{Factor, Schedule};

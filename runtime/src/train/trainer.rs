@@ -307,9 +307,9 @@ impl GradSink for PerBlock<'_> {
 }
 
 /// A loss that counts for its share of a step.
-struct Scaled<'a> {
-    inner: &'a mut dyn LossFn,
-    share: f64,
+pub(super) struct Scaled<'a> {
+    pub inner: &'a mut dyn LossFn,
+    pub share: f64,
 }
 
 impl LossFn for Scaled<'_> {

@@ -167,3 +167,6 @@ pub(super) struct Now {
     /// What gradients are multiplied by first (clipping).
     pub scale: f64,
 }
+
+#[cfg(test)]
+mod tests;

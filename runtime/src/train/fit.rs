@@ -1,0 +1,123 @@
+//! A training from its first step, or from where it was left, to its last.
+
+use std::path::PathBuf;
+
+use super::checkpoint::Companions;
+use super::trainer::{StepReport, Subject, Trainer};
+use crate::data::Batches;
+use crate::host::Host;
+use crate::model::decoder::LossFn;
+use crate::{Error, Result};
+
+/// How long to train, and what to keep.
+#[derive(Clone, Debug)]
+pub struct FitOptions {
+    /// The number of the last step.
+    pub steps: u64,
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// Where the training is saved, if at all: every so many steps, at the end, and when it is
+    /// cancelled.
+    pub save: Option<Save>,
+    /// Whether to go on from a file that is there already.
+    pub resume: bool,
+}
+
+impl FitOptions {
+    /// That many steps of one batch each, nothing saved.
+    pub fn new(steps: u64) -> Self {
+        Self { steps, accumulate: 1, save: None, resume: false }
+    }
+}
+
+/// Where and how often a training is saved.
+#[derive(Clone, Debug)]
+pub struct Save {
+    /// The file.
+    pub path: PathBuf,
+    /// Every so many steps; 0 = only at the end and when cancelled.
+    pub every: u64,
+}
+
+/// What a training came to.
+#[derive(Clone, Debug, Default)]
+pub struct FitReport {
+    /// The steps of this run (not those before it was resumed).
+    pub steps: Vec<StepReport>,
+    /// Whether the callback ended it early.
+    pub stopped: bool,
+}
+
+/// Trains until `options.steps` steps are done. `on_step` sees every step and may end the training
+/// by returning false. With `resume`, a file left by an earlier run is loaded first, and the steps
+/// that follow are bit for bit those of a run that was never interrupted.
+pub fn fit(
+    trainer: &mut Trainer,
+    subject: Subject<'_>,
+    host: &Host,
+    batches: &mut Batches,
+    options: &FitOptions,
+    mut loss: Option<&mut dyn LossFn>,
+    on_step: &mut dyn FnMut(&Trainer, &StepReport) -> Result<bool>,
+) -> Result<FitReport> {
+    if options.accumulate == 0 {
+        return Err(Error::argument("accumulate must be at least 1"));
+    }
+    if options.resume {
+        let Some(save) = &options.save else {
+            return Err(Error::argument(
+                "resume needs to know the file to resume from: give a place to save to",
+            ));
+        };
+        if save.path.exists() {
+            let companions = trainer.load(subject, host, &save.path)?;
+            if let Some(state) = &companions.data {
+                batches.restore(state)?;
+            }
+            host.events.notice(format!("resumed after step {}", trainer.steps()));
+        }
+    }
+    let save = |trainer: &Trainer, batches: &Batches| match &options.save {
+        Some(save) => {
+            let companions = Companions { data: Some(batches.state()), ..Companions::default() };
+            trainer.save(subject, host, &save.path, &companions)
+        }
+        None => Ok(()),
+    };
+    let mut report = FitReport::default();
+    let mut saved = None;
+    while trainer.steps() < options.steps && !report.stopped {
+        // The place before the step: a cancelled step has not used its batches.
+        let place = batches.state();
+        let micro: Vec<_> = (0..options.accumulate).map(|_| batches.next()).collect();
+        let done = match &mut loss {
+            Some(loss) => trainer.step_with(subject, host, &micro, *loss),
+            None => trainer.step(subject, host, &micro),
+        };
+        if done.is_err() {
+            batches.restore(&place)?;
+        }
+        let seen = done.and_then(|step| {
+            host.events.progress("train", step.step, options.steps, format!("loss {:.4}", step.loss));
+            report.steps.push(step);
+            report.stopped = !on_step(trainer, &step)?;
+            Ok(step.step)
+        });
+        match seen {
+            Ok(step) if options.save.as_ref().is_some_and(|s| s.every > 0 && step % s.every == 0) => {
+                save(trainer, batches)?;
+                saved = Some(step);
+            }
+            Ok(_) => {}
+            Err(Error::Cancelled) => {
+                save(trainer, batches)?;
+                return Err(Error::Cancelled);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if saved != Some(trainer.steps()) {
+        save(trainer, batches)?;
+    }
+    Ok(report)
+}
