@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
+use crate::mask::Mask;
 use crate::model::decoder::Want;
 use crate::model::{ParamSpec, Universe};
 use crate::ops::SparseIndex;
@@ -25,6 +26,11 @@ impl Selection {
         let want = |spec| if choose(spec) { Want::Dense } else { Want::No };
         let wants = universe.specs().iter().map(want).collect();
         Self::new(universe, wants)
+    }
+
+    /// The entries of a mask.
+    pub fn masked(mask: &Mask) -> Result<Self> {
+        Self::sets(mask.universe().clone(), mask.sets())
     }
 
     /// The entries of these sets, one for each parameter, as flat row-major positions. A parameter

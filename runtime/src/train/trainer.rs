@@ -13,7 +13,7 @@ use super::slot::Slot;
 use crate::data::Batch;
 use crate::host::{Cancel, Host};
 use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, GradSink, LossFn, Reduction};
-use crate::model::{Decoder, Params};
+use crate::model::{Decoder, Model, Params};
 use crate::ops::Exec;
 use crate::{Error, Result};
 
@@ -26,6 +26,12 @@ pub struct Subject<'a> {
     pub decoder: &'a Decoder,
     /// Its parameters.
     pub params: &'a Params,
+}
+
+impl<'a> From<&'a Model> for Subject<'a> {
+    fn from(model: &'a Model) -> Self {
+        Self { exec: &model.exec, decoder: &model.decoder, params: &model.params }
+    }
 }
 
 /// How a model is trained.
