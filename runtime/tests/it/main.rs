@@ -1,3 +1,10 @@
-//! Tests of the runtime through its public interface.
+//! Tests of the runtime through its public interface, in one binary.
 
+mod common;
+mod configs;
 mod data;
+mod families;
+mod families_backward;
+mod families_generate;
+mod plain;
+mod zoo;

@@ -1,0 +1,229 @@
+//! Gradients of every parameter of every family.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use lota_runtime::data::{Batch, NO_LABEL};
+use lota_runtime::host::{Host, Rng};
+use lota_runtime::model::decoder::{Checkpoint, CrossEntropy, Grad, LossFn, LossOut, Reduction, Want};
+use lota_runtime::model::{Decoder, Params};
+use lota_runtime::ops::{SparseIndex, scatter};
+use lota_runtime::{Error, Result};
+
+use crate::common::{bits, decoder, difference, exec, largest, params, tokens};
+use crate::families::weights;
+use crate::zoo;
+
+/// Three sequences, of which some positions have labels.
+fn batch(seed: u64) -> Batch {
+    let mut rng = Rng::new(seed);
+    let mut batch = Batch::new();
+    for (example, len) in [9usize, 4, 11].into_iter().enumerate() {
+        let ids = tokens(&mut rng, len, 37);
+        let label = |_| if rng.uniform() < 0.3 { NO_LABEL } else { rng.below(37) as i32 };
+        let labels: Vec<i32> = (0..len).map(label).collect();
+        batch.append(&ids, &labels, example as u32);
+    }
+    batch
+}
+
+fn gradients(
+    decoder: &Decoder,
+    params: &Params,
+    batch: &Batch,
+    loss: &mut dyn LossFn,
+    wants: &[Want],
+    checkpoint: Checkpoint,
+) -> (LossOut, HashMap<usize, Grad>) {
+    let mut found = HashMap::new();
+    let mut sink = |param: usize, grad: Grad| -> Result<()> {
+        assert!(found.insert(param, grad).is_none(), "parameter {param} came twice");
+        Ok(())
+    };
+    let out = decoder
+        .backward(&exec(), &Host::default(), params, batch, loss, wants, checkpoint, &mut sink)
+        .expect("a backward pass");
+    (out, found)
+}
+
+fn all_dense(decoder: &Decoder) -> Vec<Want> {
+    vec![Want::Dense; decoder.universe().len()]
+}
+
+#[test]
+fn gradients_equal_autograd_over_the_plain_composition() {
+    for case in zoo::all() {
+        let decoder = decoder(&case.json);
+        let params = params(&decoder, 11);
+        let batch = batch(12);
+        for reduction in [Reduction::Mean, Reduction::Sum] {
+            let weights = weights(&params);
+            let mut nll = Tensor::new(0f32, &Device::Cpu).expect("a scalar");
+            for pair in batch.segments.windows(2) {
+                let range = pair[0] as usize..pair[1] as usize;
+                let part = case.plain.nll(&weights, &batch.tokens[range.clone()], &batch.labels[range]);
+                nll = (nll + part.expect("runs")).expect("adds");
+            }
+            let count = if reduction == Reduction::Mean { batch.labelled() } else { 3 };
+            let nll = (nll / count as f64).expect("divides");
+            let store = nll.backward().expect("candle's backward");
+            let mut loss = CrossEntropy::new(reduction);
+            let wants = all_dense(&decoder);
+            let (out, found) = gradients(&decoder, &params, &batch, &mut loss, &wants, Checkpoint::None);
+            let expected = f64::from(nll.to_scalar::<f32>().expect("a scalar"));
+            assert!((out.loss - expected).abs() < 1e-4, "{}: loss {} is not {expected}", case.name, out.loss);
+            for (i, spec) in decoder.universe().specs().iter().enumerate() {
+                let theirs = store.get(weights[&spec.name].as_tensor()).expect("candle found a gradient");
+                let Some(Grad::Dense(ours)) = found.get(&i) else { panic!("{} has no gradient", spec.name) };
+                let (worst, scale) = (difference(ours, theirs), largest(theirs));
+                assert!(scale > 1e-4, "{}: {} has next to no gradient to compare", case.name, spec.name);
+                let allowed = 2e-5 * scale.max(0.1);
+                assert!(worst <= allowed, "{}: {} differs by {worst} of {scale}", case.name, spec.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn recomputing_blocks_changes_no_bit() {
+    for case in zoo::all() {
+        let decoder = decoder(&case.json);
+        let (params, batch, wants) = (params(&decoder, 13), batch(14), all_dense(&decoder));
+        let of = |checkpoint| {
+            gradients(&decoder, &params, &batch, &mut CrossEntropy::default(), &wants, checkpoint)
+        };
+        let ((a, kept), (b, again)) = (of(Checkpoint::None), of(Checkpoint::Block));
+        assert_eq!(a.loss.to_bits(), b.loss.to_bits());
+        assert_eq!(kept.len(), decoder.universe().len());
+        for (i, grad) in &kept {
+            assert_eq!(bits(grad.tensor()), bits(again[i].tensor()), "{} {i}", case.name);
+        }
+    }
+}
+
+#[test]
+fn any_parameter_alone_gets_the_same_gradient() {
+    for case in zoo::all() {
+        let decoder = decoder(&case.json);
+        let (params, batch) = (params(&decoder, 15), batch(16));
+        let mut loss = CrossEntropy::default();
+        let (_, all) =
+            gradients(&decoder, &params, &batch, &mut loss, &all_dense(&decoder), Checkpoint::None);
+        let mut rng = Rng::new(17);
+        for (i, spec) in decoder.universe().specs().iter().enumerate() {
+            let name = format!("{}: {}", case.name, spec.name);
+            let mut wants = vec![Want::No; decoder.universe().len()];
+            wants[i] = Want::Dense;
+            for checkpoint in [Checkpoint::None, Checkpoint::Block] {
+                let (_, one) = gradients(&decoder, &params, &batch, &mut loss, &wants, checkpoint);
+                assert_eq!(one.len(), 1, "{name}: only what is wanted is delivered");
+                assert_eq!(bits(one[&i].tensor()), bits(all[&i].tensor()), "{name}");
+            }
+            let (rows, cols) = spec.rows_cols();
+            let entries: Vec<u32> = (0..spec.entries() as u32).filter(|_| rng.uniform() < 0.2).collect();
+            let index = Arc::new(SparseIndex::from_sorted(rows, cols, entries).expect("an index"));
+            wants[i] = Want::At(index.clone());
+            let (_, one) = gradients(&decoder, &params, &batch, &mut loss, &wants, Checkpoint::None);
+            let Some(Grad::At(ours)) = one.get(&i) else { panic!("{name}: no gradient at its entries") };
+            let dense = scatter::gather(&exec(), all[&i].tensor(), &index).expect("gathers");
+            let (worst, scale) = (difference(ours, &dense), largest(all[&i].tensor()));
+            assert!(worst <= 1e-5 * scale.max(0.1), "{name}: masked entries differ by {worst} of {scale}");
+        }
+    }
+}
+
+/// `Σ (logp + 1)² / 2`: its derivative depends on the log-probabilities.
+struct Squared;
+
+impl LossFn for Squared {
+    fn weights(&mut self, _: &Batch, logp: &Tensor) -> Result<(f64, Tensor)> {
+        let shifted = (logp + 1.0)?;
+        let loss = f64::from((shifted.sqr()?.sum_all()? * 0.5)?.to_scalar::<f32>()?);
+        Ok((loss, shifted))
+    }
+}
+
+#[test]
+fn a_loss_over_log_probabilities_agrees_with_finite_differences() {
+    let case = zoo::all().remove(0);
+    let decoder = decoder(&case.json);
+    let (mut params, batch, host) = (params(&decoder, 18), batch(19), Host::default());
+    let wants = all_dense(&decoder);
+    let (out, found) = gradients(&decoder, &params, &batch, &mut Squared, &wants, Checkpoint::Block);
+    assert_eq!(out.logp.dims(), [batch.labelled()]);
+    let mut rng = Rng::new(20);
+    for i in 0..decoder.universe().len() {
+        // Along a random direction, by central differences.
+        let before = params.get(i).clone();
+        let direction: Vec<f32> = (0..before.elem_count()).map(|_| rng.normal() as f32).collect();
+        let direction = Tensor::from_vec(direction, before.dims(), &Device::Cpu).expect("a tensor");
+        let mut loss_at = |h: f64| {
+            let moved = (&before + (&direction * h).expect("scales")).expect("adds");
+            params.set(i, moved).expect("fits");
+            decoder.loss(&exec(), &host, &params, &batch, &mut Squared).expect("runs").loss
+        };
+        let h = 2e-3 / (direction.elem_count() as f64).sqrt();
+        let slope = (loss_at(h) - loss_at(-h)) / (2.0 * h);
+        params.set(i, before).expect("fits");
+        let product = (found[&i].tensor() * &direction).and_then(|t| t.sum_all()).expect("a product");
+        let expected = f64::from(product.to_scalar::<f32>().expect("a scalar"));
+        let name = &decoder.universe().spec(i).name;
+        assert!(
+            (slope - expected).abs() < 2e-2 * expected.abs().max(1.0),
+            "{name}: {slope} is not {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_sink_may_change_the_parameters_it_is_given() {
+    let case = zoo::all().remove(0);
+    let decoder = decoder(&case.json);
+    let (params, batch, wants) = (params(&decoder, 21), batch(22), all_dense(&decoder));
+    for checkpoint in [Checkpoint::None, Checkpoint::Block] {
+        let mut loss = CrossEntropy::default();
+        let (_, expected) = gradients(&decoder, &params, &batch, &mut loss, &wants, checkpoint);
+        let mine = params.copy().expect("copies");
+        let mut seen = 0;
+        let mut sink = |param: usize, grad: Grad| -> Result<()> {
+            assert_eq!(bits(grad.tensor()), bits(expected[&param].tensor()), "parameter {param}");
+            seen += 1;
+            let w = mine.get(param);
+            let entries = w.elem_count() as u32;
+            let index = SparseIndex::from_sorted(1, entries as usize, 0..entries)?;
+            let zeros = Tensor::zeros(entries as usize, w.dtype(), &Device::Cpu)?;
+            scatter::scatter_in_place(&exec(), &w.flatten_all()?, &index, &zeros)
+        };
+        decoder
+            .backward(&exec(), &Host::default(), &mine, &batch, &mut loss, &wants, checkpoint, &mut sink)
+            .expect("a backward pass");
+        assert_eq!(seen, decoder.universe().len());
+        assert!(mine.tensors().iter().all(|t| largest(t) == 0.0));
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let case = zoo::all().remove(0);
+    let decoder = decoder(&case.json);
+    let (params, batch) = (params(&decoder, 23), batch(24));
+    let host = Host::default();
+    let run = |batch: &Batch, wants: &[Want], host: &Host| {
+        let mut sink = |_: usize, _: Grad| Ok(());
+        let mut loss = CrossEntropy::default();
+        decoder.backward(&exec(), host, &params, batch, &mut loss, wants, Checkpoint::None, &mut sink)
+    };
+    let wants = all_dense(&decoder);
+    let text = |r: Result<LossOut>| r.expect_err("is wrong").to_string();
+    assert!(text(run(&batch, &wants[1..], &host)).contains("wants"));
+    let unlabelled = Batch { labels: vec![NO_LABEL; batch.len()], ..batch.clone() };
+    assert!(text(run(&unlabelled, &wants, &host)).contains("label"));
+    let outside = Batch { tokens: vec![99; batch.len()], ..batch.clone() };
+    assert!(text(run(&outside, &wants, &host)).contains("token 99"));
+    let mut misfit = wants.clone();
+    misfit[3] = Want::At(Arc::new(SparseIndex::from_sorted(2, 2, [0]).expect("an index")));
+    assert!(text(run(&batch, &misfit, &host)).contains(&decoder.universe().spec(3).name));
+    host.cancel.cancel();
+    assert!(matches!(run(&batch, &wants, &host), Err(Error::Cancelled)));
+}

@@ -1,0 +1,64 @@
+//! Generation with a cache gives the logits of the full forward.
+
+use candle_core::IndexOp;
+use lota_runtime::data::Batch;
+use lota_runtime::host::Rng;
+
+use crate::common::{decoder, difference, exec, params, tokens};
+use crate::zoo;
+
+#[test]
+fn cached_logits_equal_the_full_forward() {
+    for case in zoo::all() {
+        let decoder = decoder(&case.json);
+        let params = params(&decoder, 7);
+        let exec = exec();
+        let mut rng = Rng::new(8);
+        // Prompts of different lengths, then three single tokens, then chunks of different lengths.
+        let sequences: Vec<Vec<u32>> = [13, 9, 10].iter().map(|&n| tokens(&mut rng, n, 37)).collect();
+        let steps = [[7, 1, 4], [1, 1, 1], [1, 1, 1], [1, 1, 1], [3, 5, 3]];
+        let full: Vec<_> = sequences
+            .iter()
+            .map(|s| decoder.logits(&exec, &params, &Batch::of_tokens(&[s])).expect("runs"))
+            .collect();
+        let mut cache = decoder.cache(3);
+        let mut done = [0; 3];
+        for step in steps {
+            let new: Vec<&[u32]> = (0..3).map(|i| &sequences[i][done[i]..done[i] + step[i]]).collect();
+            let logits = decoder.step(&exec, &params, &mut cache, &new).expect("steps");
+            for i in 0..3 {
+                done[i] += step[i];
+                assert_eq!(cache.tokens(i), done[i]);
+                let worst = difference(&logits.i(i).expect("a row"), &full[i].i(done[i] - 1).expect("a row"));
+                assert!(worst <= 2e-5, "{}: token {} of sequence {i} differs by {worst}", case.name, done[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_can_be_dropped_copied_and_shortened() {
+    let case = &zoo::all()[0];
+    let decoder = decoder(&case.json);
+    let (params, exec) = (params(&decoder, 9), exec());
+    let mut cache = decoder.cache(3);
+    let prompts: [&[u32]; 3] = [&[1, 2, 3], &[4, 5], &[6, 7, 8, 9]];
+    decoder.step(&exec, &params, &mut cache, &prompts).expect("steps");
+    cache.retain(|i| i != 1);
+    assert_eq!((cache.len(), cache.tokens(0), cache.tokens(1)), (2, 3, 4));
+    let mut twice = cache.select(&[1, 1]);
+    twice.truncate(0, 2).expect("shortens");
+    let logits = decoder.step(&exec, &params, &mut twice, &[[10], [10]]).expect("steps");
+    for (i, whole) in [vec![6, 7, 10], vec![6, 7, 8, 9, 10]].iter().enumerate() {
+        let full = decoder.logits(&exec, &params, &Batch::of_tokens(&[whole])).expect("runs");
+        let worst = difference(&logits.i(i).expect("a row"), &full.i(whole.len() - 1).expect("a row"));
+        assert!(worst <= 2e-5, "sequence {i} differs by {worst}");
+    }
+    // The sequences that were copied from are as they were.
+    let logits = decoder.step(&exec, &params, &mut cache, &[[11], [12]]).expect("steps");
+    let full = decoder.logits(&exec, &params, &Batch::of_tokens(&[[6, 7, 8, 9, 12]])).expect("runs");
+    let worst = difference(&logits.i(1).expect("a row"), &full.i(4).expect("a row"));
+    assert!(worst <= 2e-5, "the original differs by {worst}");
+    let empty: &[u32] = &[];
+    assert!(decoder.step(&exec, &params, &mut cache, &[empty, &[1]]).is_err());
+}
