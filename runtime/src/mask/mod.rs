@@ -5,10 +5,15 @@
 //! whatever the number of threads.
 
 mod algebra;
+pub(crate) mod archive;
 mod bits;
 mod build;
+pub(crate) mod file;
 mod glob;
+mod heads;
+mod published;
 mod radix;
+mod random;
 mod report;
 mod rows;
 mod scores;
@@ -21,11 +26,14 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use crate::model::{ParamSpec, Universe};
+use crate::ops::SparseIndex;
 use crate::{Error, Result};
 
 pub use algebra::{complement, difference, intersection, symmetric_difference, union};
 pub use build::Block;
 pub use glob::{glob_matches, matching_params};
+pub use heads::HeadLayout;
+pub use random::random;
 pub use report::{By, Capacity, Count, Overlap, capacity};
 pub use scores::{Delta, Generated, Scores, Source};
 pub use select::{Budget, Scope, nonzero, top};
@@ -117,6 +125,12 @@ impl Mask {
     /// The fraction of the entries of `other` that are in this mask too.
     pub fn density_within(&self, other: &Self) -> Result<f64> {
         Ok(fraction(self.intersection_count(other)?, other.count()))
+    }
+
+    /// The selected entries of a parameter in compressed rows, as training uses them.
+    pub fn index(&self, index: usize) -> Result<SparseIndex> {
+        let (rows, cols) = self.universe.spec(index).rows_cols();
+        SparseIndex::from_sorted(rows, cols, &self.sets[index])
     }
 
     /// The bytes its sets take in a file, and about as many in memory.

@@ -51,3 +51,66 @@ fn whole_parameters() {
     assert_eq!(mlp.selected().map(|(i, ..)| i).collect::<Vec<_>>(), [3, 5]);
     assert_eq!(mlp.density_within(&all).expect("same"), 48.0 / 116.0);
 }
+
+/// Two query heads that share one key and value head, three entries each; separate or fused.
+fn attention(fused: bool) -> Arc<Universe> {
+    let spec = |name: &str, shape: &[usize]| ParamSpec {
+        name: format!("model.layers.0.self_attn.{name}"),
+        shape: shape.to_vec(),
+        role: Role::Attention,
+        layer: Some(0),
+    };
+    let mut specs = vec![spec("o_proj.weight", &[4, 6])];
+    if fused {
+        specs.push(spec("qkv_proj.weight", &[12, 4]));
+    } else {
+        specs.extend([
+            spec("q_proj.weight", &[6, 4]),
+            spec("q_proj.bias", &[6]),
+            spec("k_proj.weight", &[3, 4]),
+        ]);
+    }
+    Universe::new(specs).expect("valid")
+}
+
+#[test]
+fn heads_are_rows_of_the_projections_and_columns_of_the_output() {
+    let layout = HeadLayout { query_heads: 2, kv_heads: 1, head_dim: 3 };
+    let heads = |fused, kv| Mask::heads(attention(fused), layout, None, &[1], kv).expect("fits");
+    let entries = |mask: &Mask, p: usize| mask.set(p).iter().collect::<Vec<_>>();
+    let mask = heads(false, false);
+    assert_eq!(entries(&mask, 0), [3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23]);
+    assert_eq!(entries(&mask, 1), (12..24).collect::<Vec<_>>());
+    assert_eq!(entries(&mask, 2), [3, 4, 5]);
+    assert!(entries(&mask, 3).is_empty());
+    assert_eq!(entries(&heads(false, true), 3), (0..12).collect::<Vec<_>>());
+    assert_eq!(entries(&heads(true, false), 1), (12..24).collect::<Vec<_>>());
+    assert_eq!(entries(&heads(true, true), 1), (12..48).collect::<Vec<_>>());
+    assert_eq!(
+        text(Mask::heads(attention(false), layout, None, &[2], true)),
+        "there is no head 2: the heads are 0 to 1"
+    );
+    assert_eq!(
+        text(Mask::heads(attention(false), layout, Some(&[3]), &[0], true)),
+        "the model has no attention projections in layers [3]"
+    );
+    let wrong = HeadLayout { head_dim: 4, ..layout };
+    assert_eq!(
+        text(Mask::heads(attention(false), wrong, None, &[0], true)),
+        "parameter model.layers.0.self_attn.o_proj.weight has 6 outputs or inputs, not the 8 of 2 heads of 4"
+    );
+    let uneven = HeadLayout { query_heads: 3, kv_heads: 2, head_dim: 2 };
+    assert_eq!(
+        text(Mask::heads(attention(false), uneven, None, &[0], true)),
+        "3 query heads cannot share 2 key and value heads of 2 entries evenly"
+    );
+}
+
+#[test]
+fn a_mask_becomes_the_index_of_training() {
+    let mask = Mask::rows(universe(), &[3], &[1, 5]).expect("fits");
+    let index = mask.index(3).expect("fits");
+    assert_eq!((index.rows(), index.cols(), index.nnz()), (6, 4, 8));
+    assert_eq!(index.iter().collect::<Vec<_>>(), mask.set(3).iter().collect::<Vec<_>>());
+    assert_eq!(mask.index(6).expect("a vector").nnz(), 0);
+}

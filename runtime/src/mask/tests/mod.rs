@@ -2,6 +2,9 @@
 
 mod algebra;
 mod build;
+mod file;
+mod published;
+mod random;
 mod select;
 
 use std::sync::Arc;

@@ -1,0 +1,216 @@
+//! Masks in the format of the paper's published code: a PyTorch file that holds a dictionary from
+//! parameter names to tensors of noughts and ones.
+//!
+//! That code stores the opposite of a mask: one means *frozen*. It is turned round on the way in,
+//! unless the caller says that the file is not inverted.
+
+mod pickle;
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use self::pickle::Value;
+use super::Mask;
+use super::bits::{Piece, to_bitmap};
+use crate::model::Universe;
+use crate::{Error, Result};
+
+/// The longest pickle that is believed: names and shapes, no numbers.
+const MAX_PICKLE: u64 = 64 << 20;
+
+/// A tensor as the pickle describes it.
+struct Stored {
+    /// The record that holds its storage.
+    record: String,
+    /// The bytes of an entry, and the bytes of a one.
+    one: &'static [u8],
+    offset: usize,
+    shape: Vec<usize>,
+    stride: Vec<usize>,
+}
+
+impl Mask {
+    /// Reads a mask that `torch.save` wrote, of booleans, whole numbers or floats that are 0 or 1.
+    ///
+    /// With `inverted`, as in the published code, a one means frozen. Parameters that the file does
+    /// not name are not in the mask. Names may carry the prefixes that wrappers add (`module.`,
+    /// `_orig_mod.`) and may lack or carry `model.` in front.
+    pub fn load_published(path: &Path, universe: &Arc<Universe>, inverted: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let alien = |why: String| {
+            Error::format(path, format!("is not a file of tensors as torch.save writes it: {why}"))
+        };
+        let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(|e| alien(e.to_string()))?;
+        let names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+        let root = names.iter().find_map(|name| name.strip_suffix("data.pkl"));
+        let root = root.ok_or_else(|| alien("it has no data.pkl".into()))?;
+        let mut record = |name: &str, limit: u64| -> Result<Vec<u8>> {
+            let mut entry =
+                zip.by_name(&format!("{root}{name}")).map_err(|e| alien(format!("{name}: {e}")))?;
+            if entry.size() > limit {
+                return Err(Error::format(path, format!("is damaged: its record {name} is too long")));
+            }
+            let mut bytes = Vec::new();
+            entry
+                .read_to_end(&mut bytes)
+                .map_err(|e| Error::format(path, format!("is damaged: {name}: {e}")))?;
+            Ok(bytes)
+        };
+        if names.iter().any(|name| name.strip_prefix(root) == Some("byteorder"))
+            && record("byteorder", 16)? != b"little"
+        {
+            return Err(Error::format(path, "was written on a big-endian machine, which is not supported"));
+        }
+        let value = pickle::parse(&record("data.pkl", MAX_PICKLE)?).map_err(alien)?;
+        let Value::Dict(pairs, _) = &value else {
+            return Err(Error::format(path, "holds no dictionary of parameter names and tensors"));
+        };
+        let mut sets = vec![RoaringBitmap::new(); universe.len()];
+        let mut seen = vec![false; universe.len()];
+        for (key, value) in pairs.iter() {
+            let key = key
+                .text()
+                .ok_or_else(|| Error::format(path, "has a key that is not the name of a parameter"))?;
+            let stored =
+                Stored::of(value).map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
+            let bytes = record(&format!("data/{}", stored.record), 1 << 36)?;
+            let index = find(universe, key);
+            if let Some(spec) = index.map(|index| universe.spec(index)).filter(|spec| spec.shape != stored.shape) {
+                return Err(Error::mismatch(format!(
+                    "{}: parameter {} has shape {:?} in the file and {:?} in the model",
+                    path.display(),
+                    spec.name,
+                    stored.shape,
+                    spec.shape
+                )));
+            }
+            let set =
+                stored.set(&bytes, inverted).map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
+            let Some(index) = index else {
+                // A tied head, say, that is frozen throughout.
+                if set.is_empty() {
+                    continue;
+                }
+                return Err(Error::mismatch(format!(
+                    "{}: {key:?} is no parameter of this model, and some of it is in the mask",
+                    path.display()
+                )));
+            };
+            let spec = universe.spec(index);
+            if std::mem::replace(&mut seen[index], true) {
+                return Err(Error::format(path, format!("names parameter {} twice", spec.name)));
+            }
+            sets[index] = set;
+        }
+        if !seen.contains(&true) {
+            return Err(Error::mismatch(format!("{}: names no parameter of this model", path.display())));
+        }
+        Ok(Self::from_sets(universe.clone(), sets))
+    }
+}
+
+/// The parameter that a name in the file means.
+fn find(universe: &Universe, name: &str) -> Option<usize> {
+    let mut bare = name;
+    while let Some(rest) =
+        ["module.", "_orig_mod.", "_fsdp_wrapped_module."].iter().find_map(|p| bare.strip_prefix(p))
+    {
+        bare = rest;
+    }
+    let with = format!("model.{bare}");
+    let without = bare.strip_prefix("model.");
+    [Some(bare), Some(with.as_str()), without].into_iter().flatten().find_map(|name| universe.index_of(name))
+}
+
+impl Stored {
+    /// The tensor that a value describes.
+    fn of(value: &Value) -> Result<Self, String> {
+        let (mut function, mut args) = value.call().ok_or("is not a tensor")?;
+        if function == "_rebuild_parameter" {
+            let inner = args.first().and_then(Value::call);
+            (function, args) = inner.ok_or("is not a tensor")?;
+        }
+        let [storage, offset, shape, stride, ..] = args else { return Err("is not a tensor".into()) };
+        if function != "_rebuild_tensor_v2" {
+            return Err(format!("is made by {function}, not a plain tensor"));
+        }
+        let Value::Persistent(storage, _) = storage else { return Err("has no storage".into()) };
+        let Some([_, Value::Global(class), record, ..]) = storage.items() else {
+            return Err("has no storage".into());
+        };
+        let one: &[u8] = match class.1.as_str() {
+            "BoolStorage" | "ByteStorage" | "CharStorage" => &[1],
+            "ShortStorage" => &[1, 0],
+            "IntStorage" => &[1, 0, 0, 0],
+            "LongStorage" => &[1, 0, 0, 0, 0, 0, 0, 0],
+            "HalfStorage" => &[0x00, 0x3c],
+            "BFloat16Storage" => &[0x80, 0x3f],
+            "FloatStorage" => &[0, 0, 0x80, 0x3f],
+            "DoubleStorage" => &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+            other => return Err(format!("holds {other}, which no mask is made of")),
+        };
+        let parts = (|| Some((record.text()?, offset.size()?, shape.sizes()?, stride.sizes()?)))();
+        let (record, offset, shape, stride) = parts.ok_or("is described in an unknown way")?;
+        if shape.len() != stride.len() || shape.is_empty() {
+            return Err(format!("has shape {shape:?}"));
+        }
+        Ok(Self { record: record.to_string(), one, offset, shape, stride })
+    }
+
+    /// The selected entries.
+    fn set(&self, bytes: &[u8], inverted: bool) -> Result<RoaringBitmap, String> {
+        let size = self.one.len();
+        let count =
+            self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n as u64 <= 1 << 32);
+        let count = count.ok_or("is too large")?;
+        if count == 0 {
+            return Ok(RoaringBitmap::new());
+        }
+        let reach = self
+            .shape
+            .iter()
+            .zip(&self.stride)
+            .try_fold(self.offset, |at, (&d, &s)| at.checked_add((d - 1).checked_mul(s)?));
+        if reach.and_then(|at| at.checked_add(1)?.checked_mul(size)).is_none_or(|end| end > bytes.len()) {
+            return Err("goes past the end of its storage".into());
+        }
+        let mut set = RoaringBitmap::new();
+        let mut place = vec![0usize; self.shape.len()];
+        let mut at = self.offset;
+        for piece in Piece::of(0, count as u64) {
+            let mut words = vec![0u64; piece.words()];
+            for i in 0..piece.len {
+                let entry = &bytes[at * size..(at + 1) * size];
+                let one = if entry == self.one {
+                    true
+                } else if entry.iter().all(|&b| b == 0) {
+                    false
+                } else {
+                    return Err("holds something besides 0 and 1, so it is no mask".into());
+                };
+                words[i / 64] |= u64::from(one != inverted) << (i % 64);
+                at = self.next(&mut place, at);
+            }
+            set |= to_bitmap(piece.start, words);
+        }
+        Ok(set)
+    }
+
+    /// Steps `place` to the next entry in row-major order and returns where it lies.
+    fn next(&self, place: &mut [usize], mut at: usize) -> usize {
+        for (d, place) in place.iter_mut().enumerate().rev() {
+            *place += 1;
+            at += self.stride[d];
+            if *place < self.shape[d] {
+                break;
+            }
+            at -= *place * self.stride[d];
+            *place = 0;
+        }
+        at
+    }
+}
