@@ -13,6 +13,7 @@ pub mod host;
 pub mod mask;
 pub mod model;
 pub mod ops;
+pub mod ticket;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -79,7 +79,9 @@ impl Mask {
                 Stored::of(value).map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
             let bytes = record(&format!("data/{}", stored.record), 1 << 36)?;
             let index = find(universe, key);
-            if let Some(spec) = index.map(|index| universe.spec(index)).filter(|spec| spec.shape != stored.shape) {
+            if let Some(spec) =
+                index.map(|index| universe.spec(index)).filter(|spec| spec.shape != stored.shape)
+            {
                 return Err(Error::mismatch(format!(
                     "{}: parameter {} has shape {:?} in the file and {:?} in the model",
                     path.display(),
@@ -88,8 +90,9 @@ impl Mask {
                     spec.shape
                 )));
             }
-            let set =
-                stored.set(&bytes, inverted).map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
+            let set = stored
+                .set(&bytes, inverted)
+                .map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
             let Some(index) = index else {
                 // A tied head, say, that is frozen throughout.
                 if set.is_empty() {

@@ -9,10 +9,8 @@ const MAX_DEPTH: usize = 32;
 /// A pickled value.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// `None`, and everything that is of no interest here (floats).
+    /// `None`, and everything that is of no interest here (truth values, floats).
     None,
-    /// A truth value.
-    Bool(bool),
     /// A whole number that fits.
     Int(i64),
     /// A string.
@@ -204,9 +202,7 @@ impl Machine {
             0x80 => drop(r.byte()?),    // protocol
             0x95 => drop(r.number(8)?), // frame
             b'(' => self.stack.push(Value::Mark),
-            b'N' => self.stack.push(Value::None),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
+            b'N' | 0x88 | 0x89 => self.stack.push(Value::None),
             b'J' => {
                 let n = r.number(4)? as u32 as i32;
                 self.stack.push(Value::Int(n.into()));
