@@ -8,3 +8,4 @@ mod families_backward;
 mod families_generate;
 mod plain;
 mod zoo;
+mod smollm2;

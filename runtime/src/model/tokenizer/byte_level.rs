@@ -7,7 +7,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{Model as _, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
 use super::gguf::Vocabulary;
 use super::split::{self, Splitting};
@@ -39,10 +39,6 @@ pub(super) fn build(vocabulary: &Vocabulary<'_>) -> Result<(Tokenizer, bool)> {
         .ignore_merges(splitting.whole_words)
         .build()
         .map_err(|e| vocabulary.bad(format!("its tokenizer cannot be built: {e}")))?;
-    // A character of the byte alphabet without a token would silently vanish from texts.
-    if let Some(c) = ByteLevel::alphabet().into_iter().find(|c| model.token_to_id(&c.to_string()).is_none()) {
-        return Err(vocabulary.bad(format!("its vocabulary has no token for the byte written {c:?}")));
-    }
     let mut tokenizer = Tokenizer::new(model);
     let failed = |e: tokenizers::Error| vocabulary.bad(format!("its tokenizer cannot be built: {e}"));
     if splitting.compose {
