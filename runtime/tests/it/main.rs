@@ -7,5 +7,5 @@ mod families;
 mod families_backward;
 mod families_generate;
 mod plain;
-mod zoo;
 mod smollm2;
+mod zoo;
