@@ -6,6 +6,7 @@ mod data;
 mod families;
 mod families_backward;
 mod families_generate;
+mod families_random;
 mod plain;
 mod smollm2;
 mod zoo;
