@@ -1,4 +1,5 @@
-//! Lists the Lua files of `stdlib/`, so that all of them are built into the library.
+//! Lists the Lua files of `stdlib/` and the files of the built-in model, so that all of them are built
+//! into the library.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,28 @@ fn main() -> io::Result<()> {
         writeln!(out, "    ({module:?}, include_str!({path:?})),").expect("writing to a string");
     }
     out.push_str("]\n");
-    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("stdlib.rs");
-    fs::write(target, out)
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(target.join("stdlib.rs"), out)?;
+    fs::write(target.join("builtin.rs"), builtin()?)
+}
+
+/// The files of the built-in model. There are none before `scripts/pretrain_tiny.lua` has made it.
+fn builtin() -> io::Result<String> {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("assets/tiny");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let mut out = String::from("&[\n");
+    if root.join("model.safetensors").is_file() {
+        let mut paths = fs::read_dir(&root)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.retain(|p| p.extension().is_some_and(|e| e == "json" || e == "safetensors" || e == "jinja"));
+        paths.sort();
+        for path in paths {
+            println!("cargo::rerun-if-changed={}", path.display());
+            let name = path.file_name().and_then(|n| n.to_str()).expect("the model's files have plain names");
+            writeln!(out, "    ({name:?}, include_bytes!({path:?}) as &[u8]),").expect("writing to a string");
+        }
+    }
+    out.push_str("]\n");
+    Ok(out)
 }
 
 /// `stdlib/adapt/lotto.lua` is `lota.adapt.lotto`, and `stdlib/adapt/init.lua` is `lota.adapt`.

@@ -5,6 +5,7 @@
 //! what a host embeds.
 
 pub mod api;
+mod builtin;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod engine;

@@ -7,18 +7,27 @@
 mod args;
 mod convert;
 mod ctx;
+mod data;
 mod files;
 mod json;
+mod mask;
 mod memory;
+mod model;
 mod nearest;
+mod params;
 mod plot;
 mod progress;
 mod record;
 mod registry;
 mod run;
+mod scores;
 mod script_args;
 pub mod tensor;
+mod ticket;
+mod tokenizer;
 mod top;
+mod train;
+mod universe;
 mod value;
 
 pub use args::Args;
@@ -38,12 +47,19 @@ pub use value::{Map, Object, ScriptFn, Scripted, Value};
 pub fn standard() -> Registry {
     let mut registry = Registry::default();
     let r = &mut registry;
+    data::register(r);
     json::register(r);
+    mask::register(r);
+    model::register(r);
     plot::register(r);
     progress::register(r);
     run::register(r);
+    scores::register(r);
     script_args::register(r);
     tensor::register(r);
+    ticket::register(r);
+    tokenizer::register(r);
     top::register(r);
+    train::register(r);
     registry
 }

@@ -6,6 +6,7 @@ mod pieces;
 mod special;
 mod split;
 mod stream;
+mod train;
 
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use crate::{Error, Result};
 
 pub use special::{Special, Specials};
 pub use stream::TextStream;
+pub use train::{TokenizerTraining, train_tokenizer};
 
 /// A tokenizer with its special tokens.
 pub struct Tokenizer {

@@ -1,0 +1,290 @@
+//! Making masks: from scores, by chance, from parameters and their parts.
+
+use std::sync::Arc;
+
+use lota_runtime::mask::{self, Block, Budget, Mask, Scope, Scores};
+use lota_runtime::model::Universe;
+
+use super::algebra::TWO;
+use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::api::universe::of_model;
+use crate::api::{Args, Ctx, FromValue, Primitive, Registry, Value};
+use crate::error::Result;
+
+const SCOPES: [&str; 4] = ["global", "parameter", "layer", "row"];
+
+/// The options of a selection: `density` or `count`, and `scope`.
+fn budgeted(record: Primitive) -> Primitive {
+    record
+        .opt("density", "number", (), "how much of the population to take, from 0 to 1")
+        .opt("count", "integer", (), "how many entries to take (of each group, if the scope is not global)")
+        .opt("scope", "string", "global", "where the budget holds: global, parameter, layer or row")
+}
+
+fn budget(args: &mut Args) -> Result<(Budget, Scope)> {
+    let (density, count): (Option<f64>, Option<u64>) = (args.opt("density")?, args.opt("count")?);
+    let budget = match (density, count) {
+        (Some(d), None) if (0.0..=1.0).contains(&d) => Budget::Density(d),
+        (Some(d), None) => return Err(args.wrong("density", format!("must be from 0 to 1, got {d}"))),
+        (None, Some(n)) => Budget::Count(n),
+        (None, None) => return Err(args.wrong("density", "is missing: give either density or count")),
+        (Some(_), Some(_)) => return Err(args.wrong("density", "and option 'count' exclude each other")),
+    };
+    let scope: String = args.get("scope")?;
+    let scope = Scope::parse(&scope).map_err(|_| args.not_one_of("scope", &scope, &SCOPES))?;
+    Ok((budget, scope))
+}
+
+/// The options `within` and `avoid`.
+fn bounded(record: Primitive) -> Primitive {
+    record.opt("within", "Mask", (), "only entries of this mask may be taken, and a density is of them").opt(
+        "avoid",
+        "Mask",
+        (),
+        "entries of this mask may not be taken; a density still counts them",
+    )
+}
+
+type Bounds = (Option<Arc<Mask>>, Option<Arc<Mask>>);
+
+fn bounds(args: &mut Args) -> Result<Bounds> {
+    Ok((args.opt("within")?, args.opt("avoid")?))
+}
+
+pub(super) fn register(r: &mut Registry) {
+    from_scores(r);
+    whole(r);
+    parts(r);
+}
+
+fn from_scores(r: &mut Registry) {
+    r.add(
+        bounded(budgeted(Primitive::new(
+            "mask.from_scores",
+            "The entries with the largest scores by magnitude: exactly as many as asked for.",
+        )
+        .details(
+            "Ties go to the entry that comes first. Asking for more entries than have a score that is not zero is an \
+             error that says how many there are.",
+        )
+        .arg("scores", "Scores", "the scores")))
+        .opt("largest", "boolean", true, "false takes the smallest")
+        .returns("Mask", "the mask")
+        .example(
+            "local m = lota.model.init('tiny')\n\
+             local weights = lota.scores.new(m, function(name, w) return w end)\n\
+             local mask = lota.mask.from_scores(weights, {density = 0.1})\n\
+             assert(mask:count() == math.floor(m:entries() * 0.1 + 0.5))",
+        )
+        .call(|ctx, args| {
+            let scores: Arc<Scores> = args.get("scores")?;
+            let (budget, scope) = budget(args)?;
+            let (within, avoid) = bounds(args)?;
+            let largest = args.get("largest")?;
+            let (within, avoid) = (within.as_deref(), avoid.as_deref());
+            Ok(mask::top(&*scores, budget, scope, within, avoid, largest, &ctx.host)?)
+        }),
+    );
+    r.add(
+        bounded(
+            Primitive::new(
+                "mask.threshold",
+                "The entries whose score is greater than a threshold in magnitude.",
+            )
+            .arg("scores", "Scores", "the scores")
+            .opt("above", "number", 0.0, "the threshold"),
+        )
+        .returns("Mask", "the mask")
+        .example(
+            "local m = lota.model.init('tiny')\n\
+             local weights = lota.scores.new(m, function(name, w) return w end)\n\
+             local mask = lota.mask.threshold(weights, {above = 0.03})",
+        )
+        .call(|ctx, args| {
+            let scores: Arc<Scores> = args.get("scores")?;
+            let above = args.get("above")?;
+            let (within, avoid) = bounds(args)?;
+            Ok(mask::threshold(&*scores, above, within.as_deref(), avoid.as_deref(), &ctx.host)?)
+        }),
+    );
+    r.add(
+        Primitive::new("mask.nm", "In every m neighbours of a row, the n with the largest scores by magnitude.")
+            .arg("scores", "Scores", "the scores; parameters without scores stay out")
+            .opt("n", "integer", 2, "how many to keep")
+            .opt("m", "integer", 4, "of how many neighbours")
+            .returns("Mask", "the mask")
+            .example(
+                "local m = lota.model.init('tiny')\n\
+                 local weights = lota.scores.new(m, function(name, w) return name:find('mlp') and w or nil end)\n\
+                 local mask = lota.mask.nm(weights, {n = 2, m = 4})",
+            )
+            .call(|ctx, args| {
+                let scores: Arc<Scores> = args.get("scores")?;
+                let (n, m) = (args.get("n")?, args.get("m")?);
+                Ok(mask::nm(&*scores, n, m, &ctx.host)?)
+            }),
+    );
+    r.add(
+        Primitive::new(
+            "mask.support",
+            "Where something is not zero: of scores or a task vector, or the mask of a ticket.",
+        )
+        .arg("of", "Scores|Ticket", "the scores or the ticket")
+        .returns("Mask", "the mask")
+        .example(
+            "local m = lota.model.init('tiny')\n\
+                 local before = m:snapshot()\n\
+                 assert(lota.mask.support(m:delta(before)):count() == 0)",
+        )
+        .call(|ctx, args| match args.get::<Value>("of")? {
+            Value::Object(object) => match object.downcast::<Scores>() {
+                Some(scores) => Ok(mask::support(&*scores, &ctx.host)?),
+                None => crate::api::ticket::mask_of(&object).ok_or_else(|| {
+                    args.wrong("of", format!("must be Scores or a Ticket, got {}", object.type_name()))
+                }),
+            },
+            other => Err(args.wrong("of", format!("must be Scores or a Ticket, got {}", other.describe()))),
+        }),
+    );
+}
+
+fn whole(r: &mut Registry) {
+    r.add(
+        Primitive::new("mask.all", "Every entry of some parameters.")
+            .arg("model", "Model", "the model (or a mask, scores or ticket of it)")
+            .opt("params", PARAMS, "all", PARAMS_DOC)
+            .returns("Mask", "the mask")
+            .example(
+                "local m = lota.model.init('tiny')\n\
+                 assert(lota.mask.all(m):count() == m:entries())\n\
+                 assert(lota.mask.all(m, {params = 'adaptable'}):count() < m:entries())",
+            )
+            .call(|_, args| {
+                let universe = of_model(args)?;
+                let params = chosen(args, &universe)?;
+                Ok(Mask::of_indices(universe, &params))
+            }),
+    );
+    r.add(
+        Primitive::new("mask.none", "A mask without entries.")
+            .arg("model", "Model", "the model (or a mask, scores or ticket of it)")
+            .returns("Mask", "the mask")
+            .example("assert(lota.mask.none(lota.model.init('tiny')):count() == 0)")
+            .call(|_, args| Ok(Mask::none(of_model(args)?))),
+    );
+    r.add(
+        Primitive::new("mask.match", "Every entry of the parameters whose names match a pattern.")
+            .arg("model", "Model", "the model (or a mask, scores or ticket of it)")
+            .arg(
+                "patterns",
+                "string|list of string",
+                "patterns: * is any run of characters, {a,b} one of several",
+            )
+            .returns("Mask", "the mask")
+            .example(
+                "local m = lota.model.init('tiny')\n\
+                 local mask = lota.mask.match(m, {'*.mlp.{up,down}_proj.weight'})\n\
+                 assert(mask:by('role').attention == 0)",
+            )
+            .call(|_, args| {
+                let universe = of_model(args)?;
+                let patterns = match args.get::<Value>("patterns")? {
+                    Value::Str(pattern) => vec![pattern],
+                    other => Vec::from_value(other).map_err(|m| args.mismatched("patterns", &m))?,
+                };
+                Ok(Mask::matching::<String>(universe, &patterns)?)
+            }),
+    );
+}
+
+/// The parameters a record that cuts pieces out of them is about.
+fn cut(record: Primitive) -> Primitive {
+    record.opt("params", PARAMS, "adaptable", PARAMS_DOC).returns("Mask", "the mask")
+}
+
+fn pieces(args: &mut Args) -> Result<(Arc<Universe>, Vec<usize>)> {
+    let universe = of_model(args)?;
+    let params = chosen(args, &universe)?;
+    Ok((universe, params))
+}
+
+/// Positions of a list that may be negative, which are counted from the end of `size`.
+fn positions(args: &mut Args, name: &str, size: usize) -> Result<Vec<usize>> {
+    let given: Vec<i64> = args.get(name)?;
+    given.into_iter().map(|i| position(args, name, i, size)).collect()
+}
+
+fn position(args: &Args, name: &str, i: i64, size: usize) -> Result<usize> {
+    let at = if i < 0 { i + size as i64 } else { i };
+    usize::try_from(at)
+        .ok()
+        .filter(|at| *at < size)
+        .ok_or_else(|| args.wrong(name, format!("holds a position outside of the {size} there are")))
+}
+
+fn parts(r: &mut Registry) {
+    let model = "the model (or a mask, scores or ticket of it)";
+    r.add(
+        cut(Primitive::new("mask.rows", "Whole rows of some matrices.")
+            .arg("model", "Model", model)
+            .need("rows", "list of index", "which rows; they must exist in every one of the matrices"))
+        .example(format!("{TWO}assert(lota.mask.rows(m, {{rows = {{1, 2}}, params = '*.up_proj.weight'}}):count() == 2 * 2 * 32)"))
+        .call(|_, args| {
+            let (universe, params) = pieces(args)?;
+            let least = params.iter().map(|p| universe.spec(*p).rows_cols().0).min().unwrap_or(0);
+            let rows = positions(args, "rows", least)?;
+            Ok(Mask::rows(universe, &params, &rows)?)
+        }),
+    );
+    r.add(
+        cut(Primitive::new("mask.cols", "Whole columns of some matrices.")
+            .arg("model", "Model", model)
+            .need("cols", "list of index", "which columns; they must exist in every one of the matrices"))
+        .example(format!("{TWO}assert(lota.mask.cols(m, {{cols = {{1}}, params = '*.down_proj.weight'}}):count() == 2 * 32)"))
+        .call(|_, args| {
+            let (universe, params) = pieces(args)?;
+            let least = params.iter().map(|p| universe.spec(*p).rows_cols().1).min().unwrap_or(0);
+            let columns = positions(args, "cols", least)?;
+            Ok(Mask::columns(universe, &params, &columns)?)
+        }),
+    );
+    r.add(
+        cut(Primitive::new("mask.blocks", "Rectangles of some matrices.")
+            .arg("model", "Model", model)
+            .need(
+                "blocks",
+                "list of list of index",
+                "each {first row, last row, first column, last column}, the last ones included; -1 is the end",
+            ))
+        .example(format!(
+            "{TWO}assert(lota.mask.blocks(m, {{blocks = {{{{1, 4, 1, 8}}}}, params = '*.layers.0.*.up_proj.weight'}}):count() == 32)"
+        ))
+        .call(blocks),
+    );
+}
+
+fn blocks(_: &Ctx, args: &mut Args) -> Result<Mask> {
+    let (universe, params) = pieces(args)?;
+    let given: Vec<Vec<i64>> = args.get("blocks")?;
+    let least = |side: fn((usize, usize)) -> usize| {
+        params.iter().map(|p| side(universe.spec(*p).rows_cols())).min().unwrap_or(0)
+    };
+    let (rows, columns) = (least(|s| s.0), least(|s| s.1));
+    let mut blocks = Vec::with_capacity(given.len());
+    for corners in given {
+        let [top, bottom, left, right] = corners[..] else {
+            return Err(
+                args.wrong("blocks", format!("needs four positions for each block, got {}", corners.len()))
+            );
+        };
+        let range = |from, to, size| -> Result<std::ops::Range<usize>> {
+            let (from, to) = (position(args, "blocks", from, size)?, position(args, "blocks", to, size)?);
+            if from > to {
+                return Err(args.wrong("blocks", "holds a block whose end is before its beginning"));
+            }
+            Ok(from..to + 1)
+        };
+        blocks.push(Block { rows: range(top, bottom, rows)?, cols: range(left, right, columns)? });
+    }
+    Ok(Mask::blocks(universe, &params, &blocks)?)
+}

@@ -1,0 +1,37 @@
+//! `mask.*` and `Mask`: sets of entries that may change.
+
+mod algebra;
+mod build;
+mod files;
+mod report;
+
+use lota_runtime::mask::Mask;
+
+use super::{Registry, Scripted, Value};
+
+impl Scripted for Mask {
+    const TYPE: &'static str = "Mask";
+
+    fn show(&self) -> String {
+        format!("Mask({} of {} entries)", self.count(), self.universe().entries())
+    }
+
+    fn bytes(&self) -> u64 {
+        Mask::bytes(self)
+    }
+}
+
+impl From<Mask> for Value {
+    fn from(mask: Mask) -> Self {
+        Value::object(mask)
+    }
+}
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("mask", "Masks: making, combining and measuring them. In the mask means trainable.");
+    r.object("Mask", "For each parameter of a model, the set of entries that may change.");
+    build::register(r);
+    algebra::register(r);
+    report::register(r);
+    files::register(r);
+}

@@ -1,0 +1,5 @@
+//! Generation.
+
+use crate::api::Registry;
+
+pub(super) fn register(_: &mut Registry) {}

@@ -1,0 +1,152 @@
+//! Loading and making models.
+
+use std::sync::Arc;
+
+use lota_runtime::model::{Config, Decoder, LoadOptions, Model, Tokenizer, init, load};
+use lota_runtime::ops::Exec;
+use serde_json::{Value as Json, json};
+
+use super::{TINY, dtype};
+use crate::api::json::to_json;
+use crate::api::{Args, Ctx, Primitive, Registry, Value, tokenizer};
+use crate::builtin;
+use crate::error::{Error, Result};
+
+pub(super) fn register(r: &mut Registry) {
+    r.add(
+        held(
+            Primitive::new("model.load", "Loads a model.")
+                .details(
+                    "From a Hugging Face folder (config.json, safetensors, tokenizer.json), a .gguf file, or a hub id \
+                     (owner/name) through the hub's cache.",
+                )
+                .arg("source", "string", "a folder, a .gguf file, or a hub id")
+                .opt("tokenizer", "string", (), "a tokenizer.json to use instead of the model's own"),
+        )
+        .returns("Model", "the model")
+        .example(format!(
+            "{TINY}local dir = lota.run.start('model-load'):path('saved')\nm:save(dir)\n\
+             assert(lota.model.load(dir):fingerprint() == m:fingerprint())"
+        ))
+        .call(|ctx, args| {
+            let source: String = args.get("source")?;
+            let allowed = ctx.files.allow(&source)?;
+            let own: Option<String> = args.opt("tokenizer")?;
+            let own = own.map(|path| ctx.files.allow(path)).transpose()?;
+            let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer: own, ..LoadOptions::default() };
+            Ok(Value::from(load(&allowed.to_string_lossy(), &options, &ctx.host)?))
+        }),
+    );
+    r.add(
+        held(Primitive::new("model.builtin", "The small model that is built into lota."))
+            .returns("Model", "the model")
+            .example("-- local m = lota.model.builtin()")
+            .call(|ctx, args| {
+                let options =
+                    LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, ..LoadOptions::default() };
+                Ok(Value::from(builtin::load_model(&options, &ctx.host)?))
+            }),
+    );
+    r.add(
+        held(
+            Primitive::new("model.init", "A model with random weights, to be trained from scratch.")
+                .details(
+                    "The configuration is what Hugging Face's config.json holds; `vocab_size` may be left to the \
+                     tokenizer. 'tiny' is a Llama of two layers and width 32 with bytes as tokens, for trying things \
+                     out. Weights are normal with deviation `initializer_range` (0.02), divided by the root of twice \
+                     the number of layers where they write into the residual stream.",
+                )
+                .arg("config", "map|string", "the configuration, or 'tiny'")
+                .opt("seed", "integer", 0, "the seed of the weights")
+                .opt("tokenizer", "Tokenizer|string", (), "the tokenizer, or the path of one"),
+        )
+        .returns("Model", "the model")
+        .example("local m = lota.model.init('tiny', {seed = 7})\nassert(m:fingerprint() == lota.model.init('tiny', {seed = 7}):fingerprint())")
+        .call(fresh),
+    );
+}
+
+/// The options every way of getting a model has.
+fn held(record: Primitive) -> Primitive {
+    record.opt("dtype", "string", "f32", "how matrices are held: f32 or bf16").opt(
+        "device",
+        "string",
+        (),
+        "cpu, cuda:N or metal; that of this run if not given",
+    )
+}
+
+fn exec(ctx: &Ctx, args: &mut Args) -> Result<Exec> {
+    match args.opt::<String>("device")? {
+        None => ctx.exec().cloned(),
+        Some(name) if name == ctx.device => ctx.exec().cloned(),
+        Some(name) => {
+            let device = ctx.device_or_default(Some(&name))?;
+            Ok(Exec::new(device, ctx.threads)?.with_reference(ctx.reference))
+        }
+    }
+}
+
+fn tiny() -> Json {
+    json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 257, "hidden_size": 32,
+        "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 256, "hidden_act": "silu",
+        "tie_word_embeddings": true
+    })
+}
+
+fn fresh(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+    let given: Value = args.get("config")?;
+    let mut own = match args.get::<Value>("tokenizer")? {
+        Value::Nil => None,
+        Value::Str(path) => Some(Arc::new(tokenizer::open(ctx, &path)?)),
+        Value::Object(object) => match object.downcast::<Tokenizer>() {
+            Some(tokenizer) => Some(tokenizer),
+            None => {
+                return Err(args.wrong(
+                    "tokenizer",
+                    format!("must be a Tokenizer or a path, got {}", object.type_name()),
+                ));
+            }
+        },
+        other => {
+            return Err(
+                args.wrong("tokenizer", format!("must be a Tokenizer or a path, got {}", other.describe()))
+            );
+        }
+    };
+    let mut json = match given {
+        Value::Str(word) if word == "tiny" => {
+            if own.is_none() {
+                own = Some(tokenizer::bytes(ctx)?);
+            }
+            tiny()
+        }
+        Value::Map(_) => to_json(&given)?,
+        other => {
+            return Err(args.wrong("config", format!("must be a map or 'tiny', got {}", other.describe())));
+        }
+    };
+    if let (Some(tokenizer), Some(map)) = (&own, json.as_object_mut()) {
+        map.entry("vocab_size").or_insert_with(|| tokenizer.size().into());
+    }
+    let config = Config::from_json(&json).map_err(|e| Error::argument(format!("argument 'config': {e}")))?;
+    if let Some(tokenizer) = own.as_ref().filter(|t| t.size() > config.vocab_size) {
+        let what = format!(
+            "has {} tokens, but the configuration's vocab_size is {}",
+            tokenizer.size(),
+            config.vocab_size
+        );
+        return Err(args.wrong("tokenizer", what));
+    }
+    let seed = args.get::<i64>("seed")? as u64;
+    let (dtype, exec) = (dtype(args)?, exec(ctx, args)?);
+    let params = init::random(&Decoder::new(&config)?, seed, dtype, &exec, &ctx.host)?;
+    let model = Model::new(config, params, exec, "random weights")?;
+    Ok(match own {
+        Some(tokenizer) => model.with_tokenizer(tokenizer),
+        None => model,
+    }
+    .into())
+}

@@ -1,0 +1,136 @@
+//! A model's weights: reading, writing and hashing them.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use lota_runtime::mask::{Mask, Part, hash};
+
+use super::{ScriptModel, TINY, method, overwrite};
+use crate::api::json::from_json;
+use crate::api::params::describe;
+use crate::api::{Args, Ctx, Map, Op, Registry, Value};
+use crate::error::Result;
+
+pub(super) fn register(r: &mut Registry) {
+    let name = "model.layers.0.mlp.up_proj.weight";
+    r.add(
+        method("param", "A copy of a parameter.")
+            .arg("name", "string", "its Hugging Face name")
+            .returns("Tensor", "its values, in the type it is held in")
+            .example(format!("{TINY}assert(m:param('{name}'):shape()[2] == 32)"))
+            .call(|_, args| {
+                let model = args.this::<ScriptModel>()?;
+                Ok(model.params().by_name(&args.get::<String>("name")?)?.copy()?)
+            }),
+    );
+    r.add(
+        method("set_param", "Overwrites a parameter.")
+            .arg("name", "string", "its Hugging Face name")
+            .arg(
+                "values",
+                "Tensor",
+                "the new values, in its shape; they are rounded to the type it is held in",
+            )
+            .example(format!("{TINY}m:set_param('{name}', m:param('{name}'):mul(2))"))
+            .call(set_param),
+    );
+    r.add(
+        method("params", "The parameters of the model.")
+            .returns(
+                "list of map",
+                "name, shape, role, layer (from 0, as in names; nil outside the layers) and entries of each",
+            )
+            .example(format!("{TINY}assert(m:params()[1].name == 'model.embed_tokens.weight')"))
+            .call(|_, args| {
+                let model = args.this::<ScriptModel>()?;
+                Ok(model.params().universe().specs().iter().map(describe).collect::<Vec<Map>>())
+            }),
+    );
+    r.add(
+        method("entries", "The number of entries of all parameters together.")
+            .returns("integer", "how many")
+            .operator(Op::Len)
+            .example(format!("{TINY}assert(m:entries() == #m)"))
+            .call(|_, args| Ok(args.this::<ScriptModel>()?.params().universe().entries())),
+    );
+    r.add(
+        method("config", "The model's configuration, as its config.json has it.")
+            .returns("map", "the fields")
+            .example(format!("{TINY}assert(m:config().hidden_size == 32)"))
+            .call(|_, args| {
+                let model = args.this::<ScriptModel>()?;
+                Ok(from_json(serde_json::Value::Object(model.0.config.json().clone())))
+            }),
+    );
+    r.add(
+        method("info", "What there is to know about the model at a glance.")
+            .returns("map", "architecture, family, source, entries, bytes, dtype, layers, hidden, heads, vocab, context, …")
+            .example(format!("{TINY}assert(m:info().layers == 2)"))
+            .call(|_, args| {
+                let info = args.this::<ScriptModel>()?.0.info();
+                let json = serde_json::to_value(info).map_err(|e| crate::Error::runtime(e.to_string()))?;
+                Ok(from_json(json))
+            }),
+    );
+    r.add(
+        method(
+            "fingerprint",
+            "A hash of names, shapes and values of the parameters: which weights these are.",
+        )
+        .details(
+            "Equal for the same values, whatever file or type they came from. Tickets name their base by it.",
+        )
+        .returns("string", "hexadecimal")
+        .example(format!("{TINY}assert(m:fingerprint() == m:clone():fingerprint())"))
+        .call(|_, args| Ok(args.this::<ScriptModel>()?.0.fingerprint()?)),
+    );
+    r.add(
+        method(
+            "hash",
+            "A hash of the bits of the weights, or of part of them: the proof that they did not move.",
+        )
+        .opt("mask", "Mask", (), "hash only the entries in this mask")
+        .opt("outside", "Mask", (), "hash only the entries outside of this mask")
+        .returns("string", "hexadecimal")
+        .example(format!(
+            "{TINY}local mask = lota.mask.all(m, {{params = '*.mlp.*'}})\n\
+                 local frozen = m:hash{{outside = mask}}\n\
+                 m:set_param('{name}', m:param('{name}'):mul(2))\n\
+                 assert(m:hash{{outside = mask}} == frozen and m:hash() ~= frozen)"
+        ))
+        .call(hashed),
+    );
+    r.add(
+        method("clone", "A model that shares no weights with this one.")
+            .returns("Model", "the copy")
+            .example(format!("{TINY}local copy = m:clone()"))
+            .call(|_, args| Ok(Value::from(args.this::<ScriptModel>()?.0.duplicate()?))),
+    );
+}
+
+fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
+    let model = args.this::<ScriptModel>()?;
+    let (name, values): (String, Tensor) = (args.get("name")?, args.get("values")?);
+    let universe = model.params().universe();
+    let index = universe.get(&name)?;
+    let shape = &universe.spec(index).shape;
+    if values.dims() != shape {
+        let what = format!("must have the shape of {name}, {shape:?}, and has {:?}", values.dims());
+        return Err(args.wrong("values", what));
+    }
+    overwrite(model.params(), index, &values)?;
+    model.params().touch();
+    Ok(())
+}
+
+fn hashed(ctx: &Ctx, args: &mut Args) -> Result<String> {
+    let model = args.this::<ScriptModel>()?;
+    let (inside, outside): (Option<Arc<Mask>>, Option<Arc<Mask>>) = (args.opt("mask")?, args.opt("outside")?);
+    let part = match (&inside, &outside) {
+        (None, None) => Part::All,
+        (Some(mask), None) => Part::In(mask),
+        (None, Some(mask)) => Part::Outside(mask),
+        (Some(_), Some(_)) => return Err(args.wrong("mask", "and option 'outside' exclude each other")),
+    };
+    Ok(hash(model.params(), part, &ctx.host)?)
+}

@@ -1,0 +1,49 @@
+//! Losses written in a script, over the log-probabilities of the labelled positions.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor, Var};
+use lota_runtime::data::Batch;
+use lota_runtime::model::decoder::LossFn;
+
+use crate::api::data::ScriptBatch;
+use crate::api::{FromValue, ScriptFn, Value};
+use crate::error::{Error, Result};
+
+/// The type of a `loss` option, for records.
+pub(super) const LOSS_DOC: &str = "function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled \
+     positions (a Tensor); cross-entropy if not given";
+
+/// A function of the script as a loss.
+pub(super) struct ScriptLoss(pub(super) Arc<dyn ScriptFn>);
+
+impl LossFn for ScriptLoss {
+    fn weights(&mut self, batch: &Batch, logp: &Tensor) -> lota_runtime::Result<(f64, Tensor)> {
+        Ok(self.differentiate(batch, logp)?)
+    }
+}
+
+impl ScriptLoss {
+    fn differentiate(&self, batch: &Batch, logp: &Tensor) -> Result<(f64, Tensor)> {
+        let variable = Var::from_tensor(logp)?;
+        let batch = Value::object(ScriptBatch::new(batch.clone()));
+        let returned = self.0.call(&[Value::from(variable.as_tensor().clone()), batch])?;
+        let what = returned.describe();
+        let wrong = |what: &str| Error::argument(format!("the loss function {what}"));
+        let loss = Tensor::from_value(returned)
+            .map_err(|_| wrong(&format!("must return a Tensor computed from logp, and returned {what}")))?;
+        if loss.elem_count() != 1 {
+            return Err(wrong(&format!(
+                "must return one number, and returned shape {:?}; take its mean or sum",
+                loss.dims()
+            )));
+        }
+        let loss = loss.reshape(())?;
+        let value = f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+        let gradients = loss.backward()?;
+        let gradient = gradients.get(variable.as_tensor()).ok_or_else(|| {
+            wrong("returned a Tensor that does not depend on logp: compute it from logp with Tensor methods")
+        })?;
+        Ok((value, gradient.to_dtype(DType::F32)?.contiguous()?))
+    }
+}

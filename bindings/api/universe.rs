@@ -1,0 +1,32 @@
+//! Whose parameters a value is about: a model's, or those of the model a mask, scores or ticket
+//! belong to.
+
+use std::sync::Arc;
+
+use lota_runtime::mask::{Mask, Scores, Source};
+use lota_runtime::model::Universe;
+
+use super::{Args, Value};
+use crate::error::Result;
+
+/// The universe of the argument `model`.
+pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
+    let value: Value = args.get("model")?;
+    of(&value).ok_or_else(|| {
+        args.wrong(
+            "model",
+            format!("must be a Model, or a Mask, Scores or Ticket of one, got {}", value.describe()),
+        )
+    })
+}
+
+fn of(value: &Value) -> Option<Arc<Universe>> {
+    let Value::Object(object) = value else { return None };
+    if let Some(mask) = object.downcast_ref::<Mask>() {
+        return Some(mask.universe().clone());
+    }
+    if let Some(scores) = object.downcast_ref::<Scores>() {
+        return Some(scores.universe().clone());
+    }
+    super::model::universe_of(object).or_else(|| super::ticket::mask_of(object).map(|m| m.universe().clone()))
+}
