@@ -1,7 +1,297 @@
-//! stub
-use super::{Object, Registry};
+//! `ticket.*`, `Ticket` and `Applied`: masks with their values, stored and applied.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
 use lota_runtime::mask::Mask;
-pub(crate) fn mask_of(_object: &Object) -> Option<Mask> {
-    None
+use lota_runtime::ticket::{Applied, Meta, Saved, Ticket, ValueType};
+
+use super::json::{from_json, to_json};
+use super::model::ScriptModel;
+use super::universe::of_optional;
+use super::{Args, Ctx, Map, Object, Op, Primitive, Registry, Scripted, Value};
+use crate::error::Result;
+
+impl Scripted for Ticket {
+    const TYPE: &'static str = "Ticket";
+
+    fn show(&self) -> String {
+        format!("Ticket({}, {} entries)", self.meta().method, self.entries())
+    }
+
+    fn bytes(&self) -> u64 {
+        4 * self.entries() + self.mask().bytes()
+    }
 }
-pub(super) fn register(_: &mut Registry) {}
+
+/// A ticket that is applied to a model.
+struct ScriptApplied {
+    model: Arc<ScriptModel>,
+    id: Applied,
+    name: String,
+}
+
+impl Scripted for ScriptApplied {
+    const TYPE: &'static str = "Applied";
+
+    fn show(&self) -> String {
+        let state = if self.model.stack().holds(self.id) { "" } else { ", taken off" };
+        format!("Applied({}{state})", self.name)
+    }
+}
+
+/// The mask of an object that is a ticket.
+pub(crate) fn mask_of(object: &Object) -> Option<Mask> {
+    object.downcast_ref::<Ticket>().map(|t| t.mask().clone())
+}
+
+/// The first lines of every example.
+const BEGIN: &str = "local m = lota.model.init('tiny')\n\
+                     local base, before = m:fingerprint(), m:snapshot()\n\
+                     local mask = lota.mask.random(m, {density = 0.01})\n\
+                     m:set_param('model.layers.0.mlp.up_proj.weight', m:param('model.layers.0.mlp.up_proj.weight'):mul(2))\n\
+                     local t = lota.ticket.new(m, mask, {method = 'example', base = base, seed = 1})\n\
+                     m:restore(before)\n";
+
+fn example(code: &str) -> String {
+    format!("{BEGIN}{code}")
+}
+
+fn method(name: &str, doc: &'static str) -> Primitive {
+    Primitive::method("Ticket", name, doc)
+}
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("ticket", "Tickets: sparse task vectors that are stored, applied and taken off.");
+    r.object("Ticket", "A mask with the values of its entries, and where they came from.");
+    r.object("Applied", "A ticket that is applied to a model.");
+    r.add(
+        Primitive::new("ticket.new", "A ticket of the values that a model has now at the entries of a mask.")
+            .arg("model", "Model", "the model, trained")
+            .arg("mask", "Mask", "the entries")
+            .need("base", "string", "the fingerprint of the model before: what the ticket can be applied to")
+            .opt("method", "string", "", "the method that made it")
+            .opt("seed", "integer", (), "the seed of the run")
+            .opt("data", "string", (), "a fingerprint of the data")
+            .open("further settings, kept in the file")
+            .returns("Ticket", "the ticket")
+            .example(example("assert(t:info().method == 'example' and t:entries() == mask:count())"))
+            .call(new),
+    );
+    r.add(
+        Primitive::new(
+            "ticket.load",
+            "Reads a ticket file. A damaged file or one of a later version is refused.",
+        )
+        .arg("path", "string", "the file")
+        .opt("model", "Model|Mask|Scores|Ticket", (), "refuse a ticket of another model than this")
+        .returns("Ticket", "the ticket")
+        .example(example(
+            "local path = lota.run.start('ticket-load'):path('t.safetensors')\nt:save(path)\n\
+                 assert(lota.ticket.load(path, {model = m}):entries() == t:entries())",
+        ))
+        .call(|ctx, args| {
+            let path = ctx.files.allow(args.get::<String>("path")?)?;
+            let expected = of_optional(args, "model")?;
+            Ok(Value::object(Ticket::load(&path, expected.as_ref())?))
+        }),
+    );
+    contents(r);
+    application(r);
+}
+
+fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
+    let (model, mask): (Arc<ScriptModel>, Arc<Mask>) = (args.get("model")?, args.get("mask")?);
+    let settings = Value::Map(args.extra());
+    let mut meta = Meta::new(args.get::<String>("base")?, args.get::<String>("method")?);
+    meta.seed = args.opt::<i64>("seed")?.map(|seed| seed as u64);
+    meta.data = args.opt("data")?;
+    if let serde_json::Value::Object(settings) = to_json(&settings)? {
+        meta.settings = settings;
+    }
+    let m = &model.0;
+    Ok(Value::object(Ticket::extract(&m.exec, &m.params, &mask, meta)?))
+}
+
+fn value_type(args: &mut Args) -> Result<ValueType> {
+    let dtype: String = args.get("dtype")?;
+    match dtype.as_str() {
+        "f32" => Ok(ValueType::F32),
+        "bf16" => Ok(ValueType::Bf16),
+        other => Err(args.not_one_of("dtype", other, &["f32", "bf16"])),
+    }
+}
+
+fn sizes(saved: Saved) -> Map {
+    Map::new()
+        .with("bytes", saved.bytes)
+        .with("index_bytes", saved.index_bytes)
+        .with("value_bytes", saved.value_bytes)
+        .with("entries", saved.entries)
+        .with("rounded", saved.rounded)
+        .with("per_entry", saved.per_entry())
+}
+
+fn contents(r: &mut Registry) {
+    r.add(
+        method("save", "Writes the ticket to a safetensors file.")
+            .arg("path", "string", "the file")
+            .opt("dtype", "string", "f32", "how values are written: f32, or bf16 (nothing is lost if the model is in bf16)")
+            .returns("map", "bytes of the file, index_bytes, value_bytes, entries, rounded (values that lost bits), per_entry (bytes)")
+            .example(example("assert(t:save(lota.run.start('ticket-save'):path('t.safetensors')).entries == t:entries())"))
+            .call(|ctx, args| {
+                let ticket = args.this::<Ticket>()?;
+                let path = ctx.files.allow(args.get::<String>("path")?)?;
+                Ok(sizes(ticket.save(&path, value_type(args)?)?))
+            }),
+    );
+    r.add(
+        method("bytes", "The bytes its index and values take in a file, without the header.")
+            .opt("dtype", "string", "f32", "how values are written: f32 or bf16")
+            .returns("integer", "bytes")
+            .example(example("assert(t:bytes() > 4 * t:entries())"))
+            .call(|_, args| {
+                let ticket = args.this::<Ticket>()?;
+                let width = if value_type(args)? == ValueType::F32 { 4 } else { 2 };
+                Ok(ticket.mask().bytes() + width * ticket.entries())
+            }),
+    );
+    r.add(
+        method("mask", "The entries it sets.")
+            .returns("Mask", "the mask")
+            .example(example("assert(t:mask() == mask)"))
+            .call(|_, args| Ok(args.this::<Ticket>()?.mask().clone())),
+    );
+    r.add(
+        method("entries", "The number of entries it sets.")
+            .returns("integer", "how many")
+            .operator(Op::Len)
+            .example(example("assert(#t == mask:count())"))
+            .call(|_, args| Ok(args.this::<Ticket>()?.entries())),
+    );
+    r.add(
+        method("values", "The values it sets in one parameter.")
+            .arg("name", "string", "the parameter")
+            .returns(
+                "Tensor",
+                "one number for each of its entries, in rising order; empty where it sets none",
+            )
+            .example(example("assert(t:values('model.norm.weight'):shape()[1] == 0)"))
+            .call(|ctx, args| {
+                let ticket = args.this::<Ticket>()?;
+                let index = ticket.mask().universe().get(&args.get::<String>("name")?)?;
+                let values = ticket.values(index);
+                Ok(Tensor::from_slice(values, values.len(), ctx.device()?)?)
+            }),
+    );
+    r.add(
+        method("info", "Where it came from.")
+            .returns(
+                "map",
+                "base, method, seed, data, lota (the version that made it), entries, density, settings",
+            )
+            .example(example("assert(t:info().base == base)"))
+            .call(|_, args| {
+                let ticket = args.this::<Ticket>()?;
+                let meta = ticket.meta();
+                Ok(Map::new()
+                    .with("base", meta.base.clone())
+                    .with("method", meta.method.clone())
+                    .with("seed", meta.seed)
+                    .with("data", meta.data.clone())
+                    .with("lota", meta.lota.clone())
+                    .with("entries", ticket.entries())
+                    .with("density", ticket.mask().density())
+                    .with("settings", from_json(serde_json::Value::Object(meta.settings.clone()))))
+            }),
+    );
+}
+
+fn application(r: &mut Registry) {
+    let any = "apply it to another base than its own, too";
+    r.add(
+        method("check", "An error that says why, unless the ticket belongs to this model.")
+            .arg("model", "Model", "the model; tickets that are applied to it do not count")
+            .example(example("t:check(m)"))
+            .call(|_, args| {
+                let (ticket, model) = (args.this::<Ticket>()?, args.get::<Arc<ScriptModel>>("model")?);
+                let m = &model.0;
+                let base = model.stack().base(&m.exec, &m.params)?;
+                Ok(ticket.check(&m.params, &base)?)
+            }),
+    );
+    r.add(
+        method("apply", "Writes the values into a model, and keeps the bits they overwrite.")
+            .details("Several tickets can be applied to one base.")
+            .arg("model", "Model", "the model the ticket was made on")
+            .opt("name", "string", (), "what messages call it; the method if not given")
+            .opt("any_base", "boolean", false, any)
+            .returns("Applied", "with which it is taken off again")
+            .example(example("local on = t:apply(m)\nassert(m:fingerprint() ~= base)\non:unapply()\nassert(m:fingerprint() == base)"))
+            .call(|_, args| {
+                let (ticket, model) = (args.this::<Ticket>()?, args.get::<Arc<ScriptModel>>("model")?);
+                let name = args.opt("name")?.unwrap_or_else(|| ticket.meta().method.clone());
+                let any_base = args.get("any_base")?;
+                let m = model.0.clone();
+                let id = model.stack().apply(&m.exec, &m.params, &ticket, &name, any_base)?;
+                Ok(Value::object(ScriptApplied { model, id, name }))
+            }),
+    );
+    r.add(
+        Primitive::method("Applied", "unapply", "Takes the ticket off: the overwritten bits come back.")
+            .details("Tickets that share no entries come off in any order.")
+            .example(example("t:apply(m):unapply()"))
+            .call(|_, args| {
+                let applied = args.this::<ScriptApplied>()?;
+                let m = &applied.model.0;
+                let done = applied.model.stack().unapply(&m.exec, &m.params, applied.id);
+                Ok(done?)
+            }),
+    );
+    r.add(
+        Primitive::method("Applied", "swap", "Takes the ticket off and applies another, or does neither.")
+            .arg("ticket", "Ticket", "the other ticket")
+            .opt("name", "string", (), "what messages call it; the method if not given")
+            .opt("any_base", "boolean", false, any)
+            .returns("Applied", "with which the other one is taken off again")
+            .example(example(
+                "local other = t:apply(m):swap(t)\nother:unapply()\nassert(m:fingerprint() == base)",
+            ))
+            .call(|_, args| {
+                let applied = args.this::<ScriptApplied>()?;
+                let ticket: Arc<Ticket> = args.get("ticket")?;
+                let name = args.opt("name")?.unwrap_or_else(|| ticket.meta().method.clone());
+                let any_base = args.get("any_base")?;
+                let model = applied.model.clone();
+                let m = model.0.clone();
+                let id = model.stack().swap(&m.exec, &m.params, applied.id, &ticket, &name, any_base)?;
+                Ok(Value::object(ScriptApplied { model, id, name }))
+            }),
+    );
+    r.add(
+        Primitive::method("Applied", "holds", "Whether the ticket is still applied.")
+            .returns("boolean", "whether it is")
+            .example(example(
+                "local on = t:apply(m)\nassert(on:holds())\nm:restore(before)\nassert(not on:holds())",
+            ))
+            .call(|_, args| {
+                let applied = args.this::<ScriptApplied>()?;
+                let holds = applied.model.stack().holds(applied.id);
+                Ok(holds)
+            }),
+    );
+    r.add(
+        Primitive::method(
+            "Model",
+            "applied",
+            "The names of the tickets that are applied to the model, lowest first.",
+        )
+        .returns("list of string", "the names")
+        .example(example("t:apply(m, {name = 'one'})\nassert(m:applied()[1] == 'one')"))
+        .call(|_, args| {
+            let model = args.this::<ScriptModel>()?;
+            let names: Vec<String> = model.stack().applied().map(|(_, name)| name.to_string()).collect();
+            Ok(names)
+        }),
+    );
+}

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use lota_runtime::mask::{self, Block, Budget, Mask, Scope, Scores};
+use lota_runtime::host::Rng;
+use lota_runtime::mask::{self, Block, Budget, HeadLayout, Mask, Scope, Scores};
 use lota_runtime::model::Universe;
 
 use super::algebra::TWO;
+use crate::api::model::ScriptModel;
 use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::api::universe::of_model;
-use crate::api::{Args, Ctx, FromValue, Primitive, Registry, Value};
+use crate::api::{Args, Ctx, FromValue, Primitive, Registry, ScriptRng, Value};
 use crate::error::Result;
 
 const SCOPES: [&str; 4] = ["global", "parameter", "layer", "row"];
@@ -53,6 +55,8 @@ fn bounds(args: &mut Args) -> Result<Bounds> {
 
 pub(super) fn register(r: &mut Registry) {
     from_scores(r);
+    random(r);
+    heads(r);
     whole(r);
     parts(r);
 }
@@ -145,6 +149,72 @@ fn from_scores(r: &mut Registry) {
             },
             other => Err(args.wrong("of", format!("must be Scores or a Ticket, got {}", other.describe()))),
         }),
+    );
+}
+
+fn random(r: &mut Registry) {
+    r.add(
+        bounded(budgeted(
+            Primitive::new(
+                "mask.random",
+                "Entries drawn blindly: exactly as many as asked for, every choice equally likely.",
+            )
+            .arg("model", "Model", "the model (or a mask, scores or ticket of it)")
+            .opt("params", PARAMS, "adaptable", PARAMS_DOC)
+            .opt("seed", "integer", (), "the seed; 0 if neither seed nor rng is given")
+            .opt("rng", "Rng", (), "a generator to draw from instead"),
+        ))
+        .returns("Mask", "the mask")
+        .example(
+            "local m = lota.model.init('tiny')\n\
+             local a = lota.mask.random(m, {density = 0.1, seed = 1})\n\
+             assert(a == lota.mask.random(m, {density = 0.1, seed = 1}))",
+        )
+        .call(drawn),
+    );
+}
+
+fn drawn(ctx: &Ctx, args: &mut Args) -> Result<Mask> {
+    let (universe, params) = pieces(args)?;
+    let (budget, scope) = budget(args)?;
+    let (within, avoid) = bounds(args)?;
+    let chosen = Mask::of_indices(universe, &params);
+    let within = match within {
+        Some(within) => mask::intersection(&[&chosen, &within])?,
+        None => chosen,
+    };
+    let (seed, rng): (Option<i64>, Option<Arc<ScriptRng>>) = (args.opt("seed")?, args.opt("rng")?);
+    let draw = |rng: &mut Rng| mask::random(&within, avoid.as_deref(), budget, scope, rng, &ctx.host);
+    match (seed, rng) {
+        (Some(_), Some(_)) => Err(args.wrong("seed", "and option 'rng' exclude each other")),
+        (seed, None) => Ok(draw(&mut Rng::new(seed.unwrap_or(0) as u64))?),
+        (None, Some(rng)) => Ok(rng.with(draw)?),
+    }
+}
+
+fn heads(r: &mut Registry) {
+    r.add(
+        Primitive::new("mask.heads", "Everything that belongs to some attention heads.")
+            .details(
+                "Their rows of the query projection, their columns of the output projection and, with key_value, the \
+                 rows of the key and value heads that serve them, which grouped heads share.",
+            )
+            .arg("model", "Model", "the model")
+            .need("heads", "list of index", "which query heads")
+            .opt("layers", "list of integer", (), "which layers, from 0 as in names; all if not given")
+            .opt("key_value", "boolean", false, "with the key and value heads")
+            .returns("Mask", "the mask")
+            .example(format!("{TWO}assert(lota.mask.heads(m, {{heads = {{1}}, layers = {{0}}}}):count() == 2 * 8 * 32)"))
+            .call(|_, args| {
+                let model: Arc<ScriptModel> = args.get("model")?;
+                let config = &model.0.config;
+                let layout =
+                    HeadLayout { query_heads: config.heads, kv_heads: config.kv_heads, head_dim: config.head_dim };
+                let heads = positions(args, "heads", config.heads)?;
+                let layers: Option<Vec<usize>> = args.opt("layers")?;
+                let universe = model.params().universe().clone();
+                Ok(Mask::heads(universe, layout, layers.as_deref(), &heads, args.get("key_value")?)?)
+            }),
     );
 }
 

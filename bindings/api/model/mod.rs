@@ -6,19 +6,20 @@ mod snapshot;
 mod text;
 mod weights;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Tensor};
 use lota_runtime::model::{Model, Params, Tokenizer, Universe};
+use lota_runtime::ticket::Stack;
 
 pub(crate) use snapshot::Snapshot;
 
 use super::{Args, Object, Primitive, Registry, Scripted, Value};
 use crate::error::Result;
 
-/// A model that scripts hold. Its weights are only ever changed in place, so a trainer, a ticket
-/// and the script all see the same ones.
-pub(crate) struct ScriptModel(pub(crate) Arc<Model>);
+/// A model that scripts hold, and the tickets that are applied to it. Its weights are only ever
+/// changed in place, so a trainer, a ticket and the script all see the same ones.
+pub(crate) struct ScriptModel(pub(crate) Arc<Model>, Mutex<Stack>);
 
 impl Scripted for ScriptModel {
     const TYPE: &'static str = "Model";
@@ -35,6 +36,11 @@ impl Scripted for ScriptModel {
 }
 
 impl ScriptModel {
+    /// The tickets that are applied.
+    pub(crate) fn stack(&self) -> MutexGuard<'_, Stack> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn params(&self) -> &Params {
         &self.0.params
     }
@@ -58,7 +64,7 @@ impl ScriptModel {
 
 impl From<Model> for Value {
     fn from(model: Model) -> Self {
-        Value::object(ScriptModel(Arc::new(model)))
+        Value::object(ScriptModel(Arc::new(model), Mutex::default()))
     }
 }
 

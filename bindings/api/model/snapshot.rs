@@ -40,7 +40,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| Ok(Value::object(Snapshot(args.this::<ScriptModel>()?.params().copy()?)))),
     );
     r.add(
-        method("restore", "Puts the bits of a snapshot back.")
+        method("restore", "Puts the bits of a snapshot back. Tickets that were applied are then applied no more.")
             .arg("snapshot", "Snapshot", "of this model, or of one with the same parameters")
             .example(format!("{TINY}local before, f = m:snapshot(), m:fingerprint()\nm:restore(before)\nassert(m:fingerprint() == f)"))
             .call(restore),
@@ -79,6 +79,8 @@ fn restore(_: &Ctx, args: &mut Args) -> Result<()> {
         overwrite(model.params(), index, values)?;
     }
     model.params().touch();
+    // What lay under applied tickets is gone with them.
+    model.stack().forget();
     Ok(())
 }
 

@@ -37,6 +37,13 @@ impl Stack {
         Self::default()
     }
 
+    /// Forgets what is applied, after the weights were set to something else as a whole: there is
+    /// nothing left to be taken off.
+    pub fn forget(&mut self) {
+        self.layers.clear();
+        self.base = None;
+    }
+
     /// The tickets that are applied, lowest first, with their names.
     pub fn applied(&self) -> impl Iterator<Item = (Applied, &str)> {
         self.layers.iter().map(|layer| (layer.id, layer.name.as_str()))
