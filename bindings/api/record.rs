@@ -131,6 +131,7 @@ pub struct Primitive {
     operator: Option<Op>,
     open: Option<Text>,
     positional: usize,
+    constant: bool,
     body: Arc<Body>,
 }
 
@@ -148,6 +149,7 @@ impl Primitive {
             operator: None,
             open: None,
             positional: 0,
+            constant: false,
             body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))),
         }
     }
@@ -247,6 +249,12 @@ impl Primitive {
         self
     }
 
+    /// Makes the result of calling it without arguments the value of the name itself.
+    pub fn constant(mut self) -> Self {
+        self.constant = true;
+        self
+    }
+
     /// The function.
     pub fn call<R: Into<Value>>(
         mut self,
@@ -319,8 +327,16 @@ impl Primitive {
         self.positional
     }
 
+    /// Whether the name is a value, not a function.
+    pub fn is_constant(&self) -> bool {
+        self.constant
+    }
+
     /// The call as documentation writes it.
     pub fn signature(&self) -> String {
+        if self.constant {
+            return self.name.to_string();
+        }
         let method = self.owner().is_some();
         let mut parts: Vec<String> = Vec::new();
         for p in self.params.iter().skip(usize::from(method)) {

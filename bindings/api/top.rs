@@ -31,7 +31,8 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("version", "The version of lota.")
             .returns("string", "as in 1.2.3")
-            .example("assert(lota.version():match('^%d+%.%d+%.%d+'))")
+            .example("assert(lota.version:match('^%d+%.%d+%.%d+'))")
+            .constant()
             .call(|_, _| Ok(crate::VERSION)),
     );
     r.add(

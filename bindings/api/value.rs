@@ -22,7 +22,8 @@ pub enum Value {
     Str(String),
     /// A list. An empty script table arrives as an empty list and is accepted as an empty map.
     List(Vec<Value>),
-    /// Named values.
+    /// Named values. A script table with both positions and names arrives with `"1"`, `"2"` for the
+    /// positions.
     Map(Map),
     /// A function of the script.
     Function(Arc<dyn ScriptFn>),

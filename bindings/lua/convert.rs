@@ -77,10 +77,12 @@ fn from_table(table: &Table, depth: usize) -> Result<Value> {
             named.sort_by(|(a, _), (b, _)| a.cmp(b));
             Ok(Value::Map(named.into_iter().collect::<Map>()))
         }
-        (false, false) => Err(Error::argument(format!(
-            "a table is both a list and named ('{}'); put the named values into a table of their own",
-            named[0].0
-        ))),
+        // `{0.1, "help", choices = {...}}`: the positions become names, so that nothing is lost.
+        (false, false) => {
+            let counted = items.into_iter().enumerate().map(|(i, item)| ((i + 1).to_string(), item));
+            named.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Ok(Value::Map(counted.chain(named).collect::<Map>()))
+        }
     }
 }
 

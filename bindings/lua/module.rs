@@ -115,7 +115,12 @@ fn primitives(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
                 }
             };
         }
-        table.raw_set(primitive.short_name(), call::function(lua, primitive)?)?;
+        let value = if primitive.is_constant() {
+            call::call(lua, state, primitive, mlua::MultiValue::new())?
+        } else {
+            mlua::Value::Function(call::function(lua, primitive)?)
+        };
+        table.raw_set(primitive.short_name(), value)?;
     }
     Ok(top)
 }

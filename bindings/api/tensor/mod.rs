@@ -1,11 +1,22 @@
-//! Tensors as script values.
+//! Tensors as script values, and their operations: one file a kind.
+
+mod autograd;
+mod create;
+mod index;
+mod math;
+mod operand;
+mod reduce;
+mod shape;
+mod take;
 
 use std::sync::{PoisonError, RwLock};
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 use super::convert::{FromValue, Mismatch};
 use super::{Registry, Scripted, Value};
+
+pub use operand::Operand;
 
 /// A tensor that scripts hold. The cell is what `x:add_(y)` changes.
 pub struct ScriptTensor(RwLock<Tensor>);
@@ -21,9 +32,14 @@ impl ScriptTensor {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another tensor in its place.
-    pub fn set(&self, tensor: Tensor) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = tensor;
+    /// Gives it other numbers of the same shape and type. A variable stays the same variable.
+    pub fn assign(&self, tensor: &Tensor) -> candle_core::Result<()> {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if held.is_variable() {
+            return Var::from_tensor(&held)?.set(&tensor.detach());
+        }
+        *held = tensor.clone();
+        Ok(())
     }
 }
 
@@ -32,7 +48,11 @@ impl Scripted for ScriptTensor {
 
     fn show(&self) -> String {
         let tensor = self.get();
-        format!("Tensor {:?} {}", tensor.dims(), tensor.dtype().as_str())
+        if tensor.rank() == 0 {
+            let number = take::item(&tensor).map_or_else(|e| e.to_string(), |v| super::record::literal(&v));
+            return format!("Tensor({number}, {})", tensor.dtype().as_str());
+        }
+        format!("{tensor}").trim_end().to_string()
     }
 
     fn bytes(&self) -> u64 {
@@ -61,4 +81,11 @@ impl FromValue for Tensor {
 
 pub(super) fn register(r: &mut Registry) {
     r.object("Tensor", "Numbers of one type in a rectangular shape.");
+    create::register(r);
+    math::register(r);
+    reduce::register(r);
+    shape::register(r);
+    index::register(r);
+    take::register(r);
+    autograd::register(r);
 }
