@@ -51,8 +51,12 @@ fn place(ctx: &Ctx, args: &mut Args) -> Result<(DType, Device)> {
 }
 
 fn placed(p: Primitive) -> Primitive {
-    p.opt("dtype", "string", "f32", "type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64")
-        .opt("device", "string", (), "where it lies: cpu, cuda:N or metal; this run's device if not given")
+    p.opt("dtype", "string", "f32", "type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64").opt(
+        "device",
+        "string",
+        (),
+        "where it lies: cpu, cuda:N or metal; this run's device if not given",
+    )
 }
 
 /// The numbers of nested lists and their shape.
@@ -63,7 +67,10 @@ fn flatten(value: &Value, depth: usize, dims: &mut Vec<usize>, out: &mut Vec<f64
                 None if out.is_empty() => dims.push(items.len()),
                 Some(len) if *len == items.len() => {}
                 Some(len) => {
-                    return Err(format!("has a list of {} beside one of {len}; all must be as long", items.len()));
+                    return Err(format!(
+                        "has a list of {} beside one of {len}; all must be as long",
+                        items.len()
+                    ));
                 }
                 None => return Err("has a list beside a number".into()),
             }
@@ -132,7 +139,9 @@ pub(super) fn register(r: &mut Registry) {
                 }
                 let (mut dims, mut numbers) = (Vec::new(), Vec::new());
                 flatten(&data, 0, &mut dims, &mut numbers).map_err(|what| args.wrong("data", what))?;
-                Ok(Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?)
+                Ok(Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)?
+                    .to_dtype(dtype)?
+                    .to_device(&device)?)
             }),
     );
     for (name, doc, number) in [("zeros", "A tensor of zeros.", 0.0), ("ones", "A tensor of ones.", 1.0)] {
@@ -164,7 +173,9 @@ pub(super) fn register(r: &mut Registry) {
                 .opt("step", "number", 1, "the distance between two"),
         )
         .returns("Tensor", "one dimension")
-        .example("assert(#lota.arange(0, 4) == 5)\nassert(lota.arange(1, 0, {step = -0.5}):sum():item() == 1.5)")
+        .example(
+            "assert(#lota.arange(0, 4) == 5)\nassert(lota.arange(1, 0, {step = -0.5}):sum():item() == 1.5)",
+        )
         .call(|ctx, args| {
             let (dtype, device) = place(ctx, args)?;
             let (start, stop): (f64, f64) = (args.get("start")?, args.get("stop")?);
@@ -183,17 +194,19 @@ pub(super) fn register(r: &mut Registry) {
         }),
     );
     r.add(
-        placed(Primitive::new("eye", "A square matrix with ones on its diagonal.").arg("n", "integer", "rows"))
-            .returns("Tensor", "n by n")
-            .example("assert(lota.eye(3):sum():item() == 3)")
-            .call(|ctx, args| {
-                let (dtype, device) = place(ctx, args)?;
-                let n: usize = args.get("n")?;
-                if n.checked_mul(n).is_none_or(|n| n > MOST / 8) {
-                    return Err(args.wrong("n", "is too large"));
-                }
-                Ok(Tensor::eye(n, dtype, &device)?)
-            }),
+        placed(
+            Primitive::new("eye", "A square matrix with ones on its diagonal.").arg("n", "integer", "rows"),
+        )
+        .returns("Tensor", "n by n")
+        .example("assert(lota.eye(3):sum():item() == 3)")
+        .call(|ctx, args| {
+            let (dtype, device) = place(ctx, args)?;
+            let n: usize = args.get("n")?;
+            if n.checked_mul(n).is_none_or(|n| n > MOST / 8) {
+                return Err(args.wrong("n", "is too large"));
+            }
+            Ok(Tensor::eye(n, dtype, &device)?)
+        }),
     );
     r.add(random(
         "rand",
@@ -212,5 +225,9 @@ pub(super) fn register(r: &mut Registry) {
 fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
     let dims = shape(args, dtype)?;
-    Ok(Tensor::new(value, &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?.broadcast_as(dims)?.contiguous()?)
+    Ok(Tensor::new(value, &Device::Cpu)?
+        .to_dtype(dtype)?
+        .to_device(&device)?
+        .broadcast_as(dims)?
+        .contiguous()?)
 }

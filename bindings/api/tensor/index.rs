@@ -100,7 +100,11 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::method("Tensor", "select", "The parts at several positions of a dimension.")
             .arg("dim", "dim", "the dimension")
-            .arg("positions", "list of index|Tensor", "a list of positions, or a tensor of them stored from 0")
+            .arg(
+                "positions",
+                "list of index|Tensor",
+                "a list of positions, or a tensor of them stored from 0",
+            )
             .returns("Tensor", "the parts, in the order given")
             .example("assert(lota.tensor({5, 6, 7}):select(1, {3, 1}):totable()[1] == 7)")
             .call(|_, args| {

@@ -4,7 +4,6 @@ use candle_core::{DType, Tensor};
 
 use super::operand::{Operand, float, for_number, pair};
 use crate::api::{Op, Primitive, Registry, ScriptTensor};
-use crate::error::Result;
 
 type Binary = fn(&Operand, &Operand) -> candle_core::Result<Tensor>;
 
@@ -198,11 +197,19 @@ fn unaries(r: &mut Registry) {
         })
         .operator(Op::Neg),
     );
-    r.add(unary("abs", "The absolute value.", "assert(lota.tensor({-1, 2}):abs():sum():item() == 3)", |x| x.abs()));
-    r.add(unary("sqrt", "The square root.", "assert(lota.tensor({4}):sqrt():item() == 2)", |x| float(x)?.sqrt()));
+    r.add(unary("abs", "The absolute value.", "assert(lota.tensor({-1, 2}):abs():sum():item() == 3)", |x| {
+        x.abs()
+    }));
+    r.add(unary("sqrt", "The square root.", "assert(lota.tensor({4}):sqrt():item() == 2)", |x| {
+        float(x)?.sqrt()
+    }));
     r.add(unary("square", "The square.", "assert(lota.tensor({3}):square():item() == 9)", Tensor::sqr));
-    r.add(unary("exp", "e to the power of it.", "assert(lota.tensor({0}):exp():item() == 1)", |x| float(x)?.exp()));
-    r.add(unary("log", "The natural logarithm.", "assert(lota.tensor({1}):log():item() == 0)", |x| float(x)?.log()));
+    r.add(unary("exp", "e to the power of it.", "assert(lota.tensor({0}):exp():item() == 1)", |x| {
+        float(x)?.exp()
+    }));
+    r.add(unary("log", "The natural logarithm.", "assert(lota.tensor({1}):log():item() == 0)", |x| {
+        float(x)?.log()
+    }));
     r.add(unary("sin", "The sine.", "assert(lota.tensor({0}):sin():item() == 0)", |x| float(x)?.sin()));
     r.add(unary("cos", "The cosine.", "assert(lota.tensor({0}):cos():item() == 1)", |x| float(x)?.cos()));
     r.add(unary("tanh", "The hyperbolic tangent.", "assert(lota.tensor({0}):tanh():item() == 0)", |x| {
@@ -212,12 +219,24 @@ fn unaries(r: &mut Registry) {
         // tanh has a backward and does not overflow.
         float(x)?.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)
     }));
-    r.add(unary("relu", "The number, or 0 if it is negative.", "assert(lota.tensor({-1, 2}):relu():sum():item() == 2)", Tensor::relu));
-    r.add(unary("floor", "Rounded down.", "assert(lota.tensor({1.7}):floor():item() == 1)", |x| float(x)?.floor()));
-    r.add(unary("round", "Rounded to the nearest whole number.", "assert(lota.tensor({1.7}):round():item() == 2)", |x| {
-        float(x)?.round()
+    r.add(unary(
+        "relu",
+        "The number, or 0 if it is negative.",
+        "assert(lota.tensor({-1, 2}):relu():sum():item() == 2)",
+        Tensor::relu,
+    ));
+    r.add(unary("floor", "Rounded down.", "assert(lota.tensor({1.7}):floor():item() == 1)", |x| {
+        float(x)?.floor()
     }));
-    r.add(unary("sign", "-1, 0 or 1.", "assert(lota.tensor({-3, 0, 5}):sign():sum():item() == 0)", |x| float(x)?.sign()));
+    r.add(unary(
+        "round",
+        "Rounded to the nearest whole number.",
+        "assert(lota.tensor({1.7}):round():item() == 2)",
+        |x| float(x)?.round(),
+    ));
+    r.add(unary("sign", "-1, 0 or 1.", "assert(lota.tensor({-3, 0, 5}):sign():sum():item() == 0)", |x| {
+        float(x)?.sign()
+    }));
     r.add(
         Primitive::method("Tensor", "clamp", "Limited to a range.")
             .arg("low", "number", "the least")

@@ -57,12 +57,21 @@ pub(super) fn register(r: &mut Registry) {
         let x = wide(x)?;
         float(&x)?.mean_keepdim(d)
     }));
-    r.add(reduction("var", "The variance (over n - 1).", "assert(lota.tensor({1, 2, 3}):var():item() == 1)", |x, d| {
-        let x = wide(x)?;
-        float(&x)?.var_keepdim(d)
+    r.add(reduction(
+        "var",
+        "The variance (over n - 1).",
+        "assert(lota.tensor({1, 2, 3}):var():item() == 1)",
+        |x, d| {
+            let x = wide(x)?;
+            float(&x)?.var_keepdim(d)
+        },
+    ));
+    r.add(reduction("max", "The largest.", "assert(lota.tensor({1, 3, 2}):max():item() == 3)", |x, d| {
+        x.max_keepdim(d)
     }));
-    r.add(reduction("max", "The largest.", "assert(lota.tensor({1, 3, 2}):max():item() == 3)", |x, d| x.max_keepdim(d)));
-    r.add(reduction("min", "The smallest.", "assert(lota.tensor({1, 3, 2}):min():item() == 1)", |x, d| x.min_keepdim(d)));
+    r.add(reduction("min", "The smallest.", "assert(lota.tensor({1, 3, 2}):min():item() == 1)", |x, d| {
+        x.min_keepdim(d)
+    }));
     r.add(reduction(
         "argmax",
         "The place of the largest, stored from 0.",
@@ -79,7 +88,9 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::method("Tensor", "norm", "The Euclidean length of all elements together.")
             .returns("Tensor", "one number")
             .example("assert(lota.tensor({3, 4}):norm():item() == 5)")
-            .call(|_, args| Ok(float(&wide(&args.this::<ScriptTensor>()?.get())?)?.sqr()?.sum_all()?.sqrt()?)),
+            .call(|_, args| {
+                Ok(float(&wide(&args.this::<ScriptTensor>()?.get())?)?.sqr()?.sum_all()?.sqrt()?)
+            }),
     );
     r.add(
         Primitive::method("Tensor", "cumsum", "The running sum along a dimension.")

@@ -58,10 +58,14 @@ pub(super) fn register(r: &mut Registry) {
                 if !fits || wanted.iter().any(|d| *d < -1) {
                     let text = wanted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     let old = shape_text(x.dims());
-                    return Err(args.wrong("shape", format!("{{{text}}} does not fit a tensor of shape {old}")));
+                    return Err(
+                        args.wrong("shape", format!("{{{text}}} does not fit a tensor of shape {old}"))
+                    );
                 }
-                let dims: Vec<usize> =
-                    wanted.iter().map(|d| if *d == -1 { (count / known) as usize } else { *d as usize }).collect();
+                let dims: Vec<usize> = wanted
+                    .iter()
+                    .map(|d| if *d == -1 { (count / known) as usize } else { *d as usize })
+                    .collect();
                 Ok(x.reshape(dims)?)
             }),
     );
@@ -150,13 +154,16 @@ pub(super) fn register(r: &mut Registry) {
                 let fits = of > 0 && inner == b.dims().get(of.saturating_sub(2)).copied();
                 if !fits {
                     let (a, b) = (shape_text(a.dims()), shape_text(b.dims()));
-                    return Err(args.wrong("other", format!("of shape {b} does not fit {a}: the inner lengths differ")));
+                    return Err(args
+                        .wrong("other", format!("of shape {b} does not fit {a}: the inner lengths differ")));
                 }
                 Ok(product(&a, &b)?)
             }),
     );
     r.add(joining("cat", "Tensors joined along a dimension they have.", "4", |t, d| Tensor::cat(t, d)));
-    r.add(joining("stack", "Tensors of one shape stacked along a new dimension.", "2", |t, d| Tensor::stack(t, d)));
+    r.add(joining("stack", "Tensors of one shape stacked along a new dimension.", "2", |t, d| {
+        Tensor::stack(t, d)
+    }));
 }
 
 fn product(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
