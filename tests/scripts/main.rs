@@ -1,9 +1,9 @@
-//! Runs every Lua file beside this one as a test, and every file under `examples/lua` too.
+//! Runs every Lua file of this folder, and the example of every primitive, as a test of its own.
 //!
-//! A file passes when it ends without an error. Each gets an engine of its own and the option
-//! `--tmp` with an empty folder.
+//! `cargo test --test scripts NAME` runs those whose name contains NAME.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use lota::api::Files;
@@ -11,37 +11,72 @@ use lota::{Engine, Language};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut trials = Vec::new();
-    for folder in ["tests/scripts", "examples/lua"] {
-        for path in lua_files(&root.join(folder)) {
-            let name = format!("{folder}/{}", path.file_name().unwrap_or_default().to_string_lossy());
-            trials.push(Trial::test(name, move || run(&path)));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut files = Vec::new();
+    collect(&folder, &mut files);
+    files.sort();
+    for path in files {
+        let name = path.strip_prefix(&folder).unwrap_or(&path).with_extension("");
+        trials.push(Trial::test(format!("script {}", name.display()), move || run_file(&path)));
+    }
+    for primitive in lota::api::standard().iter() {
+        let name = primitive.name().to_string();
+        let example = primitive.example_source().to_string();
+        trials.push(Trial::test(format!("example {name}"), move || run_example(&name, &example)));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // `modules` holds what the specs require, not specs.
+        if path.is_dir() && path.file_name().is_some_and(|n| n != "modules") {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "lua") {
+            files.push(path);
         }
     }
-    libtest_mimic::run(&arguments, trials).exit()
 }
 
-fn lua_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "lua"))
-        .collect();
-    files.sort();
-    files
+fn run_file(path: &Path) -> Result<(), Failed> {
+    run(|engine| engine.run_file(path).map(drop))
 }
 
-fn run(path: &Path) -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
-    let engine = Engine::builder(Language::Lua)
+fn run_example(name: &str, example: &str) -> Result<(), Failed> {
+    if example.is_empty() {
+        return Err(format!("{name} has no example").into());
+    }
+    let source = format!("local lota = require 'lota'\n{example}");
+    // Examples write into a folder of their own.
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let files = Files::roots([folder.path().to_path_buf()]);
+    let engine = builder().files(files).build().map_err(|e| e.to_string())?;
+    engine.run(&source, name).map(drop).map_err(|e| format!("{e}\n{}", e.traceback().unwrap_or_default()).into())
+}
+
+fn builder() -> lota::Builder {
+    let reference = std::env::var_os("LOTA_TEST_REFERENCE").is_some();
+    Engine::builder(Language::Lua).reference(reference)
+}
+
+fn run(work: impl FnOnce(&Engine) -> lota::Result<()>) -> Result<(), Failed> {
+    let printed = Arc::new(Mutex::new(String::new()));
+    let sink = printed.clone();
+    let engine = builder()
         .files(Files::everything())
         .open(true)
-        .threads(1)
-        .reference(std::env::var_os("LOTA_TEST_REFERENCE").is_some())
-        .script(path.display().to_string(), ["--tmp".into(), folder.path().display().to_string()])
+        .output(move |text| {
+            if let Ok(mut printed) = sink.lock() {
+                printed.push_str(text);
+            }
+        })
         .build()
         .map_err(|e| e.to_string())?;
-    engine.run_file(path).map_err(|e| format!("{e}\n{}", e.traceback().unwrap_or_default()))?;
-    Ok(())
+    work(&engine).map_err(|e| {
+        let printed = printed.lock().map(|p| p.clone()).unwrap_or_default();
+        format!("{e}\n{}\nprinted:\n{printed}", e.traceback().unwrap_or_default()).into()
+    })
 }

@@ -1,0 +1,4 @@
+//! Tests from outside: the program's output, and what an embedding host sees.
+
+mod cli;
+mod engine;

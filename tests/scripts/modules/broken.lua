@@ -1,0 +1,2 @@
+-- Fails while it loads.
+error "on purpose"

@@ -1,0 +1,1 @@
+return { area = function(a, b) return a * b end }
