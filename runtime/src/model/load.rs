@@ -1,4 +1,4 @@
-//! Loading: a Hugging Face folder, or a GGUF file.
+//! Loading: a Hugging Face folder, a GGUF file, or a model of the hub by its id.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,15 +21,33 @@ pub struct LoadOptions {
     pub exec: Exec,
     /// A `tokenizer.json` to use instead of the model's own.
     pub tokenizer: Option<PathBuf>,
+    /// Where and how models of the hub are had.
+    pub hub: HubOptions,
+}
+
+/// Where and how models of the Hugging Face hub are had.
+#[derive(Clone, Debug, Default)]
+pub struct HubOptions {
+    /// The hub's cache, which other tools share (`~/.cache/huggingface/hub`).
+    pub cache_dir: Option<PathBuf>,
+    /// Another hub than Hugging Face's.
+    pub endpoint: Option<String>,
+    /// An access token, for models that ask for one.
+    pub token: Option<String>,
+    /// A branch, tag or commit instead of `main`.
+    pub revision: Option<String>,
+    /// Whether only the cache may be used.
+    pub offline: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { dtype: DType::F32, exec: Exec::cpu(), tokenizer: None }
+        Self { dtype: DType::F32, exec: Exec::cpu(), tokenizer: None, hub: HubOptions::default() }
     }
 }
 
-/// Loads a model from a folder as Hugging Face lays it out, or from a GGUF file.
+/// Loads a model from a folder as Hugging Face lays it out, from a GGUF file, or from the hub by its
+/// id (`org/name`, `org/name/file.gguf`).
 pub fn load(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
     let path = Path::new(source);
     if path.is_dir() {
@@ -38,7 +56,37 @@ pub fn load(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
     if path.is_file() {
         return file(path, source, options, host);
     }
-    Err(Error::argument(format!("{source:?} is not a model: there is no such file or folder")))
+    if !looks_like_id(source) {
+        return Err(Error::argument(format!(
+            "{source:?} is not a model: there is no such file or folder, and ids of the hub look like org/name"
+        )));
+    }
+    from_hub(source, options, host)
+}
+
+/// Whether a source that is not there could be `org/name` or `org/name/file`.
+fn looks_like_id(source: &str) -> bool {
+    let parts: Vec<&str> = source.split('/').collect();
+    let word = |part: &&str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    let weights = [".gguf", ".safetensors", ".json"].iter().any(|e| source.ends_with(e));
+    parts.iter().all(word) && (parts.len() == 2 && !weights || parts.len() >= 3 && source.ends_with(".gguf"))
+}
+
+#[cfg(feature = "hub")]
+fn from_hub(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
+    let path = super::hub::fetch(source, &options.hub, host)?;
+    if path.is_dir() { folder(&path, source, options, host) } else { file(&path, source, options, host) }
+}
+
+#[cfg(not(feature = "hub"))]
+fn from_hub(source: &str, _: &LoadOptions, _: &Host) -> Result<Model> {
+    Err(Error::argument(format!(
+        "there is no folder {source}; it looks like the id of a model of the hub, which this program was built without (feature `hub`)"
+    )))
 }
 
 /// Loads a GGUF file.

@@ -73,6 +73,21 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The ids of a text to be continued: with what the tokenizer puts before every text, unless
+    /// the text begins with it already, as chat templates may write it. Nothing is put at the end.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let begun = self.specials.bos.as_ref().is_some_and(|bos| text.starts_with(&bos.token));
+        let mut ids = self.encode(text, !begun)?;
+        if let Some(eos) = &self.specials.eos
+            && !begun
+            && ids.last() == Some(&eos.id)
+            && !text.ends_with(&eos.token)
+        {
+            ids.pop();
+        }
+        Ok(ids)
+    }
+
     /// The text of some ids; special tokens are left out with `skip_special`.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
         if let Some(id) = ids.iter().find(|&&id| self.inner.id_to_token(id).is_none()) {

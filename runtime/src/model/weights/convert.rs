@@ -60,20 +60,6 @@ pub(crate) fn to_tensor(bytes: &[u8], stored: Stored, shape: &[usize], dtype: DT
     Ok(tensor?)
 }
 
-/// f32 values as a CPU tensor of `dtype` (f32 or bf16).
-pub(crate) fn from_f32(values: Vec<f32>, shape: &[usize], dtype: DType) -> Result<Tensor> {
-    if dtype == DType::F32 {
-        return Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
-    }
-    let mut out = vec![bf16::ZERO; values.len()];
-    out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
-        for (o, &v) in out.iter_mut().zip(values) {
-            *o = bf16::from_f32(v);
-        }
-    });
-    Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
-}
-
 /// Every `N`-byte entry of `bytes` through `read`, in parallel.
 fn map<const N: usize, T: Default + Copy + Send + Sync>(
     bytes: &[u8],

@@ -14,9 +14,8 @@ use crate::host::Host;
 use crate::ops::Exec;
 use crate::{Error, Result};
 
-pub(crate) use convert::{Stored, from_f32, to_tensor};
-pub(crate) use safetensors::Shards;
-pub(crate) use safetensors::write as write_safetensors;
+use convert::{Stored, to_tensor};
+pub(crate) use safetensors::{Header, Shards, write as write_safetensors};
 
 /// A place that holds tensors under Hugging Face names.
 pub(crate) trait Source: Sync {

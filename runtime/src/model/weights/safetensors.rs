@@ -193,30 +193,36 @@ fn canonical(name: &str) -> String {
     name.to_string()
 }
 
+/// What a file's header says of a tensor.
+pub(crate) struct Header<'a> {
+    pub(crate) name: &'a str,
+    /// As safetensors spells it.
+    pub(crate) dtype: &'a str,
+    pub(crate) shape: &'a [usize],
+    pub(crate) bytes: u64,
+}
+
 /// Writes a safetensors file: a header, then every tensor's bytes as `bytes` gives them, one
-/// tensor at a time. `tensors` has the names, types (as safetensors spells them), shapes and
-/// lengths in bytes.
+/// tensor at a time.
 pub(crate) fn write(
     out: &mut dyn Write,
     path: &Path,
-    tensors: &[(&str, &str, &[usize], usize)],
+    tensors: &[Header<'_>],
     metadata: &[(&str, &str)],
     mut bytes: impl FnMut(usize, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let mut header = Map::new();
     if !metadata.is_empty() {
-        header.insert(
-            "__metadata__".into(),
-            metadata.iter().map(|&(k, v)| (k.to_string(), json!(v))).collect(),
-        );
+        let metadata = metadata.iter().map(|&(k, v)| (k.to_string(), json!(v))).collect();
+        header.insert("__metadata__".into(), metadata);
     }
     let mut end = 0;
-    for &(name, dtype, shape, length) in tensors {
+    for tensor in tensors {
         let begin = end;
-        end += length;
+        end += tensor.bytes;
         header.insert(
-            name.to_string(),
-            json!({ "dtype": dtype, "shape": shape, "data_offsets": [begin, end] }),
+            tensor.name.to_string(),
+            json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [begin, end] }),
         );
     }
     let mut header = Value::Object(header).to_string().into_bytes();

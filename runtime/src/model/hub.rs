@@ -1,0 +1,250 @@
+//! Models by their id on the Hugging Face hub (`org/name`).
+//!
+//! What the cache has is used without asking the network. What it lacks is downloaded into it.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+
+use super::HubOptions;
+use crate::host::Host;
+use crate::{Error, Result};
+
+/// The files of a model besides its weights.
+const SMALL: [&str; 5] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+];
+
+/// The folder (or, for `org/name/file.gguf`, the file) of a model in the cache, filled from the hub
+/// where something is missing.
+pub(super) fn fetch(id: &str, options: &HubOptions, host: &Host) -> Result<PathBuf> {
+    let (repo_id, file) = split(id);
+    let cache_dir = options.cache_dir.clone().ok_or_else(|| {
+        Error::argument(format!(
+            "{id:?} is neither a file nor a folder here, and models of the hub need a cache folder to be kept in"
+        ))
+    })?;
+    let revision = options.revision.clone().unwrap_or_else(|| "main".to_string());
+    let repo = Repo::with_revision(repo_id.to_string(), RepoType::Model, revision);
+    let cache = Cache::new(cache_dir);
+    let files = Files { id: repo_id, cache: cache.repo(repo.clone()), repo, options, host, directory: cache };
+    match file {
+        Some(file) => files.get(file),
+        None => files.model(),
+    }
+}
+
+/// `org/name` and, where there is more, the name of a file in it.
+fn split(id: &str) -> (&str, Option<&str>) {
+    match id.match_indices('/').nth(1) {
+        Some((at, _)) => (&id[..at], Some(&id[at + 1..])),
+        None => (id, None),
+    }
+}
+
+/// The files of one model.
+struct Files<'a> {
+    id: &'a str,
+    repo: Repo,
+    cache: CacheRepo,
+    directory: Cache,
+    options: &'a HubOptions,
+    host: &'a Host,
+}
+
+impl Files<'_> {
+    /// The folder with all that a model needs.
+    fn model(&self) -> Result<PathBuf> {
+        let folder = self.cache.get("config.json").and_then(|c| c.parent().map(Path::to_path_buf));
+        let cached = match folder {
+            Some(folder) if complete(&folder)? => Some(folder),
+            _ => None,
+        };
+        // Other tools may have left out what they did not need.
+        if let Some(folder) = &cached
+            && (self.options.offline || folder.join("tokenizer.json").exists())
+        {
+            return Ok(folder.clone());
+        }
+        let remote = self.remote()?;
+        let listed = match (remote.info(), cached) {
+            (Ok(listed), _) => listed,
+            (Err(_), Some(folder)) => {
+                self.host.events.notice(format!(
+                    "the cache has no tokenizer for {}, and the hub does not answer: it is loaded without one",
+                    self.id
+                ));
+                return Ok(folder);
+            }
+            (Err(e), None) => return Err(self.failed("its list of files", &e)),
+        };
+        let names: Vec<&str> = listed.siblings.iter().map(|s| s.rfilename.as_str()).collect();
+        if !names.contains(&"config.json") {
+            return Err(Error::argument(self.without_config(&names)));
+        }
+        let index = "model.safetensors.index.json";
+        let mut wanted: Vec<&str> = SMALL.into_iter().filter(|name| names.contains(name)).collect();
+        if names.contains(&"model.safetensors") {
+            wanted.push("model.safetensors");
+        } else if names.contains(&index) {
+            wanted.extend(
+                names
+                    .iter()
+                    .filter(|n| n.starts_with("model-") && n.ends_with(".safetensors") && !n.contains('/')),
+            );
+            wanted.push(index);
+        } else {
+            return Err(Error::argument(format!(
+                "the model {} has no safetensors on the hub (only these are read, and GGUF files by {0}/FILE.gguf)",
+                self.id
+            )));
+        }
+        let mut folder = None;
+        for (i, name) in wanted.iter().enumerate() {
+            self.host.cancel.check()?;
+            self.host.events.progress("download", i as u64, wanted.len() as u64, *name);
+            let path = remote.get(name).map_err(|e| self.failed(name, &e))?;
+            if *name == "config.json" {
+                folder = path.parent().map(Path::to_path_buf);
+            }
+        }
+        self.host.events.progress("download", wanted.len() as u64, wanted.len() as u64, "");
+        folder.ok_or_else(|| Error::argument(format!("the hub's cache of {} has no folder", self.id)))
+    }
+
+    /// One file.
+    fn get(&self, name: &str) -> Result<PathBuf> {
+        if let Some(path) = self.cache.get(name) {
+            return Ok(path);
+        }
+        self.host.events.progress("download", 0, 1, name);
+        let path = self.remote()?.get(name).map_err(|e| self.failed(name, &e))?;
+        self.host.events.progress("download", 1, 1, "");
+        Ok(path)
+    }
+
+    fn remote(&self) -> Result<ApiRepo> {
+        if self.options.offline {
+            return Err(Error::argument(format!(
+                "the model {} is not (whole) in the cache {}, and the network is not to be used",
+                self.id,
+                self.directory.path().display()
+            )));
+        }
+        let mut builder = ApiBuilder::from_cache(self.directory.clone()).with_progress(false);
+        if let Some(endpoint) = &self.options.endpoint {
+            builder = builder.with_endpoint(endpoint.clone());
+        }
+        if let Some(token) = &self.options.token {
+            builder = builder.with_token(Some(token.clone()));
+        }
+        let api: Api = builder.build().map_err(|e| self.failed("the connection", &e))?;
+        Ok(api.repo(self.repo.clone()))
+    }
+
+    /// What went wrong with a file, and what to do.
+    fn failed(&self, what: &str, error: &ApiError) -> Error {
+        let cause = error.to_string();
+        let hint = if cause.contains("404") {
+            "there is no such model or file"
+        } else if cause.contains("401") || cause.contains("403") {
+            "it needs permission: accept its licence on the hub and pass an access token"
+        } else {
+            "check the network, or put the model in the cache or a folder and give that"
+        };
+        Error::argument(format!(
+            "the model {} is not in the cache, and {what} cannot be had from the hub ({cause}): {hint}",
+            self.id
+        ))
+    }
+
+    fn without_config(&self, names: &[&str]) -> String {
+        let ggufs: Vec<&str> = names.iter().copied().filter(|n| n.ends_with(".gguf")).collect();
+        match ggufs.first() {
+            Some(first) => format!(
+                "the model {0} has no config.json on the hub, but {1} GGUF files: name one, like {0}/{first}",
+                self.id,
+                ggufs.len()
+            ),
+            None => format!("the model {} has no config.json on the hub", self.id),
+        }
+    }
+}
+
+/// Whether a folder of the cache has weights, all of them.
+fn complete(folder: &Path) -> Result<bool> {
+    if folder.join("model.safetensors").exists() {
+        return Ok(true);
+    }
+    let index = folder.join("model.safetensors.index.json");
+    let Ok(text) = std::fs::read(&index) else { return Ok(false) };
+    let value: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| Error::format(&index, format!("not JSON: {e}")))?;
+    let files = value.get("weight_map").and_then(|m| m.as_object());
+    Ok(files
+        .is_some_and(|m| m.values().all(|file| file.as_str().is_some_and(|file| folder.join(file).exists()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cached(names: &[&str]) -> tempfile::TempDir {
+        let cache = tempfile::tempdir().expect("a folder");
+        let model = cache.path().join("models--org--name");
+        let snapshot = model.join("snapshots/abc");
+        std::fs::create_dir_all(&snapshot).expect("creates");
+        std::fs::create_dir_all(model.join("refs")).expect("creates");
+        std::fs::write(model.join("refs/main"), "abc").expect("writes");
+        for name in names {
+            std::fs::write(snapshot.join(name), "{}").expect("writes");
+        }
+        cache
+    }
+
+    fn fetched(cache: &Path, id: &str) -> Result<PathBuf> {
+        let options =
+            HubOptions { cache_dir: Some(cache.to_path_buf()), offline: true, ..HubOptions::default() };
+        fetch(id, &options, &Host::default())
+    }
+
+    #[test]
+    fn a_whole_model_in_the_cache_needs_no_network() {
+        let cache = cached(&["config.json", "model.safetensors", "tokenizer.json", "a.gguf"]);
+        let folder = cache.path().join("models--org--name/snapshots/abc");
+        assert_eq!(fetched(cache.path(), "org/name").expect("cached"), folder);
+        assert_eq!(fetched(cache.path(), "org/name/a.gguf").expect("cached"), folder.join("a.gguf"));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let cache = cached(&["config.json"]);
+        let text = fetched(cache.path(), "org/name").expect_err("no weights").to_string();
+        assert!(text.starts_with("the model org/name is not (whole) in the cache "), "{text}");
+        assert!(text.ends_with("and the network is not to be used"), "{text}");
+        let text =
+            fetch("org/name", &HubOptions::default(), &Host::default()).expect_err("no cache").to_string();
+        assert!(text.contains("need a cache folder"), "{text}");
+    }
+
+    #[test]
+    fn an_unreachable_hub_is_explained() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let options = HubOptions {
+            cache_dir: Some(cache.path().to_path_buf()),
+            endpoint: Some("http://127.0.0.1:9".to_string()),
+            ..HubOptions::default()
+        };
+        let text = fetch("org/name", &options, &Host::default()).expect_err("unreachable").to_string();
+        assert!(
+            text.starts_with("the model org/name is not in the cache, and its list of files cannot be had"),
+            "{text}"
+        );
+        assert!(text.ends_with("put the model in the cache or a folder and give that"), "{text}");
+    }
+}

@@ -1,0 +1,258 @@
+//! Writing a model as a Hugging Face folder.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+use half::{bf16, f16};
+use serde_json::{Map, Value, json};
+
+use super::fingerprint::each_chunk;
+use super::weights::{self, Header};
+use super::{Model, ParamSpec};
+use crate::host::{Event, Host, write_atomic};
+use crate::{Error, Result};
+
+/// How a model is written.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveOptions {
+    /// The type weights are stored as: f32, bf16 or f16; `None`: the type they are held in.
+    pub dtype: Option<DType>,
+    /// The most bytes of tensors in one file (one tensor alone may be larger).
+    pub shard_bytes: u64,
+}
+
+impl Default for SaveOptions {
+    fn default() -> Self {
+        Self { dtype: None, shard_bytes: 5_000_000_000 }
+    }
+}
+
+impl Model {
+    /// Writes the model as a folder that Hugging Face transformers, candle and [`super::load`]
+    /// read: `config.json`, `generation_config.json`, safetensors (several with an index where they
+    /// would be too large), and the tokenizer's files. Returns the files.
+    ///
+    /// A new folder appears whole or not at all. In one that exists, each file is replaced whole,
+    /// and weight files of a former model are removed.
+    pub fn save(&self, folder: &Path, options: &SaveOptions, host: &Host) -> Result<Vec<PathBuf>> {
+        let dtype = options.dtype.unwrap_or(self.params.dtype());
+        let stored = Stored::of(dtype)?;
+        let names = if folder.exists() {
+            let names = self.write_files(folder, stored, options.shard_bytes, host)?;
+            remove_former(folder, &names)?;
+            names
+        } else {
+            let parent = match folder.parent() {
+                Some(p) if !p.as_os_str().is_empty() => p,
+                _ => Path::new("."),
+            };
+            std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+            let beside = tempfile::Builder::new().prefix(".lota-").tempdir_in(parent);
+            let beside = beside.map_err(|e| Error::io(parent, e))?;
+            let names = self.write_files(beside.path(), stored, options.shard_bytes, host)?;
+            readable(beside.path())?;
+            std::fs::rename(beside.path(), folder).map_err(|e| Error::io(folder, e))?;
+            // The folder is no longer where it would be removed from.
+            let _ = beside.keep();
+            names
+        };
+        host.events.emit(Event::Saved(folder.to_path_buf()));
+        Ok(names.into_iter().map(|name| folder.join(name)).collect())
+    }
+
+    fn write_files(
+        &self,
+        folder: &Path,
+        stored: Stored,
+        shard_bytes: u64,
+        host: &Host,
+    ) -> Result<Vec<String>> {
+        let mut names = self.write_weights(folder, stored, shard_bytes, host)?;
+        let mut write = |name: &str, text: String| -> Result<()> {
+            let path = folder.join(name);
+            write_atomic(&path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e)))?;
+            names.push(name.to_string());
+            Ok(())
+        };
+        write("config.json", pretty(&self.config.to_json(stored.torch))?)?;
+        if let Some(json) = self.generation_json() {
+            write("generation_config.json", pretty(&Value::Object(json))?)?;
+        }
+        let mut in_config = false;
+        if let Some(tokenizer) = &self.tokenizer {
+            write("tokenizer.json", tokenizer.to_json()?)?;
+            if !tokenizer.config().is_empty() {
+                in_config = tokenizer.config().contains_key("chat_template");
+                write("tokenizer_config.json", pretty(&Value::Object(tokenizer.config().clone()))?)?;
+            }
+        }
+        if let Some(template) = self.chat_template.as_ref().filter(|_| !in_config) {
+            write("chat_template.jinja", template.source().to_string())?;
+        }
+        Ok(names)
+    }
+
+    /// What `generation_config.json` says; at least how a text ends.
+    fn generation_json(&self) -> Option<Map<String, Value>> {
+        let mut json = self.generation.json.clone();
+        if !json.contains_key("eos_token_id") {
+            match self.generation.eos.as_slice() {
+                [] => {}
+                [one] => drop(json.insert("eos_token_id".into(), json!(one))),
+                several => drop(json.insert("eos_token_id".into(), json!(several))),
+            }
+            if let Some(bos) = self.config.bos {
+                json.entry("bos_token_id").or_insert(json!(bos));
+            }
+        }
+        (!json.is_empty()).then_some(json)
+    }
+
+    /// Writes the weights; the names of the files.
+    fn write_weights(
+        &self,
+        folder: &Path,
+        stored: Stored,
+        shard_bytes: u64,
+        host: &Host,
+    ) -> Result<Vec<String>> {
+        let specs = self.params.universe().specs();
+        let size = |spec: &ParamSpec| spec.entries() * stored.size as u64;
+        let mut shards: Vec<Vec<usize>> = vec![Vec::new()];
+        let mut filled = 0;
+        for (i, spec) in specs.iter().enumerate() {
+            let last = shards.len() - 1;
+            if filled + size(spec) > shard_bytes && !shards[last].is_empty() {
+                shards.push(vec![i]);
+                filled = 0;
+            } else {
+                shards[last].push(i);
+            }
+            filled += size(spec);
+        }
+        let mut names = Vec::new();
+        let mut map = Map::new();
+        for (at, shard) in shards.iter().enumerate() {
+            let name = match shards.len() {
+                1 => "model.safetensors".to_string(),
+                n => format!("model-{:05}-of-{n:05}.safetensors", at + 1),
+            };
+            let path = folder.join(&name);
+            let headers: Vec<Header<'_>> = shard
+                .iter()
+                .map(|&i| Header {
+                    name: &specs[i].name,
+                    dtype: stored.name,
+                    shape: &specs[i].shape,
+                    bytes: size(&specs[i]),
+                })
+                .collect();
+            write_atomic(&path, |out| {
+                weights::write_safetensors(out, &path, &headers, &[("format", "pt")], |i, out| {
+                    host.cancel.check()?;
+                    let index = shard[i];
+                    host.events.progress("save", index as u64 + 1, specs.len() as u64, "");
+                    write_tensor(out, &path, &specs[index].name, self.params.get(index), stored)
+                })
+            })?;
+            map.extend(shard.iter().map(|&i| (specs[i].name.clone(), json!(name))));
+            names.push(name);
+        }
+        if shards.len() > 1 {
+            let total: u64 = specs.iter().map(size).sum();
+            let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
+            let path = folder.join(INDEX);
+            let text = pretty(&index)?;
+            write_atomic(&path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e)))?;
+            names.push(INDEX.to_string());
+        }
+        Ok(names)
+    }
+}
+
+const INDEX: &str = "model.safetensors.index.json";
+
+/// A type weights are stored as.
+#[derive(Clone, Copy)]
+struct Stored {
+    dtype: DType,
+    /// As safetensors spells it.
+    name: &'static str,
+    /// As configurations spell it.
+    torch: &'static str,
+    size: usize,
+}
+
+impl Stored {
+    fn of(dtype: DType) -> Result<Self> {
+        let (name, torch, size) = match dtype {
+            DType::F32 => ("F32", "float32", 4),
+            DType::BF16 => ("BF16", "bfloat16", 2),
+            DType::F16 => ("F16", "float16", 2),
+            other => {
+                return Err(Error::argument(format!(
+                    "weights are written as f32, bf16 or f16, not {}",
+                    other.as_str()
+                )));
+            }
+        };
+        Ok(Self { dtype, name, torch, size })
+    }
+}
+
+/// Writes the values of a tensor, little-endian, in the stored type.
+fn write_tensor(out: &mut dyn Write, path: &Path, name: &str, tensor: &Tensor, stored: Stored) -> Result<()> {
+    let mut buffer = Vec::new();
+    each_chunk(tensor, |values| {
+        buffer.clear();
+        match stored.dtype {
+            DType::BF16 => buffer.extend(values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes())),
+            DType::F16 => {
+                if let Some(v) = values.iter().find(|v| v.is_finite() && f16::from_f32(**v).is_infinite()) {
+                    return Err(Error::argument(format!(
+                        "parameter {name} holds {v}, which f16 cannot: write bf16 or f32"
+                    )));
+                }
+                buffer.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
+            }
+            _ => buffer.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+        }
+        out.write_all(&buffer).map_err(|e| Error::io(path, e))
+    })
+}
+
+/// Removes weight files that are not of the model just written: a reader might prefer them.
+fn remove_former(folder: &Path, names: &[String]) -> Result<()> {
+    let listed = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    for entry in listed {
+        let entry = entry.map_err(|e| Error::io(folder, e))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let shard = name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors");
+        let ours = shard || name == "model.safetensors" || name == INDEX;
+        if ours && !names.contains(&name) {
+            std::fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a folder made as a temporary one the usual permissions.
+fn readable(folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder, mode).map_err(|e| Error::io(folder, e))?;
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::argument(format!("a configuration cannot be written as JSON: {e}")))?;
+    text.push('\n');
+    Ok(text)
+}
