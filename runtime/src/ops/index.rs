@@ -157,3 +157,31 @@ impl SparseIndex {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_go_in_and_come_out() -> Result<()> {
+        for (rows, cols) in [(1, 10), (7, 3), (3, 70_000), (4, 65_536)] {
+            let kept: Vec<u32> = (0..(rows * cols) as u32).filter(|i| i % 5 == 2 || i / 4 % 3 == 1).collect();
+            let index = SparseIndex::from_sorted(rows, cols, kept.iter().copied())?;
+            assert_eq!(index.nnz(), kept.len());
+            assert_eq!(index.iter().collect::<Vec<_>>(), kept);
+            assert_eq!(index.flat(&Device::Cpu)?.to_vec1::<u32>()?, kept);
+            assert_eq!(index.row_ptr().len(), rows + 1);
+            assert_eq!(matches!(index.col_idx(), Cols::U16(_)), cols <= 65_536);
+        }
+        assert_eq!(SparseIndex::from_sorted(4, 4, [])?.nnz(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_an_index_is_refused() {
+        assert!(SparseIndex::from_sorted(2, 2, [1, 1]).is_err());
+        assert!(SparseIndex::from_sorted(2, 2, [3, 2]).is_err());
+        assert!(SparseIndex::from_sorted(2, 2, [4]).is_err());
+        assert!(SparseIndex::from_sorted(1 << 17, 1 << 17, []).is_err());
+    }
+}

@@ -17,15 +17,26 @@ mod check;
 pub mod elementwise;
 pub mod embedding;
 mod exec;
+mod gemm;
 pub mod glu;
 pub mod head;
 pub mod index;
 pub mod linear;
+mod panels;
+mod par;
 mod reference;
 pub mod rms_norm;
 pub mod rope;
+mod sampled;
+#[cfg(target_arch = "x86_64")]
+mod sampled_avx512;
 pub mod scatter;
+mod simd;
+mod skinny;
 pub(crate) mod slice;
+#[cfg(test)]
+mod testing;
+mod transpose;
 
 pub use exec::Exec;
 pub use index::SparseIndex;

@@ -120,3 +120,18 @@ pub(crate) fn write_f32(x: &Tensor, work: impl FnOnce(&mut [f32])) -> Result<()>
 pub(crate) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?)
 }
+
+/// Memory for `len` values, not yet written.
+///
+/// # Safety
+///
+/// Every value must be written before it is read.
+pub(crate) unsafe fn uninit(len: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    // SAFETY: the capacity was just reserved, and the caller writes every value before reading it.
+    #[allow(clippy::uninit_vec)]
+    unsafe {
+        values.set_len(len);
+    }
+    values
+}

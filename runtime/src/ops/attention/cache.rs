@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
+use super::kernel::Keys;
+use crate::{Error, Result};
 
 /// The cache of one layer. Sequences grow separately; none is padded.
 #[derive(Debug, Clone)]
@@ -10,15 +11,45 @@ pub struct Cache {
     pub(super) sequences: Vec<Sequence>,
 }
 
-/// One sequence's keys and values, `[len, kv_heads · D]` each.
+/// One sequence's keys and values, `[tokens, kv_heads · D]` each.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sequence {
-    pub(super) kv: Option<(Tensor, Tensor)>,
+    pub(super) tokens: usize,
+    pub(super) store: Store,
+}
+
+/// Where the values of a sequence are.
+#[derive(Debug, Clone)]
+pub(super) enum Store {
+    /// In vectors that grow: the CPU kernel's.
+    Host(Vec<f32>, Vec<f32>),
+    /// In tensors: the reference path's.
+    Device(Tensor, Tensor),
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::Host(Vec::new(), Vec::new())
+    }
 }
 
 impl Sequence {
-    pub(super) fn len(&self) -> usize {
-        self.kv.as_ref().map_or(0, |(k, _)| k.dims()[0])
+    /// Adds new tokens, and returns all keys and values.
+    pub(super) fn append(&mut self, k: &[f32], v: &[f32], width: usize) -> Result<Keys<'_>> {
+        if let Store::Device(old_k, old_v) = &self.store {
+            let values = |x: &Tensor| x.flatten_all()?.to_vec1::<f32>();
+            self.store = Store::Host(values(old_k)?, values(old_v)?);
+        }
+        let Store::Host(all_k, all_v) = &mut self.store else {
+            return Err(Error::argument("attention: a cache could not be brought to the CPU"));
+        };
+        if all_k.len() != self.tokens * width {
+            return Err(Error::mismatch("attention: a cache was made by a layer of another width"));
+        }
+        all_k.extend_from_slice(k);
+        all_v.extend_from_slice(v);
+        self.tokens += k.len() / width;
+        Ok(Keys { k: all_k, v: all_v })
     }
 }
 
@@ -40,18 +71,28 @@ impl Cache {
 
     /// The number of tokens a sequence has cached.
     pub fn tokens(&self, sequence: usize) -> usize {
-        self.sequences[sequence].len()
+        self.sequences[sequence].tokens
     }
 
     /// Forgets all but the first `tokens` tokens of a sequence.
     pub fn truncate(&mut self, sequence: usize, tokens: usize) -> Result<()> {
         let sequence = &mut self.sequences[sequence];
-        if let Some((k, v)) = &sequence.kv
-            && tokens < k.dims()[0]
-        {
-            sequence.kv =
-                if tokens == 0 { None } else { Some((k.narrow(0, 0, tokens)?, v.narrow(0, 0, tokens)?)) };
+        if tokens >= sequence.tokens {
+            return Ok(());
         }
+        match &mut sequence.store {
+            _ if tokens == 0 => sequence.store = Store::default(),
+            Store::Host(k, v) => {
+                let width = k.len() / sequence.tokens;
+                k.truncate(tokens * width);
+                v.truncate(tokens * width);
+            }
+            Store::Device(k, v) => {
+                *k = k.narrow(0, 0, tokens)?;
+                *v = v.narrow(0, 0, tokens)?;
+            }
+        }
+        sequence.tokens = tokens;
         Ok(())
     }
 

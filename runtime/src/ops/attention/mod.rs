@@ -2,12 +2,17 @@
 //! optional soft cap. Memory is linear in the number of tokens.
 
 mod cache;
+mod fast;
+mod kernel;
 mod reference;
 
 use candle_core::Tensor;
 
 pub use cache::Cache;
 
+use self::fast::Span;
+use self::kernel::{Back, Keys, Layer};
+use super::slice::{read, tensor};
 use super::{Exec, check};
 use crate::{Error, Result};
 
@@ -39,9 +44,16 @@ pub fn forward(
     v: &Tensor,
     segments: &[u32],
 ) -> Result<(Tensor, Tensor)> {
-    checked(spec, q, k, v, segments)?;
-    let _ = exec;
-    reference::forward(spec, q, k, v, segments)
+    let tokens = checked(spec, q, k, v, segments)?;
+    if !exec.fast(q) {
+        return reference::forward(spec, q, k, v, segments);
+    }
+    let (q, k, v) = (read(q)?, read(k)?, read(v)?);
+    let (q, k, v) = (q.lock(), k.lock(), v.lock());
+    let layer = Layer::new(spec);
+    let spans = spans(layer, k.f32()?, v.f32()?, segments);
+    let (out, lse) = fast::forward(exec, layer, q.f32()?, &spans);
+    Ok((tensor(out, &[tokens, layer.q_width])?, tensor(lse, &[tokens, spec.heads])?))
 }
 
 /// The inputs and results of a [`forward`], for its backward.
@@ -72,8 +84,17 @@ pub fn backward(
     check::shape("attention", "the output", out, q.dims())?;
     check::shape("attention", "the output's gradient", dout, q.dims())?;
     check::shape("attention", "the log-sum-exp", lse, &[tokens, spec.heads])?;
-    let _ = exec;
-    reference::backward(spec, q, k, v, dout, segments)
+    if !exec.fast(q) {
+        return reference::backward(spec, q, k, v, dout, segments);
+    }
+    let held = [read(q)?, read(k)?, read(v)?, read(out)?, read(dout)?, read(lse)?];
+    let [q, k, v, out, dout, lse] = held.each_ref().map(|held| held.lock());
+    let layer = Layer::new(spec);
+    let spans = spans(layer, k.f32()?, v.f32()?, segments);
+    let back = Back { q: q.f32()?, out: out.f32()?, dout: dout.f32()?, lse: lse.f32()? };
+    let (dq, dk, dv) = fast::backward(exec, layer, back, &spans);
+    let shapes = [[tokens, layer.q_width], [tokens, layer.kv_width]];
+    Ok((tensor(dq, &shapes[0])?, tensor(dk, &shapes[1])?, tensor(dv, &shapes[1])?))
 }
 
 /// Attention of new tokens to everything their sequences have cached and to themselves, causally. `segments`
@@ -88,15 +109,43 @@ pub fn decode(
     segments: &[u32],
     cache: &mut Cache,
 ) -> Result<Tensor> {
-    checked(spec, q, k, v, segments)?;
+    let tokens = checked(spec, q, k, v, segments)?;
     check::same(
         "attention",
         "the numbers of segments and of cached sequences",
         segments.len() - 1,
         cache.len(),
     )?;
-    let _ = exec;
-    reference::decode(spec, q, k, v, segments, cache)
+    if !exec.fast(q) {
+        return reference::decode(spec, q, k, v, segments, cache);
+    }
+    let (q, k, v) = (read(q)?, read(k)?, read(v)?);
+    let (q, k, v) = (q.lock(), k.lock(), v.lock());
+    let layer = Layer::new(spec);
+    let new = spans(layer, k.f32()?, v.f32()?, segments);
+    let mut grown = Vec::with_capacity(new.len());
+    for (pair, sequence) in segments.windows(2).zip(&mut cache.sequences) {
+        let rows = pair[0] as usize * layer.kv_width..pair[1] as usize * layer.kv_width;
+        grown.push(sequence.append(&k.f32()?[rows.clone()], &v.f32()?[rows], layer.kv_width)?);
+    }
+    let spans: Vec<Span<'_>> = new
+        .iter()
+        .zip(grown)
+        .map(|(span, keys)| Span { keys, ..*span })
+        .filter(|span| span.len > 0)
+        .collect();
+    let (out, _) = fast::forward(exec, layer, q.f32()?, &spans);
+    tensor(out, &[tokens, layer.q_width])
+}
+
+/// The sequences of a batch, with the keys of its own tokens.
+fn spans<'a>(layer: Layer, k: &'a [f32], v: &'a [f32], segments: &[u32]) -> Vec<Span<'a>> {
+    let span = |pair: &[u32]| {
+        let (row, end) = (pair[0] as usize, pair[1] as usize);
+        let values = row * layer.kv_width..end * layer.kv_width;
+        Span { row, len: end - row, keys: Keys { k: &k[values.clone()], v: &v[values] } }
+    };
+    segments.windows(2).map(span).collect()
 }
 
 /// The number of tokens, if everything fits together.
@@ -118,3 +167,6 @@ fn checked(spec: &Attention, q: &Tensor, k: &Tensor, v: &Tensor, segments: &[u32
     check::segments("attention", segments, tokens)?;
     Ok(tokens)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::cache::Store;
 use super::{Attention, Cache};
 use crate::Result;
 use crate::ops::reference::{gradients, soft_cap, softmax_lse};
@@ -94,12 +95,19 @@ pub(super) fn decode(
             continue;
         }
         let (new_k, new_v) = (k.narrow(0, at, len)?, v.narrow(0, at, len)?);
-        let (all_k, all_v) = match &sequence.kv {
-            Some((k, v)) => (Tensor::cat(&[k, &new_k], 0)?, Tensor::cat(&[v, &new_v], 0)?),
-            None => (new_k.contiguous()?, new_v.contiguous()?),
+        let (all_k, all_v) = match &sequence.store {
+            _ if sequence.tokens == 0 => (new_k.contiguous()?, new_v.contiguous()?),
+            Store::Device(k, v) => (Tensor::cat(&[k, &new_k], 0)?, Tensor::cat(&[v, &new_v], 0)?),
+            Store::Host(k, v) => {
+                let shape = (sequence.tokens, spec.kv_heads * spec.head_dim);
+                let k = Tensor::from_slice(k, shape, q.device())?;
+                let v = Tensor::from_slice(v, shape, q.device())?;
+                (Tensor::cat(&[&k, &new_k], 0)?, Tensor::cat(&[&v, &new_v], 0)?)
+            }
         };
         outs.push(attend(spec, &q.narrow(0, at, len)?, &all_k, &all_v)?.0);
-        sequence.kv = Some((all_k, all_v));
+        sequence.tokens += len;
+        sequence.store = Store::Device(all_k, all_v);
     }
     if outs.is_empty() { Ok(q.clone()) } else { Ok(Tensor::cat(&outs, 0)?) }
 }

@@ -1,8 +1,11 @@
 //! The output layer with its cross-entropy: log-probabilities of labelled tokens, and gradients, in
 //! chunks of rows, so that `[tokens, vocab]` never exists and unlabelled positions cost nothing.
 
+mod fast;
+
 use candle_core::{D, DType, Tensor};
 
+use super::slice::{read, tensor};
 use super::{Exec, SparseIndex, check, reference};
 use crate::{Error, Result};
 
@@ -13,6 +16,13 @@ pub struct Head {
     pub scale: Option<f32>,
     /// Soft cap: `cap · tanh(logit / cap)`.
     pub softcap: Option<f32>,
+}
+
+impl Head {
+    /// The scale, and the cap or 0.
+    fn constants(self) -> (f32, f32) {
+        (self.scale.unwrap_or(1.0), self.softcap.unwrap_or(0.0))
+    }
 }
 
 /// The labelled positions of a batch.
@@ -81,8 +91,13 @@ pub fn logits(exec: &Exec, head: Head, h: &Tensor, w: &Tensor) -> Result<Tensor>
 
 /// The natural log-probability of each label: `h [T, D]`, `w [V, D]` → `[n]`.
 pub fn logp(exec: &Exec, head: Head, h: &Tensor, w: &Tensor, labels: &Labels) -> Result<Tensor> {
-    checked(h, w, labels)?;
-    let _ = exec;
+    let (width, vocab) = checked(h, w, labels)?;
+    if exec.fast(h) {
+        let (h, w) = (read(h)?, read(w)?);
+        let (h, w) = (h.lock(), w.lock());
+        let found = fast::logp(fast::Layer { exec, head, h: h.f32()?, w: w.weight()?, width, vocab, labels });
+        return tensor(found, &[labels.len()]);
+    }
     if labels.is_empty() {
         return Ok(Tensor::zeros(0, DType::F32, h.device())?);
     }
@@ -106,12 +121,17 @@ pub fn backward(
     dlogp: &Tensor,
     want: WeightGrad<'_>,
 ) -> Result<HeadGrads> {
-    checked(h, w, labels)?;
+    let (width, vocab) = checked(h, w, labels)?;
     check::shape("head", "the gradient of the log-probabilities", dlogp, &[labels.len()])?;
     if let WeightGrad::At(index) = want {
         index.check("head", w.dims())?;
     }
-    let _ = exec;
+    if exec.fast(h) {
+        let (h, w, dlogp) = (read(h)?, read(w)?, read(dlogp)?);
+        let (h, w, dlogp) = (h.lock(), w.lock(), dlogp.lock());
+        let layer = fast::Layer { exec, head, h: h.f32()?, w: w.weight()?, width, vocab, labels };
+        return fast::backward(layer, dlogp.f32()?, want);
+    }
     let w = w.to_dtype(DType::F32)?;
     let mut dh = h.zeros_like()?;
     let mut dw = None::<Tensor>;
@@ -151,7 +171,8 @@ pub fn backward(
 /// Rows of the reference path's chunks.
 const REFERENCE_ROWS: usize = 256;
 
-fn checked(h: &Tensor, w: &Tensor, labels: &Labels) -> Result<()> {
+/// The width of the hidden states and the size of the vocabulary, if everything fits together.
+fn checked(h: &Tensor, w: &Tensor, labels: &Labels) -> Result<(usize, usize)> {
     let (tokens, width) = check::activation("head", "the hidden states", h)?;
     let (vocab, cols) = check::weight("head", "the weight", w)?;
     check::same("head", "the widths of the hidden states and of the weight", width, cols)?;
@@ -159,7 +180,8 @@ fn checked(h: &Tensor, w: &Tensor, labels: &Labels) -> Result<()> {
     if vocab > i32::MAX as usize {
         return Err(Error::argument(format!("head: a vocabulary of {vocab} is too large")));
     }
-    check::ids("head", "label", &labels.targets, vocab)
+    check::ids("head", "label", &labels.targets, vocab)?;
+    Ok((width, vocab))
 }
 
 fn chunks(labels: &Labels, h: &Tensor) -> Result<Vec<(Tensor, Tensor)>> {
@@ -185,3 +207,6 @@ fn compose(head: Head, h: &Tensor, w: &Tensor, targets: &Tensor) -> Result<Tenso
     let picked = logits.gather(&targets.unsqueeze(1)?, 1)?;
     Ok((picked - lse)?.squeeze(1)?)
 }
+
+#[cfg(test)]
+mod tests;
