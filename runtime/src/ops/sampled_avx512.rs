@@ -13,7 +13,7 @@ const LANES: usize = 16;
 /// `line.len()` values apart. The processor must have AVX-512 (F, DQ).
 pub(super) fn dots(line: &[f32], panel: &[f32], cols: &[u32], values: &mut [f32]) {
     assert!(
-        line.len() % LANES == 0 && cols.len() == values.len(),
+        line.len().is_multiple_of(LANES) && cols.len() == values.len(),
         "a line of whole registers, a value per column"
     );
     let columns = if line.is_empty() { 0 } else { panel.len() / line.len() };
@@ -36,6 +36,7 @@ pub(super) fn dots(line: &[f32], panel: &[f32], cols: &[u32], values: &mut [f32]
 ///
 /// The processor has AVX-512 F and DQ; `line` has `N · 16` values; `panel` has as many at `col · N · 16` for every column.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[allow(clippy::needless_range_loop)] // counted loops over registers unroll
 unsafe fn kernel<const N: usize>(line: &[f32], panel: &[f32], cols: &[u32], values: &mut [f32]) {
     // SAFETY: `line` has N registers of values.
     let held: [__m512; N] = std::array::from_fn(|i| unsafe { _mm512_loadu_ps(line.as_ptr().add(i * LANES)) });
