@@ -142,7 +142,7 @@ impl Archive {
             )
         };
         if size < 8 + length {
-            return Err(short(8 + length));
+            return Err(short(format!("at least {}", 8 + length)));
         }
         let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(io)?;
@@ -171,7 +171,7 @@ impl Archive {
         let end = archive.declare(&parsed)?;
         let should = 8 + length + end;
         match size {
-            _ if size < should => Err(short(should)),
+            _ if size < should => Err(short(should.to_string())),
             _ if size > should => Err(archive.damaged(&format!("it has {} bytes too many", size - should))),
             _ => Ok(archive),
         }

@@ -20,6 +20,7 @@ mod rows;
 mod scores;
 mod select;
 mod threshold;
+mod units;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub use report::{By, Capacity, Count, Overlap, capacity};
 pub use scores::{Delta, Generated, Scores, Source};
 pub use select::{Budget, Scope, nonzero, top};
 pub use threshold::{nm, support, threshold};
+pub use units::{Unit, top_units};
 
 /// For each parameter of a universe, the entries that may change.
 #[derive(Clone, Debug)]

@@ -273,3 +273,31 @@ fn a_cancelled_selection_stops() {
     let scores = of_values(&universe(), &[1.0; 116]);
     assert_eq!(text(top(&scores, Budget::Count(1), Scope::Global, None, None, true, &host)), "cancelled");
 }
+
+#[test]
+fn whole_rows_columns_and_blocks_are_ranked_by_their_mean() {
+    // Entries of each parameter count up from 0, so that later rows and columns are larger.
+    let scores = Scores::from_fn(universe(), |_, spec| {
+        let values: Vec<f32> = (0..spec.entries()).map(|i| -(i as f32)).collect();
+        let tensor = Tensor::from_vec(values, spec.shape.clone(), &Device::Cpu)?;
+        Ok(spec.adaptable().then_some(tensor))
+    })
+    .expect("fits");
+    let host = Host::default();
+    let units = |unit, k, scope, largest| top_units(&scores, unit, Budget::Count(k), scope, largest, &host);
+    let entries = |mask: Result<Mask>, p: usize| mask.expect("enough").set(p).iter().collect::<Vec<_>>();
+    let rows = units(Unit::Row, 3, Scope::Global, true);
+    // Ties of the two layers go to the first: rows 5, 5 and then 4 of the first.
+    assert_eq!(entries(rows, 3), (16..24).collect::<Vec<_>>());
+    assert_eq!(entries(units(Unit::Row, 3, Scope::Global, true), 5), (20..24).collect::<Vec<_>>());
+    assert_eq!(entries(units(Unit::Row, 1, Scope::PerParameter, true), 1), [12, 13, 14, 15]);
+    assert_eq!(entries(units(Unit::Column, 1, Scope::PerParameter, false), 1), [0, 4, 8, 12]);
+    let blocks = units(Unit::Block(4, 3), 1, Scope::PerParameter, true);
+    // The last block is cut at both edges: rows 4 and 5, column 3.
+    assert_eq!(entries(blocks, 3), [19, 23]);
+    assert_eq!(
+        text(units(Unit::Column, 17, Scope::PerLayer, false)),
+        "asked for 17 units of layer 0, but there are only 8"
+    );
+    assert_eq!(text(units(Unit::Block(0, 3), 1, Scope::Global, true)), "a block of 0 by 3 has no entries");
+}
