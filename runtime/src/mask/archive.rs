@@ -135,7 +135,7 @@ impl Archive {
         if length > MAX_HEADER {
             return Err(alien());
         }
-        let short = |should: u64| {
+        let short = |should: String| {
             Error::format(
                 path,
                 format!("is cut short: it has {size} bytes of {should}; copy or download it again"),
