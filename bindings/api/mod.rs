@@ -8,6 +8,7 @@ mod args;
 mod convert;
 mod ctx;
 mod data;
+mod eval;
 mod files;
 mod json;
 mod mask;
@@ -48,6 +49,7 @@ pub fn standard() -> Registry {
     let mut registry = Registry::default();
     let r = &mut registry;
     data::register(r);
+    eval::register(r);
     json::register(r);
     mask::register(r);
     model::register(r);

@@ -9,6 +9,7 @@
 
 pub mod data;
 pub mod error;
+pub mod eval;
 pub mod host;
 pub mod mask;
 pub mod model;

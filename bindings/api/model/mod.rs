@@ -12,6 +12,7 @@ use candle_core::{DType, Tensor};
 use lota_runtime::model::{Model, Params, Tokenizer, Universe};
 use lota_runtime::ticket::Stack;
 
+pub(crate) use generate::{generation, generation_options};
 pub(crate) use snapshot::Snapshot;
 
 use super::{Args, Object, Primitive, Registry, Scripted, Value};
