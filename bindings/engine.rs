@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use lota_runtime::host::{Cancel, Event, Events, Host};
+use lota_runtime::model::HubOptions;
 
 use crate::api::{self, Ctx, Files, Memory, Output, Primitive, Registry, Value};
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub struct Builder {
     script_args: Vec<String>,
     script_name: String,
     registry: Registry,
+    hub: HubOptions,
 }
 
 impl Builder {
@@ -53,6 +55,13 @@ impl Builder {
     /// Grants files.
     pub fn files(mut self, files: Files) -> Self {
         self.files = files;
+        self
+    }
+
+    /// Grants models of the hub, kept in the cache folder that the options name. They are only to be
+    /// had where all files are granted.
+    pub fn hub(mut self, hub: HubOptions) -> Self {
+        self.hub = hub;
         self
     }
 
@@ -98,6 +107,7 @@ impl Builder {
         let ctx = Arc::new(Ctx {
             host: self.host,
             files: self.files,
+            hub: self.hub,
             memory: Memory::default(),
             script_args: self.script_args,
             script_name: self.script_name,
@@ -148,6 +158,7 @@ impl Engine {
             script_args: Vec::new(),
             script_name: String::new(),
             registry: api::standard(),
+            hub: HubOptions::default(),
         }
     }
 

@@ -10,6 +10,7 @@ mod builtin;
 pub mod cli;
 mod engine;
 mod error;
+mod hub;
 #[cfg(feature = "lua")]
 mod lua;
 mod plot;
@@ -20,6 +21,7 @@ mod stdlib;
 
 pub use engine::{Builder, Engine, Language};
 pub use error::{Error, ErrorKind, Result};
+pub use hub::hub_from_environment;
 pub use lota_runtime as runtime;
 
 /// The version of this crate, as `lota --version` prints it.

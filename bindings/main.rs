@@ -8,6 +8,7 @@ fn main() {
     let file = args.next().unwrap_or_default();
     let engine = Engine::builder(Language::Lua)
         .files(Files::everything())
+        .hub(lota::hub_from_environment())
         .open(true)
         .output(|text| print!("{text}"))
         .script(file.clone(), args)

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::Device;
 use lota_runtime::host::Host;
+use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Exec;
 
 use super::files::Files;
@@ -26,6 +27,8 @@ pub struct Ctx {
     pub script_args: Vec<String>,
     /// The script's file name, or empty.
     pub script_name: String,
+    /// Where models of the hub are kept, if they may be had at all.
+    pub hub: HubOptions,
     pub(crate) output: Output,
     pub(crate) exec: OnceLock<Exec>,
     pub(crate) device: String,

@@ -70,7 +70,8 @@ pub(super) fn register(r: &mut Registry) {
 fn prompt(model: &ScriptModel, args: &Args, text: &str, bos: bool) -> Result<Vec<u32>> {
     let mut ids = model.tokenizer()?.encode(text, false)?;
     if bos {
-        let first = model.bos().ok_or_else(|| args.wrong("bos", "is true, but the model names no such token"))?;
+        let first =
+            model.bos().ok_or_else(|| args.wrong("bos", "is true, but the model names no such token"))?;
         ids.insert(0, first);
     }
     Ok(ids)
@@ -109,10 +110,15 @@ fn choice(ctx: &Ctx, args: &mut Args) -> Result<Map> {
         if let Some(answer) = row.answer
             && !(base..base + row.choices.len() as i64).contains(&answer)
         {
-            let what = format!("question {} has {} choices and the answer {answer}", i as i64 + base, row.choices.len());
+            let what = format!(
+                "question {} has {} choices and the answer {answer}",
+                i as i64 + base,
+                row.choices.len()
+            );
             return Err(args.wrong("questions", what));
         }
-        let choices = row.choices.iter().map(|text| model.tokenizer()?.encode(text, false).map_err(Into::into));
+        let choices =
+            row.choices.iter().map(|text| model.tokenizer()?.encode(text, false).map_err(Into::into));
         let choices = choices.collect::<Result<Vec<_>>>()?;
         questions.push(Choice { prompt: prompt(&model, args, &row.prompt, bos)?, choices });
         answers.push(row.answer);
@@ -136,11 +142,11 @@ fn generate(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     let options = generation(args)?;
     let mut prompts = Vec::with_capacity(rows.len());
     for (i, row) in rows.into_iter().enumerate() {
-        let inside = |m: Mismatch, step: &str| args.mismatched("rows", &m.inside(step).inside(&format!("[{i}]")));
+        let inside =
+            |m: Mismatch, step: &str| args.mismatched("rows", &m.inside(step).inside(&format!("[{i}]")));
         let text = match row {
-            Value::Map(mut map) => {
-                String::from_value(map.take("prompt").unwrap_or_default()).map_err(|m| inside(m, ".prompt"))?
-            }
+            Value::Map(mut map) => String::from_value(map.take("prompt").unwrap_or_default())
+                .map_err(|m| inside(m, ".prompt"))?,
             other => String::from_value(other).map_err(|m| inside(m, ""))?,
         };
         let mut ids = model.tokenizer()?.encode(&text, false)?;

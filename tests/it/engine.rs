@@ -15,14 +15,29 @@ fn engine() -> Engine {
 const ENDLESS: [(&str, &str); 10] = [
     ("loop", "while true do end"),
     ("pcall", "local function f() while true do end end\nwhile true do pcall(f) end"),
-    ("xpcall", "while true do xpcall(function() while true do end end, function() while true do end end) end"),
+    (
+        "xpcall",
+        "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    ),
     ("handler", "xpcall(error, function() while true do end end)"),
-    ("coroutine", "while true do local co = coroutine.create(function() while true do end end) coroutine.resume(co) end"),
+    (
+        "coroutine",
+        "while true do local co = coroutine.create(function() while true do end end) coroutine.resume(co) end",
+    ),
     ("wrap", "while true do pcall(coroutine.wrap(function() while true do end end)) end"),
-    ("sort", "local t = {} for i = 1, 2000 do t[i] = i end\nwhile true do pcall(table.sort, t, function(a, b) for _ = 1, 1e6 do end return a < b end) end"),
+    (
+        "sort",
+        "local t = {} for i = 1, 2000 do t[i] = i end\nwhile true do pcall(table.sort, t, function(a, b) for _ = 1, 1e6 do end return a < b end) end",
+    ),
     ("recursion", "local function f() return pcall(f) or f() end f()"),
-    ("metamethod", "local t = setmetatable({}, {__index = function() while true do end end})\nwhile true do pcall(function() return t.x end) end"),
-    ("primitive", "local lota = require 'lota'\nlocal r = lota.rng(1)\nwhile true do pcall(function() r:uniform() end) end"),
+    (
+        "metamethod",
+        "local t = setmetatable({}, {__index = function() while true do end end})\nwhile true do pcall(function() return t.x end) end",
+    ),
+    (
+        "primitive",
+        "local lota = require 'lota'\nlocal r = lota.rng(1)\nwhile true do pcall(function() r:uniform() end) end",
+    ),
 ];
 
 #[test]
@@ -142,7 +157,8 @@ fn two_engines_do_not_meet() {
 
 #[test]
 fn an_exit_is_not_swallowed() {
-    let engine = Engine::builder(Language::Lua).open(true).files(Files::everything()).build().expect("an engine");
+    let engine =
+        Engine::builder(Language::Lua).open(true).files(Files::everything()).build().expect("an engine");
     let error = engine.run("pcall(function() os.exit(3) end) return 1", "x").expect_err("exits");
     assert_eq!(error.kind(), ErrorKind::Exit(3));
 }

@@ -54,7 +54,10 @@ fn run_example(name: &str, example: &str) -> Result<(), Failed> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let files = Files::roots([folder.path().to_path_buf()]);
     let engine = builder().files(files).build().map_err(|e| e.to_string())?;
-    engine.run(&source, name).map(drop).map_err(|e| format!("{e}\n{}", e.traceback().unwrap_or_default()).into())
+    engine
+        .run(&source, name)
+        .map(drop)
+        .map_err(|e| format!("{e}\n{}", e.traceback().unwrap_or_default()).into())
 }
 
 fn builder() -> lota::Builder {

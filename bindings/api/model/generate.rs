@@ -82,14 +82,19 @@ fn generate(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let (made, many) = match given {
         Value::Str(text) => (m.generate_text(&[text], &options, &ctx.host, Some(&mut each))?, false),
         Value::List(items) if matches!(items.first(), Some(Value::Int(_))) => {
-            let ids = Vec::<u32>::from_value(Value::List(items)).map_err(|e| args.mismatched("prompt", &e))?;
+            let ids =
+                Vec::<u32>::from_value(Value::List(items)).map_err(|e| args.mismatched("prompt", &e))?;
             (m.generate(&[ids], &options, &ctx.host, Some(&mut each))?, false)
         }
         list @ Value::List(_) => {
             let texts = Vec::<String>::from_value(list).map_err(|e| args.mismatched("prompt", &e))?;
             (m.generate_text(&texts, &options, &ctx.host, Some(&mut each))?, true)
         }
-        other => return Err(args.wrong("prompt", format!("must be a text, texts or token ids, got {}", other.describe()))),
+        other => {
+            return Err(
+                args.wrong("prompt", format!("must be a text, texts or token ids, got {}", other.describe()))
+            );
+        }
     };
     let show = |g: Generated| -> Value {
         if !details {

@@ -18,24 +18,19 @@ pub(super) fn register(r: &mut Registry) {
             Primitive::new("model.load", "Loads a model.")
                 .details(
                     "From a Hugging Face folder (config.json, safetensors, tokenizer.json), a .gguf file, or a hub id \
-                     (owner/name) through the hub's cache.",
+                     (owner/name, or owner/name/file.gguf) through the hub's cache.",
                 )
                 .arg("source", "string", "a folder, a .gguf file, or a hub id")
-                .opt("tokenizer", "string", (), "a tokenizer.json to use instead of the model's own"),
+                .opt("tokenizer", "string", (), "a tokenizer.json to use instead of the model's own")
+                .opt("revision", "string", (), "of a hub id: a branch, tag or commit instead of main")
+                .opt("offline", "boolean", (), "of a hub id: use only what the cache has"),
         )
         .returns("Model", "the model")
         .example(format!(
             "{TINY}local dir = lota.run.start('model-load'):path('saved')\nm:save(dir)\n\
              assert(lota.model.load(dir):fingerprint() == m:fingerprint())"
         ))
-        .call(|ctx, args| {
-            let source: String = args.get("source")?;
-            let allowed = ctx.files.allow(&source)?;
-            let own: Option<String> = args.opt("tokenizer")?;
-            let own = own.map(|path| ctx.files.allow(path)).transpose()?;
-            let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer: own, ..LoadOptions::default() };
-            Ok(Value::from(load(&allowed.to_string_lossy(), &options, &ctx.host)?))
-        }),
+        .call(loaded),
     );
     r.add(
         held(Primitive::new("model.builtin", "The small model that is built into lota."))
@@ -64,6 +59,17 @@ pub(super) fn register(r: &mut Registry) {
         .example("local m = lota.model.init('tiny', {seed = 7})\nassert(m:fingerprint() == lota.model.init('tiny', {seed = 7}):fingerprint())")
         .call(fresh),
     );
+}
+
+fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+    // Where not all files are granted this is the full path of one that is, which is no hub id.
+    let source = ctx.files.allow(args.get::<String>("source")?)?;
+    let tokenizer = args.opt::<String>("tokenizer")?.map(|path| ctx.files.allow(path)).transpose()?;
+    let mut hub = ctx.hub.clone();
+    hub.revision = args.opt("revision")?.or(hub.revision);
+    hub.offline = args.opt("offline")?.unwrap_or(hub.offline);
+    let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer, hub };
+    Ok(load(&source.to_string_lossy(), &options, &ctx.host)?.into())
 }
 
 /// The options every way of getting a model has.

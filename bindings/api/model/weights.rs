@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Mask, Part, hash};
+use lota_runtime::model::SaveOptions;
 
 use super::{ScriptModel, TINY, method, overwrite};
 use crate::api::json::from_json;
@@ -101,11 +102,63 @@ pub(super) fn register(r: &mut Registry) {
         .call(hashed),
     );
     r.add(
+        method("save", "Writes the model as a Hugging Face folder, which transformers and other tools load.")
+            .arg("dir", "string", "the folder")
+            .opt("dtype", "string", (), "f32, bf16 or f16; the type the weights are held in if not given")
+            .opt(
+                "shard",
+                "string|integer",
+                "5GB",
+                "the most bytes of tensors in one file, as a number or 500MB, 2GB, …",
+            )
+            .returns("list of string", "the files")
+            .example(format!(
+                "{TINY}assert(#m:save(lota.run.start('model-save'):path('saved'), {{dtype = 'f16'}}) > 0)"
+            ))
+            .call(save),
+    );
+    r.add(
         method("clone", "A model that shares no weights with this one.")
             .returns("Model", "the copy")
             .example(format!("{TINY}local copy = m:clone()"))
             .call(|_, args| Ok(Value::from(args.this::<ScriptModel>()?.0.duplicate()?))),
     );
+}
+
+fn save(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
+    let model = args.this::<ScriptModel>()?;
+    let folder = ctx.files.allow(args.get::<String>("dir")?)?;
+    let dtype = match args.opt::<String>("dtype")?.as_deref() {
+        None => None,
+        Some("f32") => Some(DType::F32),
+        Some("bf16") => Some(DType::BF16),
+        Some("f16") => Some(DType::F16),
+        Some(other) => return Err(args.not_one_of("dtype", other, &["f32", "bf16", "f16"])),
+    };
+    let shard_bytes = match args.get::<Value>("shard")? {
+        Value::Int(bytes) if bytes > 0 => Some(bytes as u64),
+        Value::Str(text) => size(&text),
+        _ => None,
+    };
+    let shard_bytes = shard_bytes
+        .ok_or_else(|| args.wrong("shard", "must be a number of bytes or a size such as 500MB or 2GB"))?;
+    let files = model.0.save(&folder, &SaveOptions { dtype, shard_bytes }, &ctx.host)?;
+    Ok(files.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+/// The bytes of a size as people write it, in powers of 1000 as file sizes are.
+fn size(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_uppercase();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let unit = match text[digits.len()..].trim() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        _ => return None,
+    };
+    let number: f64 = digits.parse().ok()?;
+    (number > 0.0 && number.is_finite()).then_some((number * unit) as u64)
 }
 
 fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
