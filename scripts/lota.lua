@@ -173,17 +173,15 @@ local function measure(name, seed, bar)
     record["a_after_" .. letter], record["b_after_" .. letter] = now.a, now.b
     if stage.ticket then
       local path = run:path(("tickets/seed-%d-%s-%s.safetensors"):format(seed, name, letter))
-      stage.ticket:save(path)
-      record["bytes_" .. letter] = stage.ticket:bytes()
+      record["bytes_" .. letter] = stage.ticket:save(path).bytes
     end
   end)
   record.forgetting = record.a_after_a - record.a_after_b
   local one, two = stages[1].mask, stages[2].mask
   if one then
     local taken = lota.mask.union(one, two)
-    local all = lota.mask.all(model, { params = "adaptable" })
     record.overlap = one:jaccard(two)
-    record.capacity = 1 - taken:count() / all:count()
+    record.capacity = lota.mask.capacity({ one, two }).free
     local changed = model:hash({ outside = taken })
     model:restore(base)
     if changed ~= model:hash({ outside = taken }) then

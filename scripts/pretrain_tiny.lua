@@ -9,7 +9,6 @@
 -- How to run: lota run scripts/pretrain_tiny.lua [--out assets/tiny]
 
 local lota = require "lota"
-local bytes = require "lota.tasks.bytes"
 local report = require "lota.report"
 local words = require "lota.tasks.words"
 
@@ -29,7 +28,6 @@ local args = lota.args({
 local config = {
   architectures = { "LlamaForCausalLM" },
   model_type = "llama",
-  vocab_size = bytes.size,
   hidden_size = 128,
   intermediate_size = 384,
   num_hidden_layers = 4,
@@ -44,8 +42,6 @@ local config = {
   attention_bias = false,
   mlp_bias = false,
   initializer_range = 0.03,
-  bos_token_id = bytes.start,
-  eos_token_id = bytes.stop,
 }
 
 local names = {}
@@ -63,8 +59,9 @@ for i, name in ipairs(names) do
 end
 
 local run = report.start("pretrain", args.run, { config = args })
-run:write("tokenizer.json", bytes.tokenizer_json())
-local model = lota.model.init(config, { seed = args.seed, tokenizer = run:path "tokenizer.json" })
+local bytes = lota.tokenizer.train({}, { vocab = 257, eos = "<eos>" })
+config.vocab_size, config.eos_token_id = bytes:size(), bytes:special().eos.id
+local model = lota.model.init(config, { seed = args.seed, tokenizer = bytes })
 
 local examples = lota.data.examples(model, mixture.train, { max_len = 64, max_prompt = 32, eos = true })
 local batches = lota.data.batches(examples, { size = args.batch, order = "shuffle", seed = args.seed })

@@ -87,22 +87,23 @@ end
 --- Where two masks overlap, as an SVG heat map: the Jaccard index for every layer (rows) and matrix (columns).
 function report.overlap_by_parameter(path, model, a, b, given)
   local o = options.read("report.overlap_by_parameter", { title = "Mask overlap (Jaccard index)" }, given)
-  local shared = lota.mask.intersect(a, b):by "parameter"
-  local either = lota.mask.union(a, b):by "parameter"
-  local rows, columns, seen, matrix = {}, {}, {}, {}
+  local layers = {}
   for _, parameter in ipairs(model:params()) do
-    local total = either[parameter.name] or 0
-    if parameter.layer and total > 0 then
-      local row = parameter.layer + 1
-      local short = parameter.name:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
-      if not seen[short] then
-        columns[#columns + 1] = short
-        seen[short] = #columns
+    layers[parameter.name] = parameter.layer
+  end
+  local rows, columns, matrix, known = {}, {}, {}, {}
+  for _, part in ipairs(a:overlap(b, { by = "parameter" })) do
+    local layer = layers[part.group]
+    if layer and part.first + part.second > 0 then
+      local matrix_name = part.group:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
+      if not known[matrix_name] then
+        columns[#columns + 1] = matrix_name
+        known[matrix_name] = #columns
       end
-      if not matrix[row] then
-        rows[row], matrix[row] = "layer " .. parameter.layer, {}
+      if not matrix[layer + 1] then
+        rows[layer + 1], matrix[layer + 1] = "layer " .. layer, {}
       end
-      matrix[row][seen[short]] = (shared[parameter.name] or 0) / total
+      matrix[layer + 1][known[matrix_name]] = part.jaccard
     end
   end
   return lota.plot.heatmap(matrix, { rows = rows, columns = columns, title = o.title, path = path })

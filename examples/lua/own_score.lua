@@ -14,7 +14,7 @@ local result = adapt.lota(model, task, {
   max_len = 64,
   scope = "layer",
   score = function(m, before)
-    return m:delta(before):map(function(name, moved)
+    return m:delta(before, { params = "adaptable" }):map(function(name, moved)
       return moved:abs():div(m:param(name):abs():add(1e-3))
     end)
   end,

@@ -11,5 +11,6 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.fft", defaults, given)
-  return { losses = { adapt = phase.train("adapt", model, task, o.params, o) } }
+  local losses = phase.train("adapt", model, task, o.params, o)
+  return { losses = { adapt = losses } }
 end

@@ -39,20 +39,22 @@ return function(model, task, given)
     losses.calibrate = phase.train("calibrate", model, task, free, calibration)
   end
 
-  local moved = o.score and o.score(model, before, task) or scores.delta(model, before)
+  local moved = o.score and o.score(model, before, task) or scores.delta(model, before, { params = o.params })
   model:restore(before)
   local mask = lota.mask.from_scores(moved, {
-    count = phase.count(model, o.params, o.density),
+    density = o.density,
     scope = o.scope,
     within = lota.mask.all(model, { params = o.params }),
     avoid = o.avoid,
   })
 
-  losses.adapt = phase.train("adapt", model, task, mask, o)
+  local data
+  losses.adapt, data = phase.train("adapt", model, task, mask, o)
   local ticket = lota.ticket.new(model, mask, {
     method = o.avoid and "lotto" or "lota",
     base = base,
     seed = o.seed,
+    data = data,
     task = task.name,
     density = o.density,
     steps = o.steps,

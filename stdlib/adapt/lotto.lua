@@ -25,7 +25,7 @@ return function(model, tasks, given)
   end
   local o = options.pick(own, given or {})
   local base = model:fingerprint()
-  local params = given and given.params or "adaptable"
+  local all = lota.mask.all(model, { params = given and given.params or "adaptable" })
   local taken = o.avoid or lota.mask.none(model)
   local stages = {}
   for index, task in ipairs(tasks) do
@@ -37,6 +37,5 @@ return function(model, tasks, given)
       o.after(index, stages[index])
     end
   end
-  local total = lota.mask.all(model, { params = params }):count()
-  return { stages = stages, taken = taken, capacity = 1 - taken:count() / total }
+  return { stages = stages, taken = taken, capacity = lota.mask.capacity({ taken }, { within = all }).free }
 end

@@ -27,7 +27,7 @@ phase.defaults = {
 }
 
 --- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
--- Returns the list of losses, one a step, each before its update.
+-- Returns the list of losses, one a step, each before its update, and a fingerprint of the data and its order.
 function phase.train(name, model, task, free, o)
   local examples = lota.data.examples(model, task.train, { max_len = o.max_len, max_prompt = o.max_prompt, eos = true })
   local batches = lota.data.batches(examples, { size = o.batch, order = "shuffle", seed = o.seed })
@@ -52,12 +52,7 @@ function phase.train(name, model, task, free, o)
     end,
   })
   trainer:close()
-  return fit.losses
-end
-
---- How many entries a density means: the fraction of everything `params` names, whatever is already taken.
-function phase.count(model, params, density)
-  return math.floor(density * lota.mask.all(model, { params = params }):count() + 0.5)
+  return fit.losses, batches:fingerprint()
 end
 
 return phase

@@ -26,16 +26,17 @@ return function(model, task, given)
     avoid = o.avoid,
     seed = o.seed,
   })
-  local losses = { adapt = phase.train("adapt", model, task, mask, o) }
+  local losses, data = phase.train("adapt", model, task, mask, o)
   local ticket = lota.ticket.new(model, mask, {
     method = "random",
     base = base,
     seed = o.seed,
+    data = data,
     task = task.name,
     density = o.density,
     steps = o.steps,
     lr = o.lr,
     optimizer = o.optimizer,
   })
-  return { mask = mask, ticket = ticket, losses = losses }
+  return { mask = mask, ticket = ticket, losses = { adapt = losses } }
 end

@@ -104,10 +104,10 @@ test.case("every score can be turned into a mask", function()
     return lota.data.batches(examples, { size = 4, seed = 1 })
   end
   local made = {
-    gradient = scores.gradient(model, batches(), { steps = 2 }),
-    fisher = scores.fisher(model, batches(), { steps = 2 }),
+    gradient = scores.gradient(model, batches(), { limit = 2 }),
+    fisher = scores.fisher(model, batches(), { limit = 2 }),
     weight = scores.weight(model),
-    weight_gradient = scores.weight_gradient(model, batches(), { steps = 2 }),
+    weight_gradient = scores.weight_gradient(model, batches(), { limit = 2 }),
     random = scores.random(model, { seed = 3 }),
   }
   for name, one in pairs(made) do
