@@ -184,6 +184,11 @@ impl Engine {
         self.frontend.eval(input)
     }
 
+    /// Whether a text parses: the error says whether more input could complete it.
+    pub fn check(&self, input: &str) -> Result<()> {
+        self.frontend.check(input)
+    }
+
     /// The switch that stops what the engine is doing, from any thread.
     pub fn cancel_handle(&self) -> Cancel {
         self.ctx.host.cancel.clone()

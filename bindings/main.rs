@@ -1,20 +1,9 @@
 //! The `lota` program.
 
-use lota::api::Files;
-use lota::{Engine, Language};
+/// Keeps freed pages: large short-lived tensors would otherwise be paid for in page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    let mut args = std::env::args().skip(2);
-    let file = args.next().unwrap_or_default();
-    let engine = Engine::builder(Language::Lua)
-        .files(Files::everything())
-        .hub(lota::hub_from_environment())
-        .open(true)
-        .output(|text| print!("{text}"))
-        .script(file.clone(), args)
-        .build();
-    if let Err(e) = engine.and_then(|engine| engine.run_file(&file)) {
-        eprintln!("error: {e}\n{}", e.traceback().unwrap_or_default());
-        std::process::exit(1);
-    }
+fn main() -> std::process::ExitCode {
+    lota::cli::main()
 }

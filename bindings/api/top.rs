@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use lota_runtime::host::Rng;
 
-use super::{Map, Primitive, Registry, Scripted, Value};
+use super::{Map, Primitive, Registry, Scripted, Value, show};
 
 /// A seeded generator that scripts hold.
 pub struct ScriptRng(pub Mutex<Rng>);
@@ -44,6 +44,17 @@ pub(super) fn register(r: &mut Registry) {
                     .with("live", ctx.memory.live())
                     .with("peak", ctx.memory.peak())
                     .with("collections", ctx.memory.collections()))
+            }),
+    );
+    r.add(
+        Primitive::new("print", "Prints values, tables written out.")
+            .rest("values", "any", "what to print")
+            .example("lota.print({a = 1, b = {2, 3}})")
+            .call(|ctx, args| {
+                let values: Vec<Value> = args.get("values")?;
+                let texts: Vec<String> = values.iter().map(show).collect();
+                ctx.print(&(texts.join("\t") + "\n"));
+                Ok(())
             }),
     );
     rng(r);

@@ -1,1 +1,158 @@
-//! The command line.
+//! The command line: what each command is called and takes.
+
+mod doc;
+mod failure;
+mod health;
+mod model;
+mod progress;
+mod run;
+mod ticket;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A scriptable engine for sparse adaptation of language models.
+#[derive(Parser)]
+#[command(
+    name = "lota",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command. After the file of `lota run` they are lota's too, not the script's.
+#[derive(Args, Clone, Debug)]
+struct Common {
+    /// Where tensors live: cpu, cuda:N or metal
+    #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// Threads of CPU work; 0 takes all cores
+    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    threads: usize,
+    /// No progress bars and notices
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Take the plain reference path of every operation
+    #[arg(long, global = true)]
+    reference: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a script; `lota run FILE --help` shows the script's own options
+    #[command(disable_help_flag = true, override_usage = "lota run FILE [OPTIONS OF THE SCRIPT]")]
+    Run {
+        /// The script, then its options
+        #[arg(value_name = "FILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+        script: Vec<OsString>,
+    },
+    /// Run a script given on the command line and print its value
+    Eval {
+        /// The script
+        #[arg(short = 'e', long = "expression", value_name = "SCRIPT")]
+        expression: String,
+    },
+    /// Type scripts line by line
+    Repl,
+    /// Describe a primitive, an area or a type; all of them without a name
+    Doc {
+        /// mask.union, Mask:count, mask, Mask, ...
+        name: Option<String>,
+    },
+    /// Print definitions for the Lua language server
+    Types,
+    /// Look at a model, or convert it
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
+    /// Look at a ticket
+    Ticket {
+        #[command(subcommand)]
+        command: TicketCommand,
+    },
+    /// Say what this machine offers, and check that it computes correctly
+    Health,
+}
+
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// Show a model's shape and size
+    Info {
+        /// A folder, a GGUF file or a hub id; `builtin` for the built-in model
+        model: String,
+    },
+    /// Write a model as a Hugging Face folder
+    Convert {
+        /// A folder, a GGUF file or a hub id; `builtin` for the built-in model
+        model: String,
+        /// The folder to write
+        folder: PathBuf,
+        /// The type of the weights: f32, bf16 or f16
+        #[arg(long, default_value = "bf16")]
+        dtype: String,
+        /// The largest size of a file, as in 2GB
+        #[arg(long, default_value = "5GB")]
+        shard: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum TicketCommand {
+    /// Show what a ticket holds and where it came from
+    Info {
+        /// The ticket's file
+        file: PathBuf,
+    },
+}
+
+/// Runs the program and gives its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<()> {
+    let common = cli.common;
+    match cli.command {
+        Command::Run { script } => run::script(common, script),
+        Command::Eval { expression } => run::expression(common, &expression),
+        Command::Repl => crate::repl::main(run::builder(&common, "", Vec::new())?),
+        Command::Doc { name } => doc::print(name.as_deref().unwrap_or_default()),
+        Command::Types => {
+            run::write_out(&crate::api::types::luals(&crate::api::standard()));
+            Ok(())
+        }
+        Command::Model { command } => match command {
+            ModelCommand::Info { model } => model::info(&common, &model),
+            ModelCommand::Convert { model, folder, dtype, shard } => {
+                model::convert(&common, &model, &folder, &dtype, &shard)
+            }
+        },
+        Command::Ticket { command: TicketCommand::Info { file } } => ticket::info(&file),
+        Command::Health => health::print(&common),
+    }
+}
+
+/// A wrong command line.
+fn usage(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Argument, text)
+}
+
+pub(crate) use failure::text as error_text;
+pub(crate) use run::write_out;

@@ -83,12 +83,20 @@ impl Frontend {
 
     /// One input of a prompt.
     pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        let as_expression = load(&self.lua, &format!("return {input}"), "=input");
-        let chunk = match as_expression {
-            Ok(chunk) => chunk,
-            Err(_) => load(&self.lua, without_local(input), "=input").map_err(|e| error::from_lua(&e))?,
-        };
+        let chunk = self.compile(input)?;
         self.call(&chunk)
+    }
+
+    /// Whether an input of a prompt parses.
+    pub(crate) fn check(&self, input: &str) -> Result<()> {
+        self.compile(input).map(drop)
+    }
+
+    fn compile(&self, input: &str) -> Result<Function> {
+        match load(&self.lua, &format!("return {input}"), "=input") {
+            Ok(chunk) => Ok(chunk),
+            Err(_) => load(&self.lua, without_local(input), "=input").map_err(|e| error::from_lua(&e)),
+        }
     }
 
     fn call(&self, function: &Function) -> Result<Vec<Value>> {

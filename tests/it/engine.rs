@@ -122,7 +122,7 @@ fn nothing_is_granted_by_default() {
 #[test]
 fn values_go_in_and_out() {
     let echo = Primitive::new("echo", "Gives back.")
-        .arg("x", "any", "anything")
+        .arg_or("x", "any", (), "anything")
         .call(|_: &Ctx, args: &mut Args| args.get::<Value>("x"));
     let engine = Engine::builder(Language::Lua).primitive(echo).build().expect("an engine");
     let script = "local e = require('lota').echo\n\

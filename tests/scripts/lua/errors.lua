@@ -11,7 +11,7 @@ end
 refused("rng: argument 'seed' is missing", function() return lota.rng() end)
 refused('rng: argument \'seed\' must be an integer, got string "x"', function() return lota.rng "x" end)
 refused("rng: takes 1 value by position, got 2", function() return lota.rng(1, 2) end)
-refused("errors.lua:17: rng:", function()
+refused("errors.lua:15: rng:", function()
   return lota.rng "x"
 end)
 refused("write object:below(...)", function() return lota.rng(1).below(3) end)

@@ -1,0 +1,126 @@
+//! The registry as text to read in a terminal.
+
+use std::fmt::Write as _;
+
+use super::record::{Op, Place, Primitive, literal};
+use super::registry::Registry;
+
+/// The text of one primitive.
+pub fn primitive(p: &Primitive) -> String {
+    let mut out = format!("{}\n    {}\n", p.signature(), p.doc());
+    if !p.long_doc().is_empty() {
+        let _ = write!(out, "\n{}", wrap(p.long_doc(), 4));
+    }
+    let shown: Vec<_> = p.params().iter().filter(|q| q.name != "self").collect();
+    for (title, option) in [("arguments", false), ("options", true)] {
+        let these: Vec<_> = shown.iter().filter(|q| (q.place == Place::Option) == option).collect();
+        let open = p.open_doc().filter(|_| option);
+        if these.is_empty() && open.is_none() {
+            continue;
+        }
+        let _ = writeln!(out, "\n{title}:");
+        for q in these {
+            let name = if q.place == Place::Rest { "...".to_string() } else { q.name.to_string() };
+            let default = match &q.default {
+                _ if q.required => " (required)".to_string(),
+                _ if q.default.is_nil() || q.place == Place::Rest => String::new(),
+                value => format!(" (default {})", literal(value)),
+            };
+            let _ = writeln!(out, "    {name:<16} {}: {}{default}", q.ty, q.doc);
+        }
+        if let Some(doc) = open {
+            let _ = writeln!(out, "    {:<16} {doc}", "...");
+        }
+    }
+    let (ty, doc) = p.result();
+    if ty != "nil" || !doc.is_empty() {
+        let _ = writeln!(out, "\nreturns:\n    {ty}{}{doc}", if doc.is_empty() { "" } else { ": " });
+    }
+    if let Some(op) = p.operator_tag() {
+        let form = match op {
+            Op::Neg | Op::Not | Op::Len => format!("{}a", op.symbol()),
+            Op::Index => "a[i]".into(),
+            Op::Call => "a(...)".into(),
+            _ => format!("a {} b", op.symbol()),
+        };
+        let _ = writeln!(out, "\noperator:\n    {form}");
+    }
+    if !p.example_source().is_empty() {
+        let example = p.example_source().replace('\n', "\n    ");
+        let _ = writeln!(out, "\nexample:\n    {example}");
+    }
+    out
+}
+
+/// One line for each primitive of the list.
+fn lines<'a>(out: &mut String, primitives: impl Iterator<Item = &'a Primitive>) {
+    for p in primitives {
+        let _ = writeln!(out, "    {:<28} {}", p.name(), p.doc());
+    }
+}
+
+/// The text for a name: a primitive, an area, a type; or, for an empty name, everything in a line
+/// each. `Err` holds the nearest known name.
+pub fn lookup(registry: &Registry, name: &str) -> Result<String, Option<String>> {
+    let name = name.strip_prefix("lota.").unwrap_or(name);
+    let mut out = String::new();
+    if name.is_empty() || name == "lota" {
+        for (area, doc) in [("", "The top table.")].into_iter().chain(registry.areas()) {
+            let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
+            let _ = writeln!(out, "{title}: {doc}");
+            lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
+            out.push('\n');
+        }
+        for (ty, doc) in registry.types() {
+            let _ = writeln!(out, "{ty}: {doc}");
+            lines(&mut out, registry.methods(ty).map(|p| &**p));
+            out.push('\n');
+        }
+        return Ok(out.trim_end().to_string() + "\n");
+    }
+    let alternative = name.rsplit_once('.').map(|(owner, short)| format!("{owner}:{short}"));
+    if let Some(p) = registry.get(name).or_else(|| alternative.and_then(|a| registry.get(&a))) {
+        return Ok(primitive(p));
+    }
+    if let Some((area, doc)) = registry.areas().find(|(area, _)| *area == name) {
+        let _ = writeln!(out, "lota.{area}: {doc}");
+        lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
+        return Ok(out);
+    }
+    if let Some((ty, doc)) = registry.types().find(|(ty, _)| *ty == name) {
+        let _ = writeln!(out, "{ty}: {doc}");
+        lines(&mut out, registry.methods(ty).map(|p| &**p));
+        return Ok(out);
+    }
+    let same_end: Vec<&Primitive> =
+        registry.iter().filter(|p| p.short_name() == name).map(|p| &**p).collect();
+    match same_end[..] {
+        [] => Err(registry.nearest(name).map(str::to_string)),
+        [one] => Ok(primitive(one)),
+        _ => {
+            lines(&mut out, same_end.into_iter());
+            Ok(out)
+        }
+    }
+}
+
+fn wrap(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let len = word.chars().count();
+        if column == 0 || column + 1 + len > 96 {
+            if column > 0 {
+                out.push('\n');
+            }
+            out.push_str(&" ".repeat(indent));
+            column = indent + len;
+        } else {
+            out.push(' ');
+            column += 1 + len;
+        }
+        out.push_str(word);
+    }
+    out.push('\n');
+    out
+}

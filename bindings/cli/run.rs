@@ -1,0 +1,139 @@
+//! `run` and `eval`: an engine with everything a program may do, Ctrl-C, and output.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use clap::CommandFactory as _;
+use lota_runtime::host::Cancel;
+
+use super::progress::Bars;
+use super::{Cli, Common, usage};
+use crate::api::{Files, Value, show};
+use crate::engine::{Builder, Engine, Language};
+use crate::error::{Error, Result};
+
+/// Writes to standard output. A reader that has gone away ends the program quietly.
+pub(crate) fn write_out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if written.is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
+pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<Builder> {
+    if common.threads > 0 {
+        // Products outside our own kernels run on rayon's global threads.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads);
+        pool.build_global().map_err(|e| usage(format!("--threads {}: {e}", common.threads)))?;
+    }
+    if common.device != "cpu" {
+        crate::api::open_device(&common.device)?;
+    }
+    let bars = Bars::new(common.quiet);
+    let printer = bars.clone();
+    let cancel = Cancel::default();
+    stop_on_ctrl_c(cancel.clone());
+    Ok(Engine::builder(Language::Lua)
+        .device(&common.device)
+        .reference(common.reference)
+        .files(Files::everything())
+        .hub(crate::hub_from_environment())
+        .open(true)
+        .cancel(cancel)
+        .script(name, args)
+        .on_event(move |event| bars.show(event))
+        .output(move |text| printer.beside(|| write_out(text))))
+}
+
+/// The first Ctrl-C asks the run to stop; the second ends the program.
+fn stop_on_ctrl_c(cancel: Cancel) {
+    let installed = ctrlc::set_handler(move || {
+        // At the prompt the switch is set back after each input, and so counts anew.
+        if cancel.is_cancelled() {
+            std::process::exit(130);
+        }
+        cancel.cancel();
+    });
+    if installed.is_err() {
+        eprintln!("note: Ctrl-C cannot be caught here and will end the program at once");
+    }
+}
+
+pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
+    let mut words = words
+        .into_iter()
+        .map(|w| w.into_string().map_err(|w| usage(format!("{} is not UTF-8 text", w.display()))));
+    let file = words.next().unwrap_or_else(|| Err(usage("the script is missing")))?;
+    let rest = words.collect::<Result<Vec<_>>>()?;
+    if file == "--help" || file == "-h" {
+        let mut command = Cli::command();
+        command.build();
+        if let Some(run) = command.find_subcommand_mut("run") {
+            write_out(&run.render_long_help().to_string());
+        }
+        return Ok(());
+    }
+    if file.starts_with('-') {
+        return Err(usage(format!(
+            "lota run: '{file}' stands where the script's file must; options come after it"
+        )));
+    }
+    let args = take_common(&mut common, rest)?;
+    let engine = builder(&common, &file, args)?.build()?;
+    engine.run_file(&file).map(drop)
+}
+
+/// Takes lota's own options out of those after the script's file. What follows `--` is the
+/// script's in any case.
+fn take_common(common: &mut Common, words: Vec<String>) -> Result<Vec<String>> {
+    let mut args = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_string())),
+            None => (word.as_str(), None),
+        };
+        let mut needed = || {
+            let given = value.clone().or_else(|| words.next());
+            given.ok_or_else(|| usage(format!("{name} needs a value")))
+        };
+        match name {
+            "--device" => common.device = needed()?,
+            "--threads" => {
+                let given = needed()?;
+                common.threads = given
+                    .parse()
+                    .map_err(|_| usage(format!("--threads needs a whole number, got '{given}'")))?;
+            }
+            "--quiet" if value.is_none() => common.quiet = true,
+            "--reference" if value.is_none() => common.reference = true,
+            "--" => {
+                args.extend(words);
+                break;
+            }
+            _ => args.push(word),
+        }
+    }
+    Ok(args)
+}
+
+pub(super) fn expression(common: Common, source: &str) -> Result<()> {
+    let engine = builder(&common, "", Vec::new())?.build()?;
+    engine.eval("lota = require 'lota'")?;
+    let values = engine.eval(source).map_err(|e| if e.is_incomplete() { incomplete(&e) } else { e })?;
+    print_values(&values);
+    Ok(())
+}
+
+fn incomplete(error: &Error) -> Error {
+    Error::new(error.kind(), format!("{} (the script is not complete)", error.message()))
+}
+
+pub(crate) fn print_values(values: &[Value]) {
+    if !values.is_empty() {
+        let texts: Vec<String> = values.iter().map(show).collect();
+        write_out(&(texts.join("\t") + "\n"));
+    }
+}
