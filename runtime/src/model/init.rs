@@ -2,7 +2,9 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Decoder, Params, Role};
+use rayon::prelude::*;
+
+use super::{Decoder, ParamSpec, Params, Role};
 use crate::host::{Host, Rng};
 use crate::ops::Exec;
 use crate::{Error, Result};
@@ -27,8 +29,7 @@ pub fn random(decoder: &Decoder, seed: u64, dtype: DType, exec: &Exec, host: &Ho
     };
     let residual = deviation / (2.0 * config.layers.len().max(1) as f64).sqrt();
     let root = Rng::new(seed);
-    let mut tensors = Vec::with_capacity(decoder.universe().len());
-    for spec in decoder.universe().specs() {
+    let make = |spec: &ParamSpec| -> Result<Tensor> {
         host.cancel.check()?;
         let count = spec.entries() as usize;
         let values = match spec.role {
@@ -42,9 +43,10 @@ pub fn random(decoder: &Decoder, seed: u64, dtype: DType, exec: &Exec, host: &Ho
             }
         };
         let tensor = Tensor::from_vec(values, spec.shape.as_slice(), exec.device())?;
-        let small = matches!(spec.role, Role::Norm | Role::Bias);
-        tensors.push(if small { tensor } else { tensor.to_dtype(dtype)? });
-    }
+        Ok(tensor.to_dtype(Params::dtype_of(spec.role, dtype))?)
+    };
+    let specs = decoder.universe().specs();
+    let tensors = exec.run(|| specs.par_iter().map(make).collect::<Result<_>>())?;
     Params::new(decoder.universe().clone(), tensors)
 }
 

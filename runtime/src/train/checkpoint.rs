@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -202,7 +203,7 @@ struct Stored<'a> {
     path: &'a Path,
     file: File,
     info: Info,
-    tensors: safetensors::tensor::Metadata,
+    tensors: Metadata,
     start: u64,
 }
 
@@ -219,10 +220,10 @@ impl<'a> Stored<'a> {
         if header_len > size.saturating_sub(8) {
             return Err(damaged("its header is cut off"));
         }
-        let mut header = length.to_vec();
-        header.resize(8 + header_len as usize, 0);
-        file.read_exact(&mut header[8..]).map_err(io)?;
-        let (_, tensors) = SafeTensors::read_metadata(&header).map_err(|e| damaged(&e.to_string()))?;
+        let mut header = vec![0; header_len as usize];
+        file.read_exact(&mut header).map_err(io)?;
+        // `SafeTensors::read_metadata` wants the whole file in memory.
+        let tensors: Metadata = serde_json::from_slice(&header).map_err(|e| damaged(&e.to_string()))?;
         let start = 8 + header_len;
         if start + tensors.data_len() as u64 != size {
             return Err(damaged("its size is not what its header says"));

@@ -1,0 +1,92 @@
+-- Run folders, charts, tables, JSON and script options.
+local lota = require "lota"
+local test = require "lota.test"
+
+local function folder()
+  return os.tmpname() .. ".run"
+end
+
+test.case("a run keeps its config and its records, and is continued only on request", function()
+  local dir = folder()
+  local run = lota.run.start(dir, { config = { lr = 0.1 } })
+  run:log { step = 1, loss = 0 / 0 }
+  run:log { step = 2, loss = 1.5, tags = { "a" } }
+  test.equal(run:records(), { { step = 1 }, { step = 2, loss = 1.5, tags = { "a" } } })
+  test.raises(function()
+    lota.run.start(dir)
+  end, "holds a run already")
+  test.raises(function()
+    lota.run.start(dir, { config = { lr = 0.2 }, resume = true })
+  end, "`lr` was 0.1 and is now 0.2")
+  test.equal(#lota.run.start(dir, { config = { lr = 0.1 }, resume = true }):records(), 2)
+end)
+
+test.case("files stay in the run folder", function()
+  local run = lota.run.start(folder())
+  test.equal(run:write("a/b.txt", "x"):sub(-7), "a/b.txt")
+  for _, name in ipairs { "../x", "/tmp/x", "a/../../x", "" } do
+    test.raises(function()
+      run:path(name)
+    end, "not a file of the run folder")
+  end
+  test.raises(function()
+    run:log { f = print }
+  end, "function at `f`")
+  test.raises(function()
+    run:log { 1, 2 }
+  end, "must be a map")
+end)
+
+test.case("charts name their lines and refuse what does not fit", function()
+  local svg = lota.plot.lines({ { name = "a <b>", y = { 1, 2, 0 / 0, 3 } }, { name = "c", x = { 1, 5 }, y = { 2, 2 } } }, {
+    title = "T & t",
+    log = true,
+  })
+  test.equal(svg:find("a &lt;b&gt;", 1, true) ~= nil, true)
+  test.equal(svg:find("T &amp; t", 1, true) ~= nil, true)
+  test.raises(function()
+    lota.plot.lines { { name = "a", x = { 1 }, y = { 1, 2 } } }
+  end, "1 of x for 2 of y")
+  test.raises(function()
+    lota.plot.lines { { name = "a", y = { "x" } } }
+  end, "[1].y[1]")
+  test.raises(function()
+    lota.plot.heatmap({ { 1 } }, { rows = { "a", "b" } })
+  end, "names 2 rows")
+  local path = lota.run.start(folder()):path "map.svg"
+  lota.plot.heatmap({ { 1, 0.5 }, { 0.5, 1 } }, { labels = { "a", "b" }, path = path })
+end)
+
+test.case("JSON goes there and back", function()
+  local value = { a = { 1, 2.5, "x" }, b = { c = true } }
+  test.equal(lota.json.decode(lota.json.encode(value)), value)
+  test.equal(lota.json.encode { b = 1, a = {} }, '{"a":[],"b":1}')
+  test.raises(function()
+    lota.json.decode "{"
+  end, "not JSON")
+  test.raises(function()
+    lota.json.encode { a = { lota.zeros { 1 } } }
+  end, "a Tensor at `a`, item 1")
+end)
+
+test.case("script options have the types of their defaults", function()
+  local args = lota.args {
+    tmp = { "none", "a folder" },
+    lr = { 0.1, "learning rate" },
+    size = { type = "integer", help = "how many" },
+    sizes = { { 1, 2 }, "in order" },
+  }
+  test.equal({ args.lr, args.size, args.sizes }, { 0.1, nil, { 1, 2 } })
+  test.raises(function()
+    lota.args { lr = {} }
+  end, "`lr`")
+  test.raises(function()
+    lota.args { tmp = { "x" }, lr = { default = 1, hlep = "x" } }
+  end, "unknown field 'hlep'")
+end)
+
+test.case("a progress bar can be moved and ended", function()
+  local bar = lota.progress("spec", 3)
+  bar:update(2, "loss 1.2")
+  bar:done()
+end)

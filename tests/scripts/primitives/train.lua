@@ -1,0 +1,199 @@
+-- Training: losses and schedules in Lua, stopping, going on, and what cannot be done.
+local lota = require "lota"
+local test = require "lota.test"
+
+local rows = {}
+for i = 1, 24 do
+  rows[i] = { prompt = i .. "+1=", target = tostring(i + 1) }
+end
+
+local function fresh(dtype)
+  local model = lota.model.init("tiny", { seed = 1, dtype = dtype })
+  local examples = lota.data.examples(model, rows)
+  return model, lota.data.batches(examples, { size = 4, seed = 2 })
+end
+
+test.case("a loss written in Lua is the same as the built-in one", function()
+  local model, batches = fresh()
+  local trainer = lota.train.new(model, { optimizer = "sgd", momentum = 0, lr = 0.1, clip_norm = 1 })
+  local expected = trainer:fit(batches, { steps = 4 }).losses
+
+  local other, again = fresh()
+  trainer = lota.train.new(other, {
+    optimizer = "sgd",
+    momentum = 0,
+    lr = 0.1,
+    clip_norm = 1,
+    loss = function(logp, batch)
+      test.equal(logp:shape()[1], batch:labelled())
+      return logp:mean():mul(-1)
+    end,
+  })
+  local losses = trainer:fit(again, { steps = 4 }).losses
+  for i, loss in ipairs(expected) do
+    test.near(losses[i], loss, 1e-4)
+  end
+  test.equal(expected[4] < expected[1], true)
+end)
+
+test.case("a loss may sum over sequences first", function()
+  local model, batches = fresh()
+  local trainer = lota.train.new(model, {
+    lr = 1e-3,
+    loss = function(logp, batch)
+      local sums = batch:by_sequence(logp)
+      test.equal(sums:shape(), { #batch })
+      return sums:square():mean()
+    end,
+  })
+  test.equal(trainer:step(batches:next()).loss > 0, true)
+end)
+
+test.case("a bad loss is an error, and changes nothing", function()
+  local model, batches = fresh()
+  local before = model:fingerprint()
+  local function trying(loss, text)
+    local trainer = lota.train.new(model, { lr = 1e-3, loss = loss })
+    test.raises(function()
+      trainer:step(batches:next())
+    end, text)
+    test.equal(model:fingerprint(), before)
+  end
+  trying(function()
+    return 3
+  end, "must return a Tensor")
+  trying(function(logp)
+    return logp
+  end, "take its mean or sum")
+  trying(function()
+    return lota.ones({ 1 }):sum()
+  end, "does not depend on logp")
+  trying(function()
+    error "mine"
+  end, "mine")
+end)
+
+test.case("schedules: by name, by function, with warm-up", function()
+  local function rates(options)
+    local model, batches = fresh()
+    options.lr, options.steps, options.params = 1, 4, "model.norm.weight"
+    options.optimizer, options.momentum = "sgd", 0
+    local out = {}
+    lota.train.new(model, options):fit(batches, {
+      on_step = function(info)
+        out[info.step] = info.lr
+      end,
+    })
+    return out
+  end
+  test.equal(rates { schedule = "linear" }, { 1.0, 0.75, 0.5, 0.25 })
+  test.equal(rates { warmup = 1 }, { 0.5, 1.0, 1.0, 1.0 })
+  test.equal(
+    rates {
+      schedule = function(step, total)
+        return step / total
+      end,
+    },
+    { 0.25, 0.5, 0.75, 1.0 }
+  )
+  test.raises(function()
+    rates {
+      schedule = function()
+        return "fast"
+      end,
+    }
+  end, "must return a number")
+end)
+
+test.case("only what is selected changes, with weight decay, in f32 and bf16", function()
+  for _, dtype in ipairs { "f32", "bf16" } do
+    local model, batches = fresh(dtype)
+    local mask = lota.mask.random(model, { density = 0.05, seed = 1 })
+    local frozen, free = model:hash { outside = mask }, model:hash { mask = mask }
+    local trainer = lota.train.new(model, { mask = mask, optimizer = "adamw", lr = 1e-2, weight_decay = 0.1 })
+    test.equal(trainer:info().entries, mask:count())
+    trainer:fit(batches, { steps = 3 })
+    test.equal(model:hash { outside = mask }, frozen)
+    test.equal(model:hash { mask = mask } ~= free, true)
+  end
+end)
+
+test.case("on_step ends a training, and the trainer is not free inside", function()
+  local model, batches = fresh()
+  local trainer = lota.train.new(model, { lr = 1e-3 })
+  local seen = 0
+  local out = trainer:fit(batches, {
+    steps = 10,
+    on_step = function(info)
+      seen = seen + 1
+      test.raises(function()
+        trainer:step(batches)
+      end, "")
+      test.raises(function()
+        trainer:info()
+      end, "cannot be used from its own callback")
+      test.raises(function()
+        batches:next()
+      end, "in use by a fit")
+      return info.step < 2
+    end,
+  })
+  test.equal({ seen, out.stopped, out.steps, out.last.step }, { 2, true, 2, 2 })
+  trainer:close()
+  test.raises(function()
+    trainer:info()
+  end, "was closed")
+end)
+
+test.case("a resumed training has the bits of one that was not interrupted", function()
+  local function run(model, batches, steps, more)
+    local trainer = lota.train.new(model, { optimizer = "adamw", lr = 1e-2, steps = 6, schedule = "cosine" })
+    local options = { steps = steps }
+    for name, value in pairs(more or {}) do
+      options[name] = value
+    end
+    trainer:fit(batches, options)
+    return model:fingerprint()
+  end
+  local whole = run(fresh())
+  local dir = lota.run.start(os.tmpname() .. ".run"):dir()
+  local model, batches = fresh()
+  run(model, batches, 4, { save_to = dir, save_every = 2 })
+  model, batches = fresh()
+  test.equal(run(model, batches, 6, { save_to = dir, resume = true }), whole)
+end)
+
+test.case("options that do not belong are refused", function()
+  local model = fresh()
+  local function refused(options, text)
+    test.raises(function()
+      lota.train.new(model, options)
+    end, text)
+  end
+  refused({ optimizer = "adamw", alpha = 0.9 }, "'alpha' does not belong to adamw")
+  refused({ optimizer = "adam" }, "did you mean 'adamw'")
+  refused({ optimizer = "lion", betas = { 0.9 } }, "must be two numbers")
+  refused({ mask = lota.mask.none(model) }, "nothing is selected")
+  refused({ mask = lota.mask.all(model), params = "all" }, "exclude each other")
+  refused({ schedule = "linear" }, "give steps")
+  refused({ schedule = "linaer" }, "did you mean 'linear'")
+  refused({ clip_norm = 1, per_block = true }, "per_block")
+end)
+
+test.case("scores from gradients: built in and gathered in Lua", function()
+  local model, batches = fresh()
+  local before = model:fingerprint()
+  local fisher = lota.train.grad_scores(model, batches, { kind = "fisher" })
+  local count = #batches:epoch()
+  local mine = lota.train.grad_scores(model, batches, {
+    kind = function(_, gradient, gathered)
+      local square = gradient:square():mul(1 / count)
+      return gathered and gathered:add(square) or square
+    end,
+  })
+  test.equal(#fisher:names(), 14)
+  test.near(mine:sum() / fisher:sum(), 1, 1e-4)
+  test.equal(model:fingerprint(), before)
+  local one = lota.train.grad_scores(model, batches:next(), { params = "model.norm.weight" })
+  test.equal(one:names(), { "model.norm.weight" })
+end)
