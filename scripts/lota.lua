@@ -132,7 +132,7 @@ end
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Measuring
 
-local config = { lr_used = lr, sparse_lr_used = sparse_lr, lota = lota.version(), base = fingerprint }
+local config = { lr_used = lr, sparse_lr_used = sparse_lr, lota = lota.version, base = fingerprint }
 for name, value in pairs(args) do
   if name ~= "out" and name ~= "resume" then
     config[name] = value
@@ -355,8 +355,8 @@ run:write(
   "report.md",
   table.concat({ "# LoTA and LoTTO: " .. a.name .. ", then " .. b.name, "", summary, "", text, "" }, "\n")
 )
-lota.print(summary)
-lota.print ""
-lota.print(text)
-lota.print ""
-lota.print("run folder: " .. run:dir())
+print(summary)
+print()
+print(text)
+print()
+print("run folder: " .. run:dir())

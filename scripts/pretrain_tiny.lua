@@ -18,8 +18,8 @@ local args = lota.args({
     type = "string",
     help = "the run folder (default: the first free one of runs/pretrain-1, runs/pretrain-2, …)",
   },
-  steps = { 3000, "optimizer steps" },
-  batch = { 48, "examples a step" },
+  steps = { 2500, "optimizer steps" },
+  batch = { 32, "examples a step" },
   lr = { 2e-3, "highest learning rate" },
   seed = { 1, "initial weights and data" },
   rows = { 8192, "training rows of each family" },
@@ -72,7 +72,7 @@ local trainer = lota.train.new(model, {
   weight_decay = 0.05,
   lr = args.lr,
   schedule = "cosine",
-  warmup = 100,
+  warmup = args.steps // 20,
   steps = args.steps,
   clip_norm = 1.0,
 })
@@ -97,5 +97,5 @@ for i, task in ipairs(families) do
 end
 local text = lota.markdown({ "family", "right words of 128" }, rows)
 run:write("report.md", "# The built-in model\n\n" .. text .. "\n")
-lota.print(text)
-lota.print(("%d parameters, written to %s; run folder: %s"):format(saved:entries(), args.out, run:dir()))
+print(text)
+print(("%d parameters, written to %s; run folder: %s"):format(saved:entries(), args.out, run:dir()))

@@ -15,7 +15,7 @@ phase.defaults = {
   batch = 4, -- examples a step
   accumulate = 1, -- batches a step
   max_len = 512, -- tokens of prompt and target together
-  max_prompt = 256, -- tokens of the prompt
+  max_prompt = 256, -- tokens of the prompt of an example that is too long; at most half of max_len
   optimizer = "rmsprop",
   schedule = "constant",
   warmup = 0,
@@ -29,7 +29,11 @@ phase.defaults = {
 --- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
 -- Returns the list of losses, one a step, each before its update, and a fingerprint of the data and its order.
 function phase.train(name, model, task, free, o)
-  local examples = lota.data.examples(model, task.train, { max_len = o.max_len, max_prompt = o.max_prompt, eos = true })
+  local examples = lota.data.examples(
+    model,
+    task.train,
+    { max_len = o.max_len, max_prompt = math.min(o.max_prompt, o.max_len // 2), eos = true }
+  )
   local batches = lota.data.batches(examples, { size = o.batch, order = "shuffle", seed = o.seed })
   local sparse = type(free) == "userdata"
   local trainer = lota.train.new(model, {
