@@ -3,7 +3,9 @@ local lota = require "lota"
 local report = require "lota.report"
 local test = require "lota.test"
 
-local args = lota.args({ tmp = { ".", "a folder for what the tests write" } })
+local folder = os.tmpname()
+os.remove(folder)
+local run = lota.run.start(folder, { config = { a = 1 } })
 
 test.case("means and spreads", function()
   local mean, sd = report.mean_sd({ 1, 2, 3 })
@@ -20,14 +22,13 @@ test.case("smoothing averages over what came before", function()
 end)
 
 test.case("a run folder that is taken is not written over", function()
-  report.start("x", args.tmp .. "/run", { config = { a = 1 } })
   test.raises(function()
-    report.start("x", args.tmp .. "/run", { config = { a = 1 } })
+    report.start("x", folder, { config = { a = 1 } })
   end, "holds a run already")
 end)
 
 test.case("loss curves are an SVG file", function()
-  local path = args.tmp .. "/loss.svg"
+  local path = run:path "loss.svg"
   report.curves(path, { { name = "LoTA", values = { 3, 2, 1 } } }, { title = "Loss" })
   local file <close> = assert(io.open(path))
   local text = file:read "a"
