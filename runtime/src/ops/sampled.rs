@@ -12,7 +12,7 @@ use super::transpose::{Strip, turn};
 use super::{Exec, SparseIndex, par};
 
 /// Above this density one dense product and a gather are faster (measured on f32, 1024 tokens, 1536×576).
-pub(super) const BREAK_EVEN: f64 = 0.25;
+pub(super) const BREAK_EVEN: f64 = 0.33;
 
 /// Most tokens of a panel: a row of them fills sixteen registers of sixteen values.
 const PANEL: usize = 256;
