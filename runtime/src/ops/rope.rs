@@ -28,6 +28,15 @@ impl Rotation {
         Ok(Self { cos, sin, tokens, half })
     }
 
+    /// The rotations of batches laid end to end.
+    pub fn cat(parts: &[Self]) -> Result<Self> {
+        let cos: Vec<&Tensor> = parts.iter().map(|p| &p.cos).collect();
+        let sin: Vec<&Tensor> = parts.iter().map(|p| &p.sin).collect();
+        let (cos, sin) = (Tensor::cat(&cos, 0)?, Tensor::cat(&sin, 0)?);
+        let (tokens, half) = cos.dims2()?;
+        Ok(Self { cos, sin, tokens, half })
+    }
+
     /// The number of tokens.
     pub fn tokens(&self) -> usize {
         self.tokens

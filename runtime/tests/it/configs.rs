@@ -107,6 +107,23 @@ fn what_is_not_known_is_refused_with_what_is() {
 }
 
 #[test]
+fn long_ropes_have_frequencies_for_short_and_long_sequences() {
+    let mut json = zoo::phi3_long(32);
+    let rope = parse(&json).ropes.remove(0);
+    assert_eq!((rope.switches_above(), rope.attention_factor()), (Some(32), 1.0));
+    assert_eq!(rope.frequencies_for(32), rope.frequencies());
+    let (short, long) = (rope.frequencies_for(32), rope.frequencies_for(33));
+    assert_eq!((short[0], long[0]), (1.0 / 1.5, 1.0 / 3.0));
+    json["rope_scaling"].as_object_mut().expect("an object").remove("attention_factor");
+    let expected = (1.0 + 4f64.ln() / 32f64.ln()).sqrt() as f32;
+    assert_eq!(parse(&json).ropes[0].attention_factor(), expected);
+    json["rope_scaling"]["long_factor"] = json!([1.0]);
+    assert!(error(&json).contains("`long_factor`"));
+    json["original_max_position_embeddings"] = json!(null);
+    assert!(error(&json).contains("`original_max_position_embeddings`"));
+}
+
+#[test]
 fn an_architecture_can_stand_for_the_type() {
     let json = zoo::tiny("llama", json!({"model_type": "absent", "architectures": ["LlamaForCausalLM"]}));
     assert_eq!(parse(&json).family, Family::Llama);

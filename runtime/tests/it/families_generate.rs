@@ -62,3 +62,20 @@ fn sequences_can_be_dropped_copied_and_shortened() {
     let empty: &[u32] = &[];
     assert!(decoder.step(&exec, &params, &mut cache, &[empty, &[1]]).is_err());
 }
+
+#[test]
+fn a_sequence_that_outgrows_its_rotary_embedding_must_start_again() {
+    let decoder = decoder(&zoo::phi3_long(6));
+    let (params, exec) = (params(&decoder, 25), exec());
+    let ids = tokens(&mut Rng::new(26), 9, 37);
+    let batch = Batch::of_tokens(&[&ids[..3], &ids[..], &ids[..6]]);
+    let packed = decoder.logits(&exec, &params, &batch).expect("runs");
+    for (at, len) in [(0, 3), (3, 9), (12, 6)] {
+        let mut cache = decoder.cache(1);
+        let logits = decoder.step(&exec, &params, &mut cache, &[&ids[..len]]).expect("steps");
+        let worst = difference(&logits.i(0).expect("a row"), &packed.i(at + len - 1).expect("a row"));
+        assert!(worst <= 2e-5, "{len} tokens differ by {worst}");
+        let next = decoder.step(&exec, &params, &mut cache, &[[1, 2]]);
+        assert_eq!(next.is_err(), len == 6, "from {len} tokens by two");
+    }
+}

@@ -23,6 +23,10 @@ fn config() -> impl Strategy<Value = Value> {
     (0..families, sizes, any::<bool>()).prop_map(|(family, sizes, tied)| {
         let (kv_heads, group, half_head, layers, inner, window) = sizes;
         let mut json = zoo::all().remove(family).json;
+        if let Some(scaling) = json.get_mut("rope_scaling").filter(|s| s["type"] == "longrope") {
+            scaling["short_factor"] = vec![1.5; 2 * half_head].into();
+            scaling["long_factor"] = vec![3.0; 2 * half_head].into();
+        }
         let heads = kv_heads * group;
         let head_dim = 4 * half_head;
         let sized = json!({

@@ -179,6 +179,17 @@ pub fn all() -> Vec<Case> {
     ]
 }
 
+/// Phi-3 with frequencies of their own for sequences of more than `original` tokens. The factor on cosines
+/// and sines is stated as 1.
+pub fn phi3_long(original: usize) -> Value {
+    with(
+        base("phi3"),
+        json!({"max_position_embeddings": 128, "original_max_position_embeddings": original, "rope_scaling":
+            {"type": "longrope", "short_factor": [1.5, 2.0, 4.0], "long_factor": [3.0, 6.0, 9.0],
+            "attention_factor": 1.0}}),
+    )
+}
+
 /// Gemma 3 as its first configurations spell it.
 pub fn gemma3() -> Value {
     with(

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use crate::{Error, Result};
 
 /// How frequencies are changed for contexts longer than those trained on at first.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// They are not.
     None,
@@ -28,10 +28,22 @@ pub enum RopeScaling {
         /// The context the model was trained on at first.
         original_positions: f64,
     },
+    /// Each frequency has a divisor of its own: one for sequences up to `original_positions`, another
+    /// for longer ones (Phi-3 with a long context).
+    LongRope {
+        /// The divisors for short sequences.
+        short: Vec<f64>,
+        /// The divisors for long sequences.
+        long: Vec<f64>,
+        /// The longest of the short sequences.
+        original_positions: usize,
+        /// Multiplies cosines and sines.
+        attention_factor: f64,
+    },
 }
 
 /// One rotary embedding.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// The base of the geometric row of frequencies.
     pub theta: f64,
@@ -42,19 +54,40 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// The `dims / 2` angular frequencies, in radians per position.
+    /// The `dims / 2` angular frequencies of short sequences, in radians per position.
     pub fn frequencies(&self) -> Vec<f32> {
+        self.frequencies_for(0)
+    }
+
+    /// The same for a sequence of this many tokens.
+    pub fn frequencies_for(&self, tokens: usize) -> Vec<f32> {
         (0..self.dims / 2)
             .map(|i| {
                 let plain = (1.0 / self.theta.powf(2.0 * i as f64 / self.dims as f64)) as f32;
-                self.scaling.apply(f64::from(plain)) as f32
+                self.scaling.apply(f64::from(plain), i, tokens) as f32
             })
             .collect()
+    }
+
+    /// Multiplies cosines and sines.
+    pub fn attention_factor(&self) -> f32 {
+        match self.scaling {
+            RopeScaling::LongRope { attention_factor, .. } => attention_factor as f32,
+            _ => 1.0,
+        }
+    }
+
+    /// The length above which a sequence has other frequencies.
+    pub fn switches_above(&self) -> Option<usize> {
+        match self.scaling {
+            RopeScaling::LongRope { original_positions, .. } => Some(original_positions),
+            _ => None,
+        }
     }
 }
 
 impl RopeScaling {
-    fn apply(self, frequency: f64) -> f64 {
+    fn apply(&self, frequency: f64, index: usize, tokens: usize) -> f64 {
         match self {
             Self::None => frequency,
             Self::Linear { factor } => frequency / factor,
@@ -69,6 +102,9 @@ impl RopeScaling {
                         / (high_freq_factor - low_freq_factor);
                     (1.0 - smooth) * frequency / factor + smooth * frequency
                 }
+            }
+            Self::LongRope { short, long, original_positions, .. } => {
+                frequency / if tokens > *original_positions { long[index] } else { short[index] }
             }
         }
     }
@@ -118,13 +154,13 @@ pub(super) fn rope(
         )));
     }
     let scaling = match inner {
-        Some(fields) => scaling_of(fields, config)?,
+        Some(fields) => scaling_of(fields, config, dims)?,
         None => RopeScaling::None,
     };
     Ok(Rope { theta, dims, scaling })
 }
 
-fn scaling_of(fields: Fields<'_>, config: Fields<'_>) -> Result<RopeScaling> {
+fn scaling_of(fields: Fields<'_>, config: Fields<'_>, dims: usize) -> Result<RopeScaling> {
     let kind = match fields.text_or("rope_type")? {
         Some(kind) => Some(kind),
         None => fields.text_or("type")?,
@@ -147,10 +183,42 @@ fn scaling_of(fields: Fields<'_>, config: Fields<'_>) -> Result<RopeScaling> {
                 original_positions: original,
             })
         }
+        Some("longrope" | "su") => long_rope(fields, config, dims / 2),
         Some(other) => Err(Error::argument(format!(
-            "rope scaling `{other}` is not supported; supported are default, linear and llama3"
+            "rope scaling `{other}` is not supported; supported are default, linear, llama3 and longrope"
         ))),
     }
+}
+
+/// The divisors are given; the factor on cosines and sines follows from how far the context grew.
+fn long_rope(fields: Fields<'_>, config: Fields<'_>, count: usize) -> Result<RopeScaling> {
+    let divisors = |key: &str| {
+        let list = fields.list_or(key)?.ok_or_else(|| fields.missing(key))?;
+        let numbers: Option<Vec<f64>> = list.iter().map(|v| v.as_f64().filter(|x| *x > 0.0)).collect();
+        match numbers {
+            Some(numbers) if numbers.len() == count => Ok(numbers),
+            _ => Err(Error::argument(format!(
+                "`{key}` in the config's rope parameters must hold {count} positive numbers"
+            ))),
+        }
+    };
+    let original_key = "original_max_position_embeddings";
+    let original_positions = match fields.size_or(original_key)? {
+        Some(n) => n,
+        None => config.size(original_key)?,
+    };
+    let grown = config.size("max_position_embeddings")? as f64 / original_positions as f64;
+    let attention_factor = match fields.number_or("attention_factor")? {
+        Some(factor) => factor,
+        None if grown <= 1.0 => 1.0,
+        None => (1.0 + grown.ln() / (original_positions as f64).ln()).sqrt(),
+    };
+    Ok(RopeScaling::LongRope {
+        short: divisors("short_factor")?,
+        long: divisors("long_factor")?,
+        original_positions,
+        attention_factor,
+    })
 }
 
 /// Whether an object describes rotary embeddings per kind of layer.

@@ -115,6 +115,7 @@ impl Decoder {
             let vocab = self.config.vocab_size;
             return Err(Error::argument(format!("token {id} is outside the vocabulary of {vocab}")));
         }
+        self.check_lengths(cache, tokens)?;
         let run = Run::new(exec, &self.config, params, &segments, &positions)?;
         let mut x = self.embed(exec, params, &ids)?;
         for (index, (layout, layer)) in self.layout.blocks.iter().zip(&mut cache.layers).enumerate() {
@@ -128,5 +129,21 @@ impl Decoder {
         }
         let h = rms_norm::forward(exec, run.norm, &x, params.get(self.layout.norm))?.0;
         head::logits(exec, self.head(), &h, params.get(self.layout.head))
+    }
+
+    /// Keys that are cached were turned with the frequencies of a short sequence.
+    fn check_lengths(&self, cache: &KvCache, tokens: &[impl AsRef<[u32]>]) -> Result<()> {
+        for limit in self.config.ropes.iter().filter_map(|r| r.switches_above()) {
+            for (new, &length) in tokens.iter().zip(&cache.lengths) {
+                let (before, after) = (length as usize, length as usize + new.as_ref().len());
+                if before > 0 && before <= limit && after > limit {
+                    return Err(Error::Limit(format!(
+                        "this model's rotary embedding changes after {limit} tokens, and a cached sequence of \
+                         {before} would become one of {after}: start it again with an empty cache"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 }

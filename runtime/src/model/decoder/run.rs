@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::model::Params;
-use crate::model::config::{Activation, Config};
+use crate::model::config::{Activation, Config, Rope};
 use crate::ops::Exec;
 use crate::ops::glu::Act;
 use crate::ops::rms_norm::RmsNorm;
@@ -29,7 +29,7 @@ impl<'a> Run<'a> {
         positions: &[u32],
     ) -> Result<Self> {
         let rotations: Result<Vec<_>> =
-            config.ropes.iter().map(|r| Rotation::at(exec, &r.frequencies(), positions, 1.0)).collect();
+            config.ropes.iter().map(|r| rotation(exec, r, segments, positions)).collect();
         let act = match config.activation {
             Activation::Silu => Act::Silu,
             Activation::GeluTanh => Act::GeluTanh,
@@ -45,4 +45,22 @@ impl<'a> Run<'a> {
             act,
         })
     }
+}
+
+/// The rotation of every token of a batch. Where frequencies depend on length, each sequence has those
+/// of its own length, so that it does not matter what it is packed with.
+fn rotation(exec: &Exec, rope: &Rope, segments: &[u32], positions: &[u32]) -> Result<Rotation> {
+    let factor = rope.attention_factor();
+    if rope.switches_above().is_none() {
+        return Rotation::at(exec, &rope.frequencies(), positions, factor);
+    }
+    let parts: Result<Vec<_>> = segments
+        .windows(2)
+        .map(|pair| {
+            let positions = &positions[pair[0] as usize..pair[1] as usize];
+            let tokens = positions.last().map_or(0, |&p| p as usize + 1);
+            Rotation::at(exec, &rope.frequencies_for(tokens), positions, factor)
+        })
+        .collect();
+    Rotation::cat(&parts?)
 }
