@@ -12,16 +12,22 @@ local scoring = require "lota.tasks.scoring"
 
 local words = {}
 
-local function letters(rng, shortest, longest)
+--- Draws `shortest` to `longest` characters: letters from a to z, or digits.
+local function draw(rng, shortest, longest, digits)
   local out = {}
   for i = 1, shortest + rng:below(longest - shortest + 1) do
-    out[i] = string.char(97 + rng:below(26))
+    out[i] = digits and tostring(rng:below(10)) or string.char(97 + rng:below(26))
   end
   return out
 end
 
-local function shift(letter, by)
-  return string.char(97 + (letter:byte() - 97 + by) % 26)
+--- The character `by` places on, letters and digits each in their circle.
+local function shift(character, by)
+  local first, count = 97, 26
+  if character:match "%d" then
+    first, count = 48, 10
+  end
+  return string.char(first + (character:byte() - first + by) % count)
 end
 
 local function map(list, f)
@@ -50,74 +56,95 @@ local function rotated(list, by)
   end)
 end
 
---- A family over letters: `rule` takes the list of letters and returns the output.
+--- A family over words: `rule` takes the list of letters and returns the output.
 local function over_letters(rule, shortest, longest)
   return function(rng)
-    local list = letters(rng, shortest or 3, longest or 7)
+    local list = draw(rng, shortest or 3, longest or 7)
     return table.concat(list), rule(list)
   end
 end
 
+--- A family over numbers, digit by digit.
+local function over_digits(rule, shortest, longest)
+  return function(rng)
+    local list = draw(rng, shortest or 3, longest or 7, true)
+    return table.concat(list), rule(list)
+  end
+end
+
+--- A family over words and numbers alike: one in three is a number.
+local function over_both(rule, shortest, longest)
+  local letters, digits = over_letters(rule, shortest, longest), over_digits(rule, shortest, longest)
+  return function(rng)
+    return (rng:below(3) == 0 and digits or letters)(rng)
+  end
+end
+
+--- A rule that changes each character by itself.
 local function each(f)
-  return over_letters(function(list)
+  return function(list)
     return map(list, f)
-  end)
+  end
 end
 
 --- name → { pretrained, doc, make(rng) → input, output }
 words.families = {
-  copy = { true, "the word as it is", over_letters(table.concat) },
-  upper = { true, "in capitals", each(string.upper) },
+  copy = { true, "as it is", over_both(table.concat) },
+  upper = { true, "in capitals", over_letters(each(string.upper)) },
   next = {
     true,
-    "each letter's successor",
-    each(function(c)
+    "each character's successor",
+    over_both(each(function(c)
       return shift(c, 1)
-    end),
+    end)),
   },
   previous = {
     true,
-    "each letter's predecessor",
-    each(function(c)
+    "each character's predecessor",
+    over_both(each(function(c)
       return shift(c, -1)
-    end),
+    end)),
   },
   double = {
     true,
-    "each letter twice",
-    each(function(c)
+    "each character twice",
+    over_both(each(function(c)
       return c .. c
+    end)),
+  },
+  dash = {
+    true,
+    "joined by dashes",
+    over_both(function(list)
+      return table.concat(list, "-")
     end),
   },
-  dash = { true, "letters joined by dashes", over_letters(function(list)
-    return table.concat(list, "-")
-  end) },
   twice = {
     true,
-    "the word twice",
-    over_letters(function(list)
+    "the whole twice",
+    over_both(function(list)
       return table.concat(list) .. table.concat(list)
     end, 3, 5),
   },
-  reverse = { true, "backwards", over_letters(reversed) },
+  reverse = { true, "backwards", over_both(reversed) },
   rotate = {
     true,
-    "the first letter moved to the end",
-    over_letters(function(list)
+    "the first character moved to the end",
+    over_both(function(list)
       return rotated(list, 1)
     end),
   },
   ends = {
     true,
-    "the first and the last letter",
-    over_letters(function(list)
+    "the first and the last character",
+    over_both(function(list)
       return list[1] .. list[#list]
     end),
   },
   count = {
     true,
-    "how many letters",
-    over_letters(function(list)
+    "how many characters",
+    over_both(function(list)
       return tostring(#list)
     end, 2, 9),
   },
@@ -158,36 +185,16 @@ words.families = {
   leap = {
     false,
     "each letter's successor's successor",
-    each(function(c)
+    over_letters(each(function(c)
       return shift(c, 2)
-    end),
+    end)),
   },
   atbash = {
     false,
     "a for z, b for y, and so on",
-    each(function(c)
+    over_letters(each(function(c)
       return string.char(219 - c:byte())
-    end),
-  },
-  nines = {
-    false,
-    "each digit taken from nine",
-    function(rng)
-      local digits = {}
-      for i = 1, 3 + rng:below(5) do
-        digits[i] = rng:below(10)
-      end
-      return table.concat(digits), map(digits, function(d)
-        return tostring(9 - d)
-      end)
-    end,
-  },
-  unrotate = {
-    false,
-    "the last letter moved to the front",
-    over_letters(function(list)
-      return rotated(list, -1)
-    end),
+    end)),
   },
   march = {
     false,
@@ -195,6 +202,29 @@ words.families = {
     over_letters(function(list)
       return (rotated(list, 1):gsub(".", function(c)
         return shift(c, 1)
+      end))
+    end),
+  },
+  unrotate = {
+    false,
+    "the last digit moved to the front",
+    over_digits(function(list)
+      return rotated(list, -1)
+    end),
+  },
+  nines = {
+    false,
+    "each digit taken from nine",
+    over_digits(each(function(c)
+      return string.char(105 - c:byte())
+    end)),
+  },
+  plunge = {
+    false,
+    "backwards, each digit's predecessor",
+    over_digits(function(list)
+      return (reversed(list):gsub(".", function(c)
+        return shift(c, -1)
       end))
     end),
   },

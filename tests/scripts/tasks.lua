@@ -30,6 +30,9 @@ test.case("every family does what its description says, on an example worked by 
     local at = 0
     return {
       below = function(_, n)
+        if n == 3 then
+          return 1 -- letters, where a family also takes digits
+        end
         at = at + 1
         -- The first draw is the length; what families draw after it are letters or digits.
         return at == 1 and #text - 3 or (n == 26 and text:byte(at - 1) - 97 or tonumber(text:sub(at - 1, at - 1)))
@@ -52,7 +55,7 @@ test.case("every family does what its description says, on an example worked by 
     swap = "kayak",
     leap = "mcacm",
     atbash = "pzbzp",
-    unrotate = "kkaya",
+   
     march = "bzbll",
   }
   for name, output in pairs(expected) do
@@ -60,6 +63,8 @@ test.case("every family does what its description says, on an example worked by 
   end
   test.equal(words.example("mirror", letters "abc").target, "CBA")
   test.equal(words.example("nines", letters "0479").target, "9520")
+  test.equal(words.example("unrotate", letters "0479").target, "9047")
+  test.equal(words.example("plunge", letters "0479").target, "8639")
 end)
 
 test.case("answers are cut out as in the published evaluation", function()
