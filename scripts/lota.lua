@@ -38,7 +38,11 @@ local args = lota.args({
   sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: 1e-3, or as lr)" },
   optimizer = { default = "rmsprop", help = "how steps are taken", choices = { "rmsprop", "adamw", "sgd", "lion" } },
   warmup = { 10, "steps over which each phase's learning rate rises" },
-  schedule = { default = "constant", help = "the learning rate after that", choices = { "constant", "linear", "cosine" } },
+  schedule = {
+    default = "constant",
+    help = "the learning rate after that",
+    choices = { "constant", "linear", "cosine" },
+  },
   batch = { 16, "examples a step" },
   max_len = { 512, "tokens of an example at most" },
   max_prompt = { 256, "tokens of a prompt at most" },
@@ -46,7 +50,11 @@ local args = lota.args({
   eval = { 128, "test examples for each score (0: all)" },
   arms = { { "lotto", "overlap", "random", "full" }, "which arms to run" },
   dtype = { default = "f32", help = "how the weights are held", choices = { "f32", "bf16" } },
-  checkpoint = { default = "none", help = "`block` recomputes activations: less memory, more time", choices = { "none", "block" } },
+  checkpoint = {
+    default = "none",
+    help = "`block` recomputes activations: less memory, more time",
+    choices = { "none", "block" },
+  },
   out = { type = "string", help = "the run folder (default: the first free one of runs/lota-1, runs/lota-2, …)" },
   resume = { false, "continue the run in --out" },
 })

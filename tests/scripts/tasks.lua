@@ -55,7 +55,7 @@ test.case("every family does what its description says, on an example worked by 
     swap = "kayak",
     leap = "mcacm",
     atbash = "pzbzp",
-   
+
     march = "bzbll",
   }
   for name, output in pairs(expected) do
