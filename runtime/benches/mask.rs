@@ -26,7 +26,8 @@ const SMOLLM2: Shape = Shape { layers: 30, hidden: 576, kv: 192, inner: 1536, vo
 const LLAMA2_7B: Shape = Shape { layers: 32, hidden: 4096, kv: 4096, inner: 11008, vocab: 32000 };
 
 fn universe(shape: &Shape) -> Result<Arc<Universe>> {
-    let spec = |name: String, dims: &[usize], role, layer| ParamSpec { name, shape: dims.to_vec(), role, layer };
+    let spec =
+        |name: String, dims: &[usize], role, layer| ParamSpec { name, shape: dims.to_vec(), role, layer };
     let mut specs =
         vec![spec("model.embed_tokens.weight".into(), &[shape.vocab, shape.hidden], Role::Embed, None)];
     for layer in 0..shape.layers {
@@ -118,7 +119,9 @@ fn smollm2(host: &Host) -> Result<()> {
         values.iter_mut().for_each(|v| *v = scale * *v * *v);
         Ok(Some(Tensor::from_vec(values, spec.shape.clone(), &Device::Cpu)?))
     })?;
-    let top = |d, scope, avoid: Option<&Mask>| mask::top(&scores, Budget::Density(d), scope, None, avoid, true, host);
+    let top = |d, scope, avoid: Option<&Mask>| {
+        mask::top(&scores, Budget::Density(d), scope, None, avoid, true, host)
+    };
     let first = step("largest 1 %, global", || top(0.01, Scope::Global, None))?;
     let tenth = step("largest 10 %, global", || top(0.1, Scope::Global, None))?;
     step("largest 10 %, global, avoiding another 10 %", || top(0.1, Scope::Global, Some(&tenth)))?;

@@ -82,11 +82,13 @@ macro_rules! passes {
         }
         multiversion! {
             fn $backward<I>(gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
-                let inputs = gate.iter().zip(up).zip(dy);
-                for (((gate, up), dy), (dgate, dup)) in inputs.zip(dgate.iter_mut().zip(dup)) {
-                    let (value, slope) = $curve::<I>(*gate);
-                    *dgate = dy * up * slope;
-                    *dup = dy * value;
+                // Slices of one known length: the loop vectorises only without bounds checks.
+                let n = dgate.len();
+                let (gate, up, dy, dup) = (&gate[..n], &up[..n], &dy[..n], &mut dup[..n]);
+                for i in 0..n {
+                    let (value, slope) = $curve::<I>(gate[i]);
+                    dgate[i] = dy[i] * up[i] * slope;
+                    dup[i] = dy[i] * value;
                 }
             }
         }

@@ -33,6 +33,8 @@ mod sampled_avx512;
 pub mod scatter;
 mod simd;
 mod skinny;
+#[cfg(target_arch = "x86_64")]
+mod skinny_avx512;
 pub(crate) mod slice;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,8 @@
 //! entry's column is a short run of memory; `dy` is transposed a few rows at a time just before they are used. One row
 //! of `dy` stays in registers for all of its masked entries.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
 use super::index::Cols;
@@ -20,6 +22,11 @@ const PANEL: usize = 256;
 const LANES: usize = 16;
 /// Rows of `dy` transposed at a time: a cache line of each token.
 const GROUP: usize = 16;
+
+thread_local! {
+    /// The transposed input, kept between calls: fresh memory costs more than the turn.
+    static COLUMNS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The tokens of a batch cut into equal panels.
 #[derive(Clone, Copy)]
@@ -48,17 +55,22 @@ pub(super) fn product(exec: &Exec, dy: &[f32], x: &[f32], tokens: usize, index: 
         return values;
     }
     let cut = Cut::new(tokens);
-    let columns = transpose(exec, x, index.cols(), cut);
+    let mut columns = COLUMNS.take();
+    transpose(exec, x, index.cols(), cut, &mut columns);
     pieces(exec, index, &mut values, |first, last, values| match index.col_idx() {
         Cols::U16(cols) => rows(dy, &columns, cut, index, cols, (first, last), values),
         Cols::U32(cols) => rows(dy, &columns, cut, index, cols, (first, last), values),
     });
+    COLUMNS.replace(columns);
     values
 }
 
 /// `x [tokens, features]` as panels `[panel][feature][padded tokens]`.
-fn transpose(exec: &Exec, x: &[f32], features: usize, cut: Cut) -> Vec<f32> {
-    let mut columns = vec![0.0; cut.panels().count() * features * cut.padded];
+fn transpose(exec: &Exec, x: &[f32], features: usize, cut: Cut, columns: &mut Vec<f32>) {
+    columns.resize(cut.panels().count() * features * cut.padded, 0.0);
+    if cut.panels().any(|(_, count)| count < cut.padded) {
+        columns.fill(0.0);
+    }
     for ((at, count), panel) in cut.panels().zip(columns.chunks_exact_mut(features * cut.padded)) {
         par::rows(exec, panel, cut.padded, |first, rows| {
             for (i, rows) in rows.chunks_mut(LANES * cut.padded).enumerate() {
@@ -68,7 +80,6 @@ fn transpose(exec: &Exec, x: &[f32], features: usize, cut: Cut) -> Vec<f32> {
             }
         });
     }
-    columns
 }
 
 /// Calls `work(first_row, last_row, values)` for pieces of the rows with about equally many entries, each with its part
@@ -189,7 +200,8 @@ mod tests {
                 assert!((f64::from(value) - exact).abs() < 1e-5 * (tokens as f64).sqrt(), "{row}, {col}");
             }
             let cut = Cut::new(tokens);
-            let panel = transpose(&alone(), &x, cols, cut);
+            let mut panel = vec![7.0; 5];
+            transpose(&alone(), &x, cols, cut, &mut panel);
             let line = vec![0.5; cut.padded];
             let wanted: Vec<u32> = (0..cols as u32).collect();
             let (mut chosen, mut plain) = (vec![1.0; cols], vec![1.0; cols]);

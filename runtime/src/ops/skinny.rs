@@ -9,7 +9,7 @@ use super::simd::{dot, fold, multiversion};
 use super::slice::Weight;
 
 /// Up to this many tokens it is faster than the dense product.
-pub(super) const MAX_TOKENS: usize = 8;
+pub(super) const MAX_TOKENS: usize = 12;
 
 /// Rows of the weight in one piece of work.
 const ROWS: usize = 64;
@@ -51,9 +51,26 @@ pub(super) fn product(exec: &Exec, x: &[f32], tokens: usize, w: Weight<'_>, inne
 /// Lanes of partial sums.
 const LANES: usize = 32;
 
+/// The products of one row of an f32 weight with every token.
+fn dots32(w: &[f32], x: &[f32], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if super::simd::has_avx512() {
+        return super::skinny_avx512::dots(w, x, out);
+    }
+    plain32(w, x, out);
+}
+
+/// The products of one row of a bf16 weight with every token.
+fn dots16(w: &[bf16], x: &[f32], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if super::simd::has_avx512() {
+        return super::skinny_avx512::dots(w, x, out);
+    }
+    plain16(w, x, out);
+}
+
 multiversion! {
-    /// The products of one row of an f32 weight with every token.
-    fn dots32<I>(w: &[f32], x: &[f32], out: &mut [f32]) {
+    fn plain32<I>(w: &[f32], x: &[f32], out: &mut [f32]) {
         for (x, out) in x.chunks_exact(w.len().max(1)).zip(out) {
             *out = dot::<I>(w, x);
         }
@@ -61,8 +78,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// The products of one row of a bf16 weight with every token.
-    fn dots16<I>(w: &[bf16], x: &[f32], out: &mut [f32]) {
+    fn plain16<I>(w: &[bf16], x: &[f32], out: &mut [f32]) {
         for (x, out) in x.chunks_exact(w.len().max(1)).zip(out) {
             let mut sums = [0.0f32; LANES];
             let (wc, xc) = (w.chunks_exact(LANES), x.chunks_exact(LANES));
@@ -74,6 +90,34 @@ multiversion! {
                 }
             }
             *out = fold(sums) + tail;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{random, values};
+
+    #[test]
+    fn every_loop_agrees_with_f64_sums() {
+        for (inner, tokens) in [(1, 1), (31, 3), (64, 4), (70, 5), (577, 9), (0, 2)] {
+            let (w, x) = (values(&random(1, &[inner])), values(&random(2, &[tokens, inner])));
+            let half: Vec<bf16> = w.iter().map(|w| bf16::from_f32(*w)).collect();
+            let wide: Vec<f32> = half.iter().map(|w| w.to_f32()).collect();
+            for (w, run) in [
+                (&w, &(|out: &mut [f32]| dots32(&w, &x, out)) as &dyn Fn(&mut [f32])),
+                (&w, &|out: &mut [f32]| plain32(&w, &x, out)),
+                (&wide, &|out: &mut [f32]| dots16(&half, &x, out)),
+                (&wide, &|out: &mut [f32]| plain16(&half, &x, out)),
+            ] {
+                let mut out = vec![0.0; tokens];
+                run(&mut out);
+                for (t, value) in out.iter().enumerate() {
+                    let exact: f64 = (0..inner).map(|i| f64::from(w[i]) * f64::from(x[t * inner + i])).sum();
+                    assert!((f64::from(*value) - exact).abs() < 1e-4, "{inner} values, token {t}");
+                }
+            }
         }
     }
 }

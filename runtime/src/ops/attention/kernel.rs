@@ -6,6 +6,7 @@
 use super::Attention;
 use crate::ops::gemm::{Mat, Out, product};
 use crate::ops::simd::{exp, multiversion, tanh};
+use crate::ops::slice::uninit;
 
 /// Rows of a block, over all heads of a group.
 const ROWS: usize = 128;
@@ -98,7 +99,8 @@ pub(super) fn forward(layer: Layer, q: &[f32], keys: Keys<'_>, block: Block) -> 
     let (rows, span) = (layer.group * block.len, range.1 - range.0);
     let q = layer.collect(q, block, layer.spec.scale);
     let (k, v) = (layer.part(keys.k, block.head, range), layer.part(keys.v, block.head, range));
-    let mut scores = vec![0.0; rows * span];
+    // SAFETY: the product writes every score, and the second one every output.
+    let (mut scores, mut out) = unsafe { (uninit(rows * span), uninit(rows * d)) };
     let to = Out { data: &mut scores, row_stride: span, add: false };
     product(Mat::new(&q, rows, d), k.t(), 1.0, to);
     let (mut lse, mut inverse) = (vec![0.0; rows], vec![0.0; rows]);
@@ -110,7 +112,6 @@ pub(super) fn forward(layer: Layer, q: &[f32], keys: Keys<'_>, block: Block) -> 
         lse[r] = max + sum.ln();
         inverse[r] = 1.0 / sum;
     }
-    let mut out = vec![0.0; rows * d];
     let to = Out { data: &mut out, row_stride: d, add: false };
     product(Mat::new(&scores, rows, span), v, 1.0, to);
     for (line, inverse) in out.chunks_exact_mut(d).zip(inverse) {
@@ -147,9 +148,10 @@ pub(super) fn backward(
     let dout = layer.collect(back.dout, block, 1.0);
     let (k, v) = (layer.part(keys.k, block.head, range), layer.part(keys.v, block.head, range));
     let (q, dout) = (Mat::new(&q, rows, d), (Mat::new(&dout, rows, d), &dout));
-    let mut weights = vec![0.0; rows * span];
+    // SAFETY: the products write every value of the three.
+    let (mut weights, mut grads, mut dq) =
+        unsafe { (uninit(rows * span), uninit(rows * span), uninit(rows * d)) };
     product(q, k.t(), 1.0, Out { data: &mut weights, row_stride: span, add: false });
-    let mut grads = vec![0.0; rows * span];
     product(dout.0, v.t(), 1.0, Out { data: &mut grads, row_stride: span, add: false });
     for (r, (line, grad)) in weights.chunks_exact_mut(span).zip(grads.chunks_exact_mut(span)).enumerate() {
         let (i, g) = (r % block.len, r / block.len);
@@ -167,7 +169,6 @@ pub(super) fn backward(
     let seen = range.0 * d..range.1 * d;
     product(weights.t(), dout.0, 1.0, Out { data: &mut dv[seen.clone()], row_stride: d, add: true });
     product(grads.t(), q, 1.0, Out { data: &mut dk[seen], row_stride: d, add: true });
-    let mut dq = vec![0.0; rows * d];
     product(grads, k, layer.spec.scale, Out { data: &mut dq, row_stride: d, add: false });
     dq
 }
