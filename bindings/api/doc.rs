@@ -7,7 +7,8 @@ use super::registry::Registry;
 
 /// The text of one primitive.
 pub fn primitive(p: &Primitive) -> String {
-    let mut out = format!("{}\n    {}\n", p.signature(), p.doc());
+    let prefix = if p.owner().is_some() { "" } else { "lota." };
+    let mut out = format!("{prefix}{}\n    {}\n", p.signature(), p.doc());
     if !p.long_doc().is_empty() {
         let _ = write!(out, "\n{}", wrap(p.long_doc(), 4));
     }
