@@ -244,8 +244,9 @@ impl<'a> Stored<'a> {
     }
 
     fn check(&self, name: &str, len: usize) -> Result<()> {
+        let fits = |(from, to): (usize, usize)| to.checked_sub(from) == Some(4 * len);
         match self.tensors.info(name) {
-            Some(t) if t.shape == [len] && t.dtype == Dtype::F32 => Ok(()),
+            Some(t) if t.shape == [len] && t.dtype == Dtype::F32 && fits(t.data_offsets) => Ok(()),
             Some(t) => Err(Error::format(
                 self.path,
                 format!("{name} is {:?} of shape {:?}; it must be F32 of shape [{len}]", t.dtype, t.shape),

@@ -109,11 +109,13 @@ pub fn fit(
                 saved = Some(step);
             }
             Ok(_) => {}
-            Err(Error::Cancelled) => {
-                save(trainer, batches)?;
-                return Err(Error::Cancelled);
+            Err(error) => {
+                // A callback wraps the cancellation it met in an error of its own.
+                if matches!(error, Error::Cancelled) || host.cancel.is_cancelled() {
+                    save(trainer, batches)?;
+                }
+                return Err(error);
             }
-            Err(error) => return Err(error),
         }
     }
     if saved != Some(trainer.steps()) {

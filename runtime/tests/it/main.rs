@@ -9,4 +9,6 @@ mod families_generate;
 mod families_random;
 mod plain;
 mod smollm2;
+mod train;
+mod train_smollm2;
 mod zoo;

@@ -148,30 +148,30 @@ impl<'a, const N: usize> Piece<'a, N> {
     /// Updates `n` entries from `k` on, whose weights lie at `at`.
     #[inline(always)]
     fn group<R: Rule<N>>(&mut self, rule: &R, scale: f32, k: usize, at: [usize; LANES], n: usize) {
-        let load = |from: &[f32]| -> [f32; LANES] {
-            let mut out = [0.0; LANES];
-            match <&[f32; LANES]>::try_from(&from[k..(k + LANES).min(from.len())]) {
-                Ok(full) if n == LANES => out = *full,
-                _ => out[..n].copy_from_slice(&from[k..k + n]),
-            }
-            out
-        };
-        let g = load(self.g);
+        // Without an index the entries are the weights themselves, one after the other.
+        let whole = self.index.is_none();
+        let g = load(self.g, k, n);
         let mut s = [[0.0; LANES]; N];
         for (s, from) in s.iter_mut().zip(&self.states) {
-            *s = load(from);
+            *s = load(from, k, n);
         }
         let mut w: [f32; LANES] = match (&self.weight, &self.masters) {
+            (WeightMut::F32(w), _) if whole => load(w, k, n),
             (WeightMut::F32(w), _) => at.map(|i| w[i]),
-            (WeightMut::BF16(w), Some(masters)) => {
-                // Where the weight was changed by someone else, it and not the old master counts.
-                let (stored, masters) = (at.map(|i| w[i]), load(masters));
-                std::array::from_fn(|i| {
-                    let same = round(masters[i]).to_bits() == stored[i].to_bits();
-                    if same { masters[i] } else { stored[i].to_f32() }
-                })
+            (WeightMut::BF16(w), masters) => {
+                let stored = if whole { load(w, k, n) } else { at.map(|i| w[i]) };
+                match masters {
+                    // Where the weight was changed by someone else, it and not the old master counts.
+                    Some(masters) => {
+                        let masters = load(masters, k, n);
+                        std::array::from_fn(|i| {
+                            let same = bf16::from_f32(masters[i]).to_bits() == stored[i].to_bits();
+                            if same { masters[i] } else { stored[i].to_f32() }
+                        })
+                    }
+                    None => stored.map(bf16::to_f32),
+                }
             }
-            (WeightMut::BF16(w), None) => at.map(|i| w[i].to_f32()),
         };
         for i in 0..LANES {
             let (next, state) = rule.entry(w[i], g[i] * scale, std::array::from_fn(|j| s[j][i]));
@@ -187,14 +187,20 @@ impl<'a, const N: usize> Piece<'a, N> {
             masters[k..k + n].copy_from_slice(&w[..n]);
         }
         match &mut self.weight {
+            WeightMut::F32(to) if whole => to[k..k + n].copy_from_slice(&w[..n]),
             WeightMut::F32(to) => (0..n).for_each(|i| to[at[i]] = w[i]),
-            WeightMut::BF16(to) => (0..n).for_each(|i| to[at[i]] = round(w[i])),
+            WeightMut::BF16(to) => (0..n).for_each(|i| to[at[i]] = bf16::from_f32(w[i])),
         }
     }
 }
 
-/// To bf16, nearest, ties to even: what candle's conversion does.
+/// `n` values from place `k` on, padded with zeros.
 #[inline(always)]
-fn round(x: f32) -> bf16 {
-    bf16::from_f32(x)
+fn load<T: Copy + Default>(from: &[T], k: usize, n: usize) -> [T; LANES] {
+    let mut out = [T::default(); LANES];
+    match <&[T; LANES]>::try_from(&from[k..(k + LANES).min(from.len())]) {
+        Ok(full) if n == LANES => out = *full,
+        _ => out[..n].copy_from_slice(&from[k..k + n]),
+    }
+    out
 }
