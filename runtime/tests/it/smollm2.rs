@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use lota_runtime::data::{Batch, Padded};
 use lota_runtime::host::Host;
 use lota_runtime::model::decoder::{Checkpoint, CrossEntropy, Grad, Want};
-use lota_runtime::model::{ChatOptions, LoadOptions, Model, load};
+use lota_runtime::model::{ChatOptions, GenerateOptions, LoadOptions, Model, load};
 use serde_json::Value;
 
 /// The model, loaded once, and the folder of reference values.
@@ -172,4 +172,32 @@ fn smollm2_has_the_reference_loss_and_gradients() {
     assert_eq!(seen, universe.len());
     assert!((out.loss - 1.669_436_2).abs() <= 2e-4, "loss {}", out.loss);
     assert!(worst.0 <= 1e-3, "the norm of {} is off by {:e}", worst.1, worst.0);
+}
+
+#[test]
+fn smollm2_generates_the_reference_tokens() {
+    let Some((model, oracles)) = setup() else { return };
+    let reference = json(&oracles.join("logits_generation.json"));
+    let prompts = reference["prompts"].as_array().expect("a list");
+    let inputs: Vec<Vec<u32>> = prompts.iter().map(|p| ids(&p["input_ids"])).collect();
+    for (eos, key) in [(Some(vec![]), "greedy_32_ids_ignoring_eos"), (None, "greedy_ids_stopping_at_eos")] {
+        let options = GenerateOptions { max_tokens: 32, eos, ..GenerateOptions::default() };
+        let generated = model.generate(&inputs, &options, &Host::default(), None).expect("generates");
+        for (prompt, found) in prompts.iter().zip(generated) {
+            assert_eq!(found.tokens, ids(&prompt[key]), "{} of {}", key, prompt["prompt"]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "a measurement: run it alone, in release"]
+fn smollm2_speed_of_generation() {
+    let Some((model, _)) = setup() else { return };
+    let options = GenerateOptions { max_tokens: 128, eos: Some(vec![]), ..GenerateOptions::default() };
+    for _ in 0..3 {
+        let start = std::time::Instant::now();
+        let generated = model.generate_text(&["The capital of France is"], &options, &Host::default(), None);
+        let count = generated.expect("generates")[0].tokens.len();
+        println!("{:.1} tokens/s", count as f64 / start.elapsed().as_secs_f64());
+    }
 }
