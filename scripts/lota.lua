@@ -32,10 +32,10 @@ local args = lota.args({
   task_a = { "mirror", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
   task_b = { "nines", "the second task" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
-  steps = { 150, "optimizer steps after calibration" },
-  calibration_steps = { 50, "optimizer steps of calibration" },
-  lr = { type = "number", help = "learning rate (default: 3e-4 for the built-in model, 1e-5 for others)" },
-  sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: 1e-3, or as lr)" },
+  steps = { 120, "optimizer steps after calibration" },
+  calibration_steps = { 40, "optimizer steps of calibration" },
+  lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)" },
+  sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: lr)" },
   optimizer = { default = "rmsprop", help = "how steps are taken", choices = { "rmsprop", "adamw", "sgd", "lion" } },
   warmup = { 10, "steps over which each phase's learning rate rises" },
   schedule = {
@@ -43,7 +43,7 @@ local args = lota.args({
     help = "the learning rate after that",
     choices = { "constant", "linear", "cosine" },
   },
-  batch = { 16, "examples a step" },
+  batch = { 12, "examples a step" },
   max_len = { 512, "tokens of an example at most" },
   max_prompt = { 256, "tokens of a prompt at most" },
   seeds = { 3, "how many seeds" },
@@ -64,8 +64,8 @@ local model = built_in and lota.model.builtin({ dtype = args.dtype })
   or lota.model.load(args.model, { dtype = args.dtype })
 local a, b = tasks.open(args.task_a), tasks.open(args.task_b)
 local base, fingerprint = model:snapshot(), model:fingerprint()
-local lr = args.lr or (built_in and 3e-4 or 1e-5)
-local sparse_lr = args.sparse_lr or (built_in and not args.lr and 1e-3 or lr)
+local lr = args.lr or (built_in and 6e-4 or 1e-5)
+local sparse_lr = args.sparse_lr or lr
 
 local training = {
   steps = args.steps,
