@@ -28,6 +28,7 @@ impl<'a> Args<'a> {
     /// table if it stands after the positional parameters, or on an optional one that is no map.
     pub(crate) fn arrange(primitive: &'a Primitive, ctx: &Ctx, mut values: Vec<Value>) -> Result<Self> {
         let params = primitive.params();
+        check_self(primitive, values.first())?;
         let positional = primitive.positional();
         let rest = params.iter().position(|p| p.place == Place::Rest);
         let has_options = params.iter().any(|p| p.place == Place::Option) || primitive.open_doc().is_some();
@@ -88,9 +89,8 @@ impl<'a> Args<'a> {
     fn check_required(&self) -> Result<()> {
         for (param, slot) in self.primitive.params().iter().zip(&self.slots) {
             if param.required && matches!(slot, Slot::Default) {
-                let colon = if param.name == "self" { " (call it with a colon)" } else { "" };
                 return Err(Error::argument(format!(
-                    "{} is missing{colon}: {} ({}); usage: {}",
+                    "{} is missing: {} ({}); usage: {}",
                     label(param.place, &param.name),
                     param.doc,
                     param.ty,
@@ -178,13 +178,6 @@ impl<'a> Args<'a> {
 
     fn mismatch(&self, at: usize, mismatch: &Mismatch) -> Error {
         let param = &self.primitive.params()[at];
-        if param.name == "self" {
-            let (ty, name) = (&param.ty, self.primitive.short_name());
-            return Error::argument(format!(
-                "needs a {ty} before the colon, got {}; write object:{name}(...), not object.{name}(...)",
-                mismatch.given
-            ));
-        }
         let inner = &mismatch.at;
         let inner = shift_places(inner, self.base);
         let expected = if inner.is_empty() { &*param.ty } else { &mismatch.expected };
@@ -196,6 +189,20 @@ impl<'a> Args<'a> {
         let quoted = label(param.place, &param.name);
         Error::argument(format!("{quoted}{inner} must be {}{finer}, got {}", a(expected), mismatch.given))
     }
+}
+
+/// A method called with a dot has its first argument where the object belongs.
+fn check_self(primitive: &Primitive, first: Option<&Value>) -> Result<()> {
+    let (Some(ty), Some(this)) = (primitive.owner(), primitive.params().first()) else { return Ok(()) };
+    // Operators take a number before them too.
+    if this.name != "self" || this.ty != ty || matches!(first, Some(Value::Object(o)) if o.type_name() == ty)
+    {
+        return Ok(());
+    }
+    let (name, given) = (primitive.short_name(), first.map_or("nothing".into(), Value::describe));
+    Err(Error::argument(format!(
+        "needs a {ty} before the colon, got {given}; write object:{name}(...), not object.{name}(...)"
+    )))
 }
 
 fn take_options(

@@ -23,7 +23,8 @@ pub fn primitive(p: &Primitive) -> String {
         for q in these {
             let name = if q.place == Place::Rest { "...".to_string() } else { q.name.to_string() };
             let default = match &q.default {
-                _ if q.required => " (required)".to_string(),
+                _ if q.required && option => " (required)".to_string(),
+                _ if q.required => String::new(),
                 _ if q.default.is_nil() || q.place == Place::Rest => String::new(),
                 value => format!(" (default {})", literal(value)),
             };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lota_runtime::host::Rng;
-use lota_runtime::mask::{self, Budget, Mask, Scope, Scores};
+use lota_runtime::mask::{self, Budget, Mask, Scope, Scores, Unit};
 
 use super::parts::pieces;
 use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
@@ -125,6 +125,22 @@ fn from_scores(r: &mut Registry) {
             }),
     );
     r.add(
+        budgeted(
+            Primitive::new("mask.units", "The whole rows, columns or blocks with the largest scores on average.")
+                .details("A density is a fraction of the number of units. Magnitudes are averaged; ties go to the unit that comes first.")
+                .arg("scores", "Scores", "the scores; parameters without scores stay out")
+                .need("unit", "string|list of integer", "row, column, or {height, width} of a block"),
+        )
+        .opt("largest", "boolean", true, "false takes the smallest")
+        .returns("Mask", "the mask")
+        .example(
+            "local m = lota.model.init('tiny')\n\
+             local weights = lota.scores.new(m, function(name, w) return name:find('up_proj') and w or nil end)\n\
+             assert(lota.mask.units(weights, {unit = 'row', count = 3}):count() == 3 * 32)",
+        )
+        .call(units),
+    );
+    r.add(
         Primitive::new(
             "mask.support",
             "Where something is not zero: of scores or a task vector, or the mask of a ticket.",
@@ -146,6 +162,23 @@ fn from_scores(r: &mut Registry) {
             other => Err(args.wrong("of", format!("must be Scores or a Ticket, got {}", other.describe()))),
         }),
     );
+}
+
+fn units(ctx: &Ctx, args: &mut Args) -> Result<Mask> {
+    let scores: Arc<Scores> = args.get("scores")?;
+    let unit = match args.get::<Value>("unit")? {
+        Value::Str(word) if word == "row" => Unit::Row,
+        Value::Str(word) if word == "column" => Unit::Column,
+        Value::Str(word) => return Err(args.not_one_of("unit", &word, &["row", "column"])),
+        list => match Vec::<usize>::from_value(list).map_err(|m| args.mismatched("unit", &m))?[..] {
+            [height, width] => Unit::Block(height, width),
+            ref other => {
+                return Err(args.wrong("unit", format!("must be a height and a width, got {}", other.len())));
+            }
+        },
+    };
+    let (budget, scope) = budget(args)?;
+    Ok(mask::top_units(&*scores, unit, budget, scope, args.get("largest")?, &ctx.host)?)
 }
 
 fn random(r: &mut Registry) {

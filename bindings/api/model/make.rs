@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lota_runtime::model::{Config, Decoder, LoadOptions, Model, Tokenizer, init, load};
+use lota_runtime::model::{ChatTemplate, Config, Decoder, LoadOptions, Model, Tokenizer, init, load};
 use lota_runtime::ops::Exec;
 use serde_json::{Value as Json, json};
 
@@ -39,7 +39,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|ctx, args| {
                 let options =
                     LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, ..LoadOptions::default() };
-                Ok(Value::from(builtin::load_model(&options, &ctx.host)?))
+                templated(args, builtin::load_model(&options, &ctx.host)?)
             }),
     );
     r.add(
@@ -69,7 +69,15 @@ fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     hub.revision = args.opt("revision")?.or(hub.revision);
     hub.offline = args.opt("offline")?.unwrap_or(hub.offline);
     let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer, hub };
-    Ok(load(&source.to_string_lossy(), &options, &ctx.host)?.into())
+    templated(args, load(&source.to_string_lossy(), &options, &ctx.host)?)
+}
+
+/// The model with the chat template that the option asks for.
+fn templated(args: &mut Args, mut model: Model) -> Result<Value> {
+    if let Some(source) = args.opt::<String>("chat_template")? {
+        model.chat_template = Some(ChatTemplate::new(source).map_err(|e| args.wrong("chat_template", e))?);
+    }
+    Ok(model.into())
 }
 
 /// The options every way of getting a model has.
@@ -150,9 +158,9 @@ fn fresh(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let (dtype, exec) = (dtype(args)?, exec(ctx, args)?);
     let params = init::random(&Decoder::new(&config)?, seed, dtype, &exec, &ctx.host)?;
     let model = Model::new(config, params, exec, "random weights")?;
-    Ok(match own {
+    let model = match own {
         Some(tokenizer) => model.with_tokenizer(tokenizer),
         None => model,
-    }
-    .into())
+    };
+    templated(args, model)
 }

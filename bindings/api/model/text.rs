@@ -49,7 +49,10 @@ pub(super) fn register(r: &mut Registry) {
             .opt("now", "integer", (), "the time in seconds since 1970, for templates that write the date")
             .opt("variables", "map", (), "further variables of the template, by name (enable_thinking, …)")
             .returns("string", "the text")
-            .example("-- m:chat({{role = 'user', content = 'Hello!'}})")
+            .example(
+                "local m = lota.model.init('tiny', {chat_template = '{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}'})\n\
+                 assert(m:chat({{role = 'user', content = 'Hello!'}}) == '<user>Hello!')",
+            )
             .call(chat),
     );
     r.add(

@@ -185,6 +185,7 @@ impl Trainer {
             let values = parts.remove(0);
             slot.restore(exec, params.get(slot.param), values, parts)?;
         }
+        params.touch();
         self.step = file.info.step;
         self.tokens = file.info.tokens;
         Ok(file.info.companions)

@@ -227,15 +227,19 @@ impl Trainer {
                 now,
                 squares: 0.0,
             };
-            pass(&unstoppable, batch, &mut sink)?;
-            sink.squares.sqrt()
+            let done = pass(&unstoppable, batch, &mut sink);
+            let squares = sink.squares;
+            subject.params.touch();
+            done.map(|()| squares.sqrt())?
         } else {
             let mut sink = Collect::new(subject.exec, self.selection.wants().len());
             for batch in &batches {
                 pass(host, batch, &mut sink)?;
             }
             host.cancel.check()?;
-            update(subject, &mut self.slots, &self.options, now, sink.sums)?
+            let norm = update(subject, &mut self.slots, &self.options, now, sink.sums);
+            subject.params.touch();
+            norm?
         };
         let tokens = batches.iter().map(|b| b.len() as u64).sum();
         self.step += 1;

@@ -54,9 +54,11 @@ fn saved() -> (TempDir, PathBuf) {
 
 #[test]
 fn a_saved_model_is_read_back() {
-    for (model_type, more) in
-        [("llama", json!({})), ("phi3", json!({"head_dim": "absent", "hidden_size": 32})), ("qwen2", json!({}))]
-    {
+    for (model_type, more) in [
+        ("llama", json!({})),
+        ("phi3", json!({"head_dim": "absent", "hidden_size": 32})),
+        ("qwen2", json!({})),
+    ] {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = dir.path().join("new/model");
         let original = model(model_type, more).with_tokenizer(words(dir.path()));
@@ -66,7 +68,8 @@ fn a_saved_model_is_read_back() {
         assert_eq!(back.fingerprint().expect("hashes"), original.fingerprint().expect("hashes"));
         assert_eq!(back.generation.eos, [2]);
         // Truncation that a tokenizer file asks for is not applied.
-        let ids = back.tokenizer().expect("came along").encode("w5 w6 w7 w8 nothing", true).expect("tokenizes");
+        let ids =
+            back.tokenizer().expect("came along").encode("w5 w6 w7 w8 nothing", true).expect("tokenizes");
         assert_eq!(ids, [5, 6, 7, 8, 0]);
     }
 }
@@ -83,7 +86,8 @@ fn types_are_rounded_on_the_way_out_and_in() {
             serde_json::from_slice(&std::fs::read(folder.join("config.json")).expect("reads")).expect("JSON");
         assert_eq!(config["torch_dtype"], if dtype == DType::BF16 { "bfloat16" } else { "float16" });
         // Another reader sees the same.
-        let others = candle_core::safetensors::load(folder.join("model.safetensors"), &candle_core::Device::Cpu);
+        let others =
+            candle_core::safetensors::load(folder.join("model.safetensors"), &candle_core::Device::Cpu);
         let others = others.expect("reads");
         let back = read(&folder).expect("reads");
         let halves = load(&folder.to_string_lossy(), &options(DType::BF16), &Host::default()).expect("reads");
@@ -120,8 +124,13 @@ fn weights_of_a_bare_decoder_or_of_a_model_that_sees_are_found() {
     for prefix in ["", "language_model.model.", "model.language_model."] {
         rewrite(&folder.join("model.safetensors"), |header| {
             let renamed = std::mem::take(header).into_iter().map(|(name, entry)| {
-                let bare = ["model.", "language_model."].iter().fold(name.as_str(), |n, p| n.trim_start_matches(p));
-                let name = if bare.starts_with("lm_head") || bare == "__metadata__" { bare.to_string() } else { format!("{prefix}{bare}") };
+                let bare =
+                    ["model.", "language_model."].iter().fold(name.as_str(), |n, p| n.trim_start_matches(p));
+                let name = if bare.starts_with("lm_head") || bare == "__metadata__" {
+                    bare.to_string()
+                } else {
+                    format!("{prefix}{bare}")
+                };
                 (name, entry)
             });
             *header = renamed.collect();
@@ -202,12 +211,18 @@ fn a_folder_that_lacks_something_says_what() {
     let (_dir, folder) = saved();
     let text = |result: lota_runtime::Result<Model>| result.expect_err("refused").to_string();
     std::fs::remove_file(folder.join("model.safetensors")).expect("was there");
-    assert!(text(read(&folder)).ends_with("neither model.safetensors nor model.safetensors.index.json is in this folder"));
+    assert!(
+        text(read(&folder))
+            .ends_with("neither model.safetensors nor model.safetensors.index.json is in this folder")
+    );
     std::fs::write(folder.join("model.safetensors.index.json"), "{}").expect("writes");
     assert!(text(read(&folder)).ends_with("has no weight_map that says which file holds which tensor"));
     let outside = r#"{"weight_map": {"lm_head.weight": "../x.safetensors"}}"#;
     std::fs::write(folder.join("model.safetensors.index.json"), outside).expect("writes");
-    assert!(text(read(&folder)).ends_with("tensor lm_head.weight: \"../x.safetensors\" is not the name of a file"));
+    assert!(
+        text(read(&folder))
+            .ends_with("tensor lm_head.weight: \"../x.safetensors\" is not the name of a file")
+    );
     std::fs::write(folder.join("config.json"), r#"{"model_type": "rwkv"}"#).expect("writes");
     assert!(text(read(&folder)).contains("config.json: unknown architecture `rwkv`; known are llama, "));
     assert!(text(read(&folder.join("x.gguf"))).contains("there is no such file or folder"));

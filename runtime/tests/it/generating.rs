@@ -71,7 +71,8 @@ fn ends_are_found_and_named() {
         Ok(true)
     };
     let stopping = GenerateOptions { stop: stop.clone(), ..options(8) };
-    let stopped = model.generate(&prompts()[..1], &stopping, &host, Some(&mut on_text)).expect("runs").remove(0);
+    let stopped =
+        model.generate(&prompts()[..1], &stopping, &host, Some(&mut on_text)).expect("runs").remove(0);
     assert_eq!(stopped.finish, Finish::Stop);
     assert_eq!(stopped.text, free.text[..free.text.find(&stop[0]).expect("there")]);
     assert_eq!(shown, stopped.text);

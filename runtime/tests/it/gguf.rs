@@ -57,7 +57,9 @@ fn metadata(arch: &str, json: &Value) -> Metadata {
     if json["sliding_window"].is_u64() {
         put("attention.sliding_window", Meta::U32(number(json, "sliding_window")));
     }
-    if let Some(factor) = json["rope_scaling"]["factor"].as_f64().filter(|_| json["rope_scaling"]["rope_type"] == "linear") {
+    if let Some(factor) =
+        json["rope_scaling"]["factor"].as_f64().filter(|_| json["rope_scaling"]["rope_type"] == "linear")
+    {
         put("rope.scaling.type", Meta::String("linear".into()));
         put("rope.scaling.factor", Meta::F32(factor as f32));
     }
@@ -161,24 +163,54 @@ fn every_family_has_the_logits_it_had() {
     };
     let cases = [
         ("llama", "llama", json!({})),
-        ("llama", "llama", json!({"attention_bias": true, "tie_word_embeddings": true, "head_dim": 10,
-            "rope_scaling": {"rope_type": "linear", "factor": 4.0}})),
+        (
+            "llama",
+            "llama",
+            json!({"attention_bias": true, "tie_word_embeddings": true, "head_dim": 10,
+            "rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+        ),
         ("llama", "mistral", json!({"sliding_window": 5})),
         ("qwen2", "qwen2", json!({"tie_word_embeddings": true})),
         ("qwen3", "qwen3", json!({"head_dim": 8})),
         ("gemma", "gemma", more(&gemma, json!({"rope_theta": 10000.0}))),
-        ("gemma2", "gemma2", more(&gemma, json!({"query_pre_attn_scalar": 8, "sliding_window": 3,
-            "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0}))),
-        ("gemma3", "gemma3_text", more(&gemma, json!({"query_pre_attn_scalar": 8, "sliding_window": 3,
+        (
+            "gemma2",
+            "gemma2",
+            more(
+                &gemma,
+                json!({"query_pre_attn_scalar": 8, "sliding_window": 3,
+            "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0}),
+            ),
+        ),
+        (
+            "gemma3",
+            "gemma3_text",
+            more(
+                &gemma,
+                json!({"query_pre_attn_scalar": 8, "sliding_window": 3,
             "num_hidden_layers": 7, "sliding_window_pattern": 6, "rope_theta": 1e6, "rope_local_base_freq": 10000.0,
-            "rope_scaling": {"rope_type": "linear", "factor": 8.0}}))),
-        ("phi3", "phi3", json!({"head_dim": "absent", "hidden_size": 32, "partial_rotary_factor": 0.5,
-            "sliding_window": 6})),
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
+            ),
+        ),
+        (
+            "phi3",
+            "phi3",
+            json!({"head_dim": "absent", "hidden_size": 32, "partial_rotary_factor": 0.5,
+            "sliding_window": 6}),
+        ),
         ("olmo2", "olmo2", json!({})),
-        ("smollm3", "smollm3", json!({"num_hidden_layers": 5, "no_rope_layers": [1, 1, 1, 0, 1],
-            "use_sliding_window": false, "tie_word_embeddings": true})),
-        ("granite", "granite", json!({"attention_multiplier": 0.3, "embedding_multiplier": 2.0,
-            "residual_multiplier": 0.4, "logits_scaling": 3.0, "tie_word_embeddings": true})),
+        (
+            "smollm3",
+            "smollm3",
+            json!({"num_hidden_layers": 5, "no_rope_layers": [1, 1, 1, 0, 1],
+            "use_sliding_window": false, "tie_word_embeddings": true}),
+        ),
+        (
+            "granite",
+            "granite",
+            json!({"attention_multiplier": 0.3, "embedding_multiplier": 2.0,
+            "residual_multiplier": 0.4, "logits_scaling": 3.0, "tie_word_embeddings": true}),
+        ),
     ];
     let tokens = [3u32, 14, 15, 9, 2, 6, 5, 35, 8, 9, 7];
     for (arch, model_type, more) in cases {
@@ -200,7 +232,8 @@ fn every_family_has_the_logits_it_had() {
 
 #[test]
 fn every_quantisation_is_dequantised_and_turned_back() {
-    let json = zoo::tiny("llama", json!({"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1}));
+    let json =
+        zoo::tiny("llama", json!({"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1}));
     let decoder = decoder(&json);
     let params = params(&decoder, 12);
     use GgmlDType::{BF16, F16, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
@@ -240,7 +273,12 @@ fn damage_and_absence_are_named() {
         let rest: Metadata = meta.iter().filter(|(k, _)| k != key).cloned().collect();
         refused(&rest, &tensors)
     };
-    for key in ["llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon", "llama.context_length", "general.architecture"] {
+    for key in [
+        "llama.rope.freq_base",
+        "llama.attention.layer_norm_rms_epsilon",
+        "llama.context_length",
+        "general.architecture",
+    ] {
         assert_eq!(without(key), format!("the metadata has no {key}, which is needed"));
     }
     let with = |key: &str, value: Meta| {
@@ -249,13 +287,19 @@ fn damage_and_absence_are_named() {
         changed.push((key.into(), value));
         refused(&changed, &tensors)
     };
-    assert_eq!(with("llama.block_count", Meta::String("x".into())), "the metadata's llama.block_count is not a number");
+    assert_eq!(
+        with("llama.block_count", Meta::String("x".into())),
+        "the metadata's llama.block_count is not a number"
+    );
     assert_eq!(
         with("general.architecture", Meta::String("mamba".into())),
         "unknown architecture mamba; known in GGUF files are llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, olmo2, \
          smollm3, granite"
     );
-    assert_eq!(with("general.alignment", Meta::U32(0)), "general.alignment is 0, which is not a multiple of 8");
+    assert_eq!(
+        with("general.alignment", Meta::U32(0)),
+        "general.alignment is 0, which is not a multiple of 8"
+    );
     assert_eq!(
         with("llama.block_count", Meta::U32(2)),
         "tensor model.layers.1.self_attn.q_proj.weight of shape [24, 24] is missing"
@@ -302,8 +346,15 @@ fn a_tokenizer_of_pieces_merges_by_score() {
     let mut kinds = vec![2, 3, 3];
     kinds.extend([6; 256]);
     for (piece, score) in [
-        ("\u{2581}", -10.0), ("a", -11.0), ("b", -12.0), ("c", -13.0),
-        ("\u{2581}ab", -1.0), ("ab", -2.0), ("\u{2581}a", -3.0), ("abc", -4.0), ("<|x|>", 0.0),
+        ("\u{2581}", -10.0),
+        ("a", -11.0),
+        ("b", -12.0),
+        ("c", -13.0),
+        ("\u{2581}ab", -1.0),
+        ("ab", -2.0),
+        ("\u{2581}a", -3.0),
+        ("abc", -4.0),
+        ("<|x|>", 0.0),
     ] {
         tokens.push(piece.to_string());
         scores.push(score);
@@ -333,6 +384,8 @@ fn a_tokenizer_of_pieces_merges_by_score() {
     }
     assert_eq!(model.generation.eos, [2]);
     assert_eq!(model.config.bos, Some(1));
-    assert_eq!(tokenizer.decode(&[9999], true).expect_err("no such id").to_string(),
-        format!("token id 9999 is not in the vocabulary of {} tokens", tokens.len()));
+    assert_eq!(
+        tokenizer.decode(&[9999], true).expect_err("no such id").to_string(),
+        format!("token id 9999 is not in the vocabulary of {} tokens", tokens.len())
+    );
 }

@@ -29,6 +29,9 @@ fn family(name: &str) -> Option<Family> {
 
 const KNOWN: &str = "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, olmo2, smollm3, granite";
 
+/// No dimension of a real model comes near this.
+const WIDEST: usize = 1 << 24;
+
 /// What `config.json` of this model would hold.
 pub(crate) fn config_json(file: &Gguf) -> Result<Value> {
     let meta = file.metadata();
@@ -47,21 +50,28 @@ pub(crate) fn config_json(file: &Gguf) -> Result<Value> {
         .tensors()
         .get("token_embd.weight")
         .ok_or_else(|| Error::format(file.path(), "tensor token_embd.weight is missing"))?;
-    let hidden = meta.size(&key("embedding_length"))?;
-    let heads = meta.size(&key("attention.head_count"))?;
-    if heads == 0 {
-        return Err(Error::format(file.path(), format!("{} is 0", key("attention.head_count"))));
-    }
-    let kv_heads = meta.size_or(&key("attention.head_count_kv"))?.unwrap_or(heads);
-    let head_dim = meta.size_or(&key("attention.key_length"))?.unwrap_or(hidden / heads);
-    let layers = meta.size(&key("block_count"))?;
+    // Damage must not make anything of an absurd size.
+    let size_or = |name: &str, most: usize| -> Result<Option<usize>> {
+        match meta.size_or(&key(name))? {
+            Some(n) if n == 0 || n > most => {
+                Err(Error::format(file.path(), format!("{} is {n}, which cannot be", key(name))))
+            }
+            size => Ok(size),
+        }
+    };
+    let size = |name: &str, most: usize| size_or(name, most)?.ok_or_else(|| meta.missing(&key(name)));
+    let hidden = size("embedding_length", WIDEST)?;
+    let heads = size("attention.head_count", WIDEST)?;
+    let kv_heads = size_or("attention.head_count_kv", WIDEST)?.unwrap_or(heads);
+    let head_dim = size_or("attention.key_length", WIDEST)?.unwrap_or(hidden / heads);
+    let layers = size("block_count", file.tensors().len())?;
     // The Gemma converters leave the base of rotation out: the family has one value.
     let theta = match meta.number_or(&key("rope.freq_base"))? {
         Some(theta) => theta,
         None if matches!(family, Family::Gemma | Family::Gemma2) => 10000.0,
         None => return Err(meta.missing(&key("rope.freq_base"))),
     };
-    let rotated = meta.size_or(&key("rope.dimension_count"))?.unwrap_or(head_dim);
+    let rotated = size_or("rope.dimension_count", WIDEST)?.unwrap_or(head_dim);
     let gemma = matches!(family, Family::Gemma | Family::Gemma2 | Family::Gemma3);
 
     let mut config = Map::new();
@@ -70,7 +80,7 @@ pub(crate) fn config_json(file: &Gguf) -> Result<Value> {
     put("model_type", json!(family.model_type()));
     put("vocab_size", json!(embed.shape.first()));
     put("hidden_size", json!(hidden));
-    put("intermediate_size", json!(meta.size(&key("feed_forward_length"))?));
+    put("intermediate_size", json!(size("feed_forward_length", WIDEST)?));
     put("num_hidden_layers", json!(layers));
     put("num_attention_heads", json!(heads));
     put("num_key_value_heads", json!(kv_heads));
