@@ -9,7 +9,15 @@ local args = lota.args({ tmp = { ".", "where the ticket is written" } })
 local model, task = lota.model.builtin(), tasks.open "mirror"
 print(("before: %.2f"):format((task.score(model, 32))))
 
-local result = adapt.lota(model, task, { density = 0.05, calibration_steps = 10, steps = 20, lr = 1e-3, max_len = 64 })
+local result = adapt.lota(model, task, {
+  density = 0.05,
+  calibration_steps = 20,
+  steps = 60,
+  batch = 12,
+  lr = 1e-3,
+  warmup = 10,
+  max_len = 64,
+})
 print(("after:  %.2f, loss %.2f"):format((task.score(model, 32)), result.losses.adapt[#result.losses.adapt]))
 
 local path = args.tmp .. "/mirror.ticket"

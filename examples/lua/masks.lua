@@ -18,6 +18,6 @@ assert(both <= largest and (largest - random):disjoint(random))
 assert(#(largest | random) == #largest + #random - #both)
 assert(lota.mask.complement(mlp):disjoint(mlp))
 
-for layer, count in pairs(largest:by "layer") do
-  print("layer", layer, count)
+for _, row in ipairs(largest:counts "layer") do
+  print("layer " .. row.group, row.selected, ("%.3f"):format(row.density))
 end

@@ -20,7 +20,7 @@ local result = adapt.lota(model, task, {
   end,
 })
 
-for layer, count in pairs(result.mask:by "layer") do
-  print("layer", layer, count)
+for _, row in ipairs(result.mask:counts "layer") do
+  print("layer " .. row.group, row.selected)
 end
 print(("loss %.3f → %.3f"):format(result.losses.adapt[1], result.losses.adapt[#result.losses.adapt]))
