@@ -18,7 +18,7 @@ phase.defaults = {
   max_prompt = 256, -- tokens of the prompt of an example that is too long; at most half of max_len
   optimizer = "rmsprop",
   schedule = "constant",
-  warmup = 0,
+  warmup = 0, -- steps over which the learning rate rises; at most half of the phase
   clip_norm = options.optional,
   weight_decay = options.optional,
   checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
@@ -42,7 +42,7 @@ function phase.train(name, model, task, free, o)
     optimizer = o.optimizer,
     lr = o.lr,
     schedule = o.schedule,
-    warmup = o.warmup,
+    warmup = math.min(o.warmup, o.steps // 2),
     steps = o.steps,
     accumulate = o.accumulate,
     clip_norm = o.clip_norm,
