@@ -195,7 +195,8 @@ fn figures(r: &mut Registry) {
                 Ok(scores.values().iter().flatten().map(|t| t.elem_count() as u64).sum::<u64>())
             }),
     );
-    let all: [(&str, &str, fn(&Figures) -> f64); 3] = [
+    type Figure = fn(&Figures) -> f64;
+    let all: [(&str, &str, Figure); 3] = [
         ("max", "The largest score.", |f| f.max),
         ("min", "The smallest score.", |f| f.min),
         ("sum", "The sum of all scores.", |f| f.sum),

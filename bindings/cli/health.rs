@@ -24,10 +24,12 @@ fn cpu_features() -> Vec<&'static str> {
             ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
             ("amx-bf16", flag("amx_bf16")),
         ];
-        return known.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
+        known.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
     }
     #[cfg(target_arch = "aarch64")]
-    return vec!["neon"];
+    {
+        vec!["neon"]
+    }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     Vec::new()
 }

@@ -4,6 +4,9 @@ use super::colour;
 use super::svg::{Anchor, Style, Svg, text_width};
 use super::ticks::Axis;
 
+/// The upper and the lower end of a band at one place.
+type Span = ((f64, f64), (f64, f64));
+
 /// One named line.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -124,8 +127,8 @@ impl Svg {
     ) {
         let with_half: Vec<(f64, (f64, f64))> =
             series.points.iter().zip(&series.spread).map(|(p, h)| (p.0, (p.1, *h))).collect();
-        let mut outline: Vec<((f64, f64), (f64, f64))> = Vec::new();
-        let flush = |outline: &mut Vec<((f64, f64), (f64, f64))>, svg: &mut Self| {
+        let mut outline: Vec<Span> = Vec::new();
+        let flush = |outline: &mut Vec<Span>, svg: &mut Self| {
             if outline.len() > 1 {
                 let up = outline.iter().map(|o| o.0);
                 let points: Vec<_> = up.chain(outline.iter().rev().map(|o| o.1)).collect();

@@ -56,10 +56,10 @@ impl Session {
 
     /// Answers a line.
     pub fn line(&mut self, line: &str) -> Reply {
-        if !self.is_open() {
-            if let Some(reply) = self.command(line.trim()) {
-                return reply;
-            }
+        if !self.is_open()
+            && let Some(reply) = self.command(line.trim())
+        {
+            return reply;
         }
         // Two empty lines force an open input.
         let forced = line.trim().is_empty() && self.pending.ends_with("\n\n");

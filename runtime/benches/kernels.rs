@@ -16,8 +16,8 @@ fn random(rows: usize, cols: usize) -> Tensor {
     Tensor::randn(0f32, 1.0, (rows, cols), &Device::Cpu).expect("a tensor")
 }
 
-fn flops(bencher: Bencher<'_, '_>, count: usize, mut work: impl FnMut()) {
-    bencher.counter(ItemsCount::new(count)).bench_local(|| work());
+fn flops(bencher: Bencher<'_, '_>, count: usize, work: impl FnMut()) {
+    bencher.counter(ItemsCount::new(count)).bench_local(work);
 }
 
 #[divan::bench(args = [DType::F32, DType::BF16])]

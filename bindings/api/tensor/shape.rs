@@ -160,7 +160,7 @@ pub(super) fn register(r: &mut Registry) {
                 Ok(product(&a, &b)?)
             }),
     );
-    r.add(joining("cat", "Tensors joined along a dimension they have.", "4", |t, d| Tensor::cat(t, d)));
+    r.add(joining("cat", "Tensors joined along a dimension they have.", "4", Tensor::cat));
     r.add(joining("stack", "Tensors of one shape stacked along a new dimension.", "2", |t, d| {
         Tensor::stack(t, d)
     }));

@@ -56,14 +56,14 @@ impl BatchOptions {
         if self.size == 0 {
             return Err(Error::argument("a batch must have at least 1 example (size = 0)"));
         }
-        if let Some(max) = self.max_tokens {
-            if let Some(i) = lengths.iter().position(|&l| l > max) {
-                return Err(Error::argument(format!(
-                    "example {} has {} tokens, more than max_tokens = {max}; raise it or lower max_len",
-                    i + 1,
-                    lengths[i]
-                )));
-            }
+        if let Some(max) = self.max_tokens
+            && let Some(i) = lengths.iter().position(|&l| l > max)
+        {
+            return Err(Error::argument(format!(
+                "example {} has {} tokens, more than max_tokens = {max}; raise it or lower max_len",
+                i + 1,
+                lengths[i]
+            )));
         }
         Ok(())
     }

@@ -113,10 +113,10 @@ impl Keys<'_> {
             return Ok(None);
         }
         let (mut prefix, mut left) = descend(&census.counts, k);
-        for level in 1..DIGITS.len() {
+        for (level, (_, size)) in DIGITS.iter().enumerate().skip(1) {
             let counts = self.digit_counts(pieces, level, prefix)?;
             let (digit, rest) = descend(&counts, left);
-            prefix = prefix * DIGITS[level].1 as u32 + digit;
+            prefix = prefix * *size as u32 + digit;
             left = rest;
         }
         Ok(Some(Cut { key: prefix, ties: left }))
