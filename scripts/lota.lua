@@ -40,7 +40,7 @@ local args = lota.args({
   warmup = { 10, "steps over which each phase's learning rate rises" },
   schedule = {
     default = "constant",
-    help = "the learning rate after that",
+    help = "how the learning rate goes on after its rise",
     choices = { "constant", "linear", "cosine" },
   },
   batch = { 12, "examples a step" },
@@ -208,10 +208,13 @@ end
 -- The runs
 
 local before = scores()
-run:log({ kind = "base", a = before.a, b = before.b })
+local earlier = run:records()
+if #earlier == 0 then
+  run:log({ kind = "base", a = before.a, b = before.b })
+end
 
 local records, pictured = {}, {}
-for _, record in ipairs(run:records()) do
+for _, record in ipairs(earlier) do
   if record.kind == "result" then
     records[#records + 1] = record
   end
