@@ -3,18 +3,30 @@ local thrown = { code = 5 }
 local ok, caught = pcall(error, thrown)
 assert(not ok and caught == thrown)
 
-ok, caught = xpcall(function() error(thrown) end, function(e)
+ok, caught = xpcall(function()
+  error(thrown)
+end, function(e)
   return { wrapped = e }
 end)
 assert(not ok and caught.wrapped == thrown)
 
-ok, caught = xpcall(function() local x = nil; return x.y end, debug.traceback)
+ok, caught = xpcall(function()
+  local x = nil
+  return x.y
+end, debug.traceback)
 assert(not ok and caught:find("stack traceback", 1, true))
 
 -- Results and yields pass through the guards.
-assert(select("#", pcall(function() return 1, nil, nil end)) == 4)
+assert(select(
+  "#",
+  pcall(function()
+    return 1, nil, nil
+  end)
+) == 4)
 local co = coroutine.create(function(a)
-  local ok2, b = pcall(function() return coroutine.yield(a + 1) end)
+  local ok2, b = pcall(function()
+    return coroutine.yield(a + 1)
+  end)
   assert(ok2)
   error({ at = b })
 end)
@@ -22,7 +34,9 @@ local ok1, first = coroutine.resume(co, 1)
 assert(ok1 and first == 2)
 local ok2, failed = coroutine.resume(co, 7)
 assert(not ok2 and failed.at == 7)
-local wrapped = coroutine.wrap(function() error("inside", 0) end)
+local wrapped = coroutine.wrap(function()
+  error("inside", 0)
+end)
 ok, caught = pcall(wrapped)
 assert(not ok and caught:find "inside")
 
@@ -31,5 +45,7 @@ ok, caught = pcall(setmetatable, {}, { __gc = function() end })
 assert(not ok and caught:find "__gc")
 assert(load("return 1 + 1")() == 2)
 assert(load("return x", "chunk", "t", { x = 3 })() == 3)
-local f, why = load(string.dump(function() return 1 end))
+local f, why = load(string.dump(function()
+  return 1
+end))
 assert(f == nil and why:find "binary")

@@ -1,1 +1,5 @@
-return { area = function(a, b) return a * b end }
+return {
+  area = function(a, b)
+    return a * b
+  end,
+}

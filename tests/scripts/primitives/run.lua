@@ -38,10 +38,13 @@ test.case("files stay in the run folder", function()
 end)
 
 test.case("charts name their lines and refuse what does not fit", function()
-  local svg = lota.plot.lines({ { name = "a <b>", y = { 1, 2, 0 / 0, 3 } }, { name = "c", x = { 1, 5 }, y = { 2, 2 } } }, {
-    title = "T & t",
-    log = true,
-  })
+  local svg = lota.plot.lines(
+    { { name = "a <b>", y = { 1, 2, 0 / 0, 3 } }, { name = "c", x = { 1, 5 }, y = { 2, 2 } } },
+    {
+      title = "T & t",
+      log = true,
+    }
+  )
   test.equal(svg:find("a &lt;b&gt;", 1, true) ~= nil, true)
   test.equal(svg:find("T &amp; t", 1, true) ~= nil, true)
   test.raises(function()
