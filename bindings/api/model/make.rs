@@ -82,12 +82,10 @@ fn templated(args: &mut Args, mut model: Model) -> Result<Value> {
 
 /// The options every way of getting a model has.
 fn held(record: Primitive) -> Primitive {
-    record.opt("dtype", "string", "f32", "how matrices are held: f32 or bf16").opt(
-        "device",
-        "string",
-        (),
-        "cpu, cuda:N or metal; that of this run if not given",
-    )
+    record
+        .opt("dtype", "string", "f32", "how matrices are held: f32 or bf16")
+        .opt("device", "string", (), "cpu, cuda:N or metal; that of this run if not given")
+        .opt("chat_template", "string", (), "a Jinja chat template to use instead of the model's own")
 }
 
 fn exec(ctx: &Ctx, args: &mut Args) -> Result<Exec> {
