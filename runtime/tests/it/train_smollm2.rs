@@ -27,6 +27,10 @@ fn setup() -> Option<Setup> {
         eprintln!("skipped: LOTA_TEST_SMOLLM2 (a GGUF file) and LOTA_TEST_SHARED (a folder) are not set");
         return None;
     };
+    if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
+        eprintln!("skipped: 48 steps on SmolLM2 take minutes; set LOTA_TEST_TRAJECTORY to run them");
+        return None;
+    }
     let oracles = PathBuf::from(shared).join("oracles");
     let model = load(&model, &LoadOptions::default(), &Host::default()).expect("loads");
     let batches = Padded::read(&oracles.join("batches_gsm8k.safetensors")).and_then(|p| p.batches());
