@@ -74,6 +74,12 @@ fn self_check(exec: &Exec) -> Result<(f32, f64)> {
     Ok((difference, 2.0 * 256.0 * 576.0 * 1536.0 / seconds / 1e9))
 }
 
+/// How operations are carried out, as the command line says.
+pub(super) fn exec(common: &Common) -> Result<Exec> {
+    let device = open_device(&common.device)?;
+    Ok(Exec::new(device, common.threads)?.with_reference(common.reference))
+}
+
 pub(super) fn print(common: &Common) -> Result<()> {
     let mut out = String::new();
     let features: Vec<&str> = [
@@ -85,7 +91,7 @@ pub(super) fn print(common: &Common) -> Result<()> {
     .filter(|(_, on)| *on)
     .map(|(name, _)| name)
     .collect();
-    let exec = Exec::new(open_device(&common.device)?, common.threads)?.with_reference(common.reference);
+    let exec = exec(common)?;
     let _ = writeln!(
         out,
         "lota         {} ({} primitives, {} modules)",

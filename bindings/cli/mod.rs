@@ -1,5 +1,6 @@
 //! The command line: what each command is called and takes.
 
+mod bench;
 mod doc;
 mod failure;
 mod health;
@@ -85,6 +86,11 @@ enum Command {
     },
     /// Say what this machine offers, and check that it computes correctly
     Health,
+    /// Measure a training step, generation or selection on this machine
+    Bench {
+        #[command(subcommand)]
+        command: bench::Bench,
+    },
 }
 
 #[derive(Subcommand)]
@@ -146,6 +152,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         },
         Command::Ticket { command: TicketCommand::Info { file } } => ticket::info(&file),
         Command::Health => health::print(&common),
+        Command::Bench { command } => bench::run(&common, &command),
     }
 }
 

@@ -1,0 +1,109 @@
+//! `bench`: how long the things people wait for take on this machine, and the memory they need.
+//!
+//! Each call measures one thing in one process and prints one line, or one JSON object with `--json`, so that another
+//! program can run it in turn with its own measurement of the same work. It compares nothing and judges nothing.
+
+mod generate;
+mod select;
+mod step;
+
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::run::write_out;
+use crate::error::{Error, Result};
+
+#[derive(Subcommand)]
+pub(super) enum Bench {
+    /// A training step: forward, backward, optimizer
+    Step(step::Step),
+    /// Generation of text, greedy
+    Generate(generate::Generate),
+    /// The choice of the largest scores as a mask
+    Select(select::Select),
+}
+
+pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Step(step) => step.run(common),
+        Bench::Generate(generate) => generate.run(common),
+        Bench::Select(select) => select.run(common),
+    }
+}
+
+/// What came of a measurement: names and figures, in order.
+struct Figures(Map<String, Value>);
+
+impl Figures {
+    fn new(what: &str) -> Self {
+        Self(Map::from_iter([("bench".to_string(), json!(what))]))
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_string(), value.into());
+        self
+    }
+
+    /// The median, least and largest of some seconds.
+    fn seconds(self, mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        let median = seconds[seconds.len() / 2];
+        self.with("seconds", median)
+            .with("seconds_least", seconds[0])
+            .with("seconds_most", seconds[seconds.len() - 1])
+    }
+
+    /// The peak of this process so far, in MiB, where the system tells.
+    fn peak(self) -> Self {
+        match resident("VmHWM") {
+            Some(peak) => self.with("peak_mib", peak),
+            None => self,
+        }
+    }
+
+    fn print(self, as_json: bool) {
+        let text = if as_json {
+            Value::Object(self.0).to_string()
+        } else {
+            let parts = self.0.into_iter().map(|(name, value)| match value {
+                Value::String(text) => format!("{name} {text}"),
+                Value::Number(n) if n.is_f64() => format!("{name} {:.4}", n.as_f64().unwrap_or_default()),
+                value => format!("{name} {value}"),
+            });
+            parts.collect::<Vec<_>>().join(", ")
+        };
+        write_out(&(text + "\n"));
+    }
+}
+
+/// A figure of this process in MiB, as Linux tells it.
+fn resident(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with(field))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}
+
+/// The type of weights by its name.
+fn dtype(name: &str) -> Result<candle_core::DType> {
+    match name {
+        "f32" => Ok(candle_core::DType::F32),
+        "bf16" => Ok(candle_core::DType::BF16),
+        other => Err(super::usage(format!("--dtype must be f32 or bf16, not {other}"))),
+    }
+}
+
+/// Loads a model as a measurement wants it.
+fn load(common: &Common, source: &str, name: &str) -> Result<lota_runtime::model::Model> {
+    let exec = super::health::exec(common)?;
+    let options = lota_runtime::model::LoadOptions {
+        dtype: dtype(name)?,
+        exec,
+        hub: crate::hub_from_environment(),
+        ..lota_runtime::model::LoadOptions::default()
+    };
+    if source == "builtin" {
+        return Err(Error::argument("the built-in model is too small to be measured: name another"));
+    }
+    Ok(lota_runtime::model::load(source, &options, &lota_runtime::host::Host::default())?)
+}
