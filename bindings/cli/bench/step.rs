@@ -22,6 +22,9 @@ pub(in crate::cli) struct Step {
     /// How weights are held: f32 or bf16
     #[arg(long, default_value = "f32")]
     dtype: String,
+    /// What dense products multiply their operands as: f32 or bf16
+    #[arg(long, default_value = "f32")]
+    compute: String,
     /// What the backward keeps of the forward: none (all of it) or block (recompute)
     #[arg(long, default_value = "none")]
     checkpoint: String,
@@ -50,7 +53,7 @@ pub(in crate::cli) struct Step {
 
 impl Step {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let model = super::load(common, &self.model, &self.dtype)?;
+        let model = super::load(common, &self.model, &self.dtype, &self.compute)?;
         let selection = self.selection(&model)?;
         let entries = selection.entries();
         let batches = self.batches(&model)?;
@@ -72,6 +75,7 @@ impl Step {
         let mut figures = Figures::new("step")
             .with("density", self.density.as_str())
             .with("dtype", self.dtype.as_str())
+            .with("compute", self.compute.as_str())
             .with("checkpoint", self.checkpoint.as_str())
             .with("entries", entries)
             .with("tokens", batches[0].len())
@@ -94,10 +98,9 @@ impl Step {
         if self.density == "full" {
             return Ok(Selection::dense(universe, |_| true)?);
         }
-        let density: f64 = self
-            .density
-            .parse()
-            .map_err(|_| crate::cli::usage(format!("--density must be a number or full, not {}", self.density)))?;
+        let density: f64 = self.density.parse().map_err(|_| {
+            crate::cli::usage(format!("--density must be a number or full, not {}", self.density))
+        })?;
         let all = Mask::of_params(universe, ParamSpec::adaptable);
         let budget = Budget::Density(density);
         let host = Host::default();

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::panels::widen;
+use super::simd::widen;
 use super::slice::{Weight, read, tensor, uninit, write_f32};
 use super::{Exec, SparseIndex, check, par};
 use crate::Result;

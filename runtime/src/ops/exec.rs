@@ -6,11 +6,44 @@ use candle_core::{Device, Tensor};
 
 use crate::{Error, Result};
 
+/// What the operands of dense products are multiplied as. Sums, norms, attention and losses are f32 in either mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compute {
+    /// As f32.
+    #[default]
+    F32,
+    /// Rounded to bf16: about twice as fast where the processor has instructions for it.
+    BF16,
+}
+
+impl Compute {
+    /// The word used in scripts: `f32` or `bf16`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::BF16 => "bf16",
+        }
+    }
+}
+
+impl std::str::FromStr for Compute {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::BF16),
+            other => Err(Error::argument(format!("compute must be \"f32\" or \"bf16\", not {other:?}"))),
+        }
+    }
+}
+
 /// Chooses the path of every operation. Cheap to clone; one per engine, never global.
 #[derive(Clone)]
 pub struct Exec {
     device: Device,
     reference: bool,
+    compute: Compute,
     pool: Option<Arc<rayon::ThreadPool>>,
     threads: usize,
 }
@@ -29,18 +62,35 @@ impl Exec {
             Some(Arc::new(pool))
         };
         let count = pool.as_ref().map_or_else(rayon::current_num_threads, |p| p.current_num_threads());
-        Ok(Self { device, reference: false, pool, threads: count })
+        Ok(Self { device, reference: false, compute: Compute::F32, pool, threads: count })
     }
 
     /// The CPU with rayon's own number of threads.
     pub fn cpu() -> Self {
-        Self { device: Device::Cpu, reference: false, pool: None, threads: rayon::current_num_threads() }
+        Self {
+            device: Device::Cpu,
+            reference: false,
+            compute: Compute::F32,
+            pool: None,
+            threads: rayon::current_num_threads(),
+        }
     }
 
     /// The same, but every operation takes its reference path, on the CPU too.
     pub fn with_reference(mut self, reference: bool) -> Self {
         self.reference = reference;
         self
+    }
+
+    /// The same, with dense products in another numeric mode.
+    pub fn with_compute(mut self, compute: Compute) -> Self {
+        self.compute = compute;
+        self
+    }
+
+    /// The numeric mode of dense products.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// Where tensors of this run live.

@@ -1,10 +1,10 @@
 //! `y = x Wᵀ + b`, and its gradients: for the input, and for the weight whole or at masked entries.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
-use super::gemm::{Mat, Out, product_parallel};
+use super::gemm::{Factor, Mat, Out, product_parallel};
 use super::slice::{read, tensor, uninit};
-use super::{Exec, SparseIndex, check, panels, par, sampled, skinny};
+use super::{Exec, SparseIndex, check, par, reference, sampled, skinny};
 use crate::Result;
 
 /// `x [T, in]`, `w [out, in]` (f32 or bf16), `bias [out]` → `[T, out]`.
@@ -16,7 +16,7 @@ pub fn forward(exec: &Exec, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Re
         check::shape("linear", "the bias", bias, &[out])?;
     }
     if !exec.fast(x) {
-        let y = x.matmul(&w.to_dtype(DType::F32)?.t()?)?;
+        let y = reference::product(exec, x, &w.t()?)?;
         return Ok(match bias {
             Some(bias) => y.broadcast_add(bias)?,
             None => y,
@@ -30,10 +30,8 @@ pub fn forward(exec: &Exec, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Re
     if tokens <= skinny::MAX_TOKENS {
         skinny::product(exec, x, tokens, w, inner, &mut y);
     } else {
-        panels::for_each(exec, w, inner, |first, rows, w| {
-            let to = Out { data: &mut y[first..], row_stride: out, add: false };
-            product_parallel(exec, Mat::new(x, tokens, inner), Mat::new(w, rows, inner).t(), 1.0, to);
-        });
+        let to = Out { data: &mut y, row_stride: out, add: false };
+        product_parallel(exec, Mat::new(x, tokens, inner), Factor::new(w, out, inner).t(), to);
     }
     if let Some(bias) = bias {
         let bias = read(bias)?;
@@ -54,18 +52,15 @@ pub fn backward_input(exec: &Exec, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (rows, inner) = check::weight("linear", "the weight", w)?;
     check::same("linear", "the features of the gradient and the rows of the weight", out, rows)?;
     if !exec.fast(dy) {
-        return Ok(dy.matmul(&w.to_dtype(DType::F32)?)?);
+        return reference::product(exec, dy, w);
     }
     let (dy, w) = (read(dy)?, read(w)?);
     let (dy, w) = (dy.lock(), w.lock());
     let (dy, w) = (dy.f32()?, w.weight()?);
-    // SAFETY: the first product writes every value, the others add to them.
+    // SAFETY: the product writes every value.
     let mut dx = unsafe { uninit(tokens * inner) };
-    panels::for_each(exec, w, inner, |first, rows, w| {
-        let part = Mat::strided(&dy[first..], tokens, rows, out);
-        let to = Out { data: &mut dx, row_stride: inner, add: first > 0 };
-        product_parallel(exec, part, Mat::new(w, rows, inner), 1.0, to);
-    });
+    let to = Out { data: &mut dx, row_stride: inner, add: false };
+    product_parallel(exec, Mat::new(dy, tokens, out), Factor::new(w, out, inner), to);
     tensor(dx, &[tokens, inner])
 }
 
@@ -75,7 +70,7 @@ pub fn weight_grad_dense(exec: &Exec, dy: &Tensor, x: &Tensor) -> Result<Tensor>
     let (rows, inner) = check::activation("linear", "the input", x)?;
     check::same("linear", "the tokens of the gradient and of the input", tokens, rows)?;
     if !exec.fast(x) {
-        return Ok(dy.t()?.matmul(x)?);
+        return reference::product(exec, &dy.t()?, x);
     }
     let (dy, x) = (read(dy)?, read(x)?);
     let (dy, x) = (dy.lock(), x.lock());
@@ -87,7 +82,7 @@ fn dense(exec: &Exec, dy: &[f32], x: &[f32], tokens: usize, out: usize, inner: u
     // SAFETY: the product writes every value.
     let mut dw = unsafe { uninit(out * inner) };
     let to = Out { data: &mut dw, row_stride: inner, add: false };
-    product_parallel(exec, Mat::new(dy, tokens, out).t(), Mat::new(x, tokens, inner), 1.0, to);
+    product_parallel(exec, Mat::new(dy, tokens, out).t(), Mat::new(x, tokens, inner), to);
     dw
 }
 

@@ -22,7 +22,6 @@ pub mod glu;
 pub mod head;
 pub mod index;
 pub mod linear;
-mod panels;
 mod par;
 mod reference;
 pub mod rms_norm;
@@ -40,5 +39,5 @@ pub(crate) mod slice;
 mod testing;
 mod transpose;
 
-pub use exec::Exec;
+pub use exec::{Compute, Exec};
 pub use index::SparseIndex;

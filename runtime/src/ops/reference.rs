@@ -2,7 +2,26 @@
 
 use candle_core::{DType, Tensor, Var};
 
+use super::{Compute, Exec};
 use crate::{Error, Result};
+
+/// An operand of a dense product as the numeric mode of `exec` sees it, in f32.
+pub(super) fn operand(exec: &Exec, x: &Tensor) -> Result<Tensor> {
+    let x = match exec.compute() {
+        Compute::F32 => x.clone(),
+        Compute::BF16 => x.to_dtype(DType::BF16)?,
+    };
+    Ok(x.to_dtype(DType::F32)?)
+}
+
+/// `a · b` in the numeric mode of `exec`, f32.
+pub(super) fn product(exec: &Exec, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    // Where the device has bf16 products of its own they are the point of the mode; candle's of the CPU are slow.
+    if exec.compute() == Compute::BF16 && !a.device().is_cpu() {
+        return Ok(a.to_dtype(DType::BF16)?.matmul(&b.to_dtype(DType::BF16)?)?.to_dtype(DType::F32)?);
+    }
+    Ok(operand(exec, a)?.matmul(&operand(exec, b)?)?)
+}
 
 /// The gradients of `Σ out · dout` with respect to each input of `compose`, in f32.
 pub(super) fn gradients<const N: usize>(

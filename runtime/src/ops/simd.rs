@@ -64,6 +64,15 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
+multiversion! {
+    /// bf16 to f32.
+    pub(crate) fn widen<I>(from: &[half::bf16], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+        }
+    }
+}
+
 /// Whether the AVX-512 subsets that the kernels use are there.
 #[cfg(target_arch = "x86_64")]
 #[inline]

@@ -29,6 +29,24 @@ pub(crate) enum Weight<'a> {
     BF16(&'a [bf16]),
 }
 
+impl<'a> Weight<'a> {
+    /// The number of values.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::F32(data) => data.len(),
+            Self::BF16(data) => data.len(),
+        }
+    }
+
+    /// `len` values from `start`.
+    pub(crate) fn part(self, start: usize, len: usize) -> Self {
+        match self {
+            Self::F32(data) => Self::F32(&data[start..start + len]),
+            Self::BF16(data) => Self::BF16(&data[start..start + len]),
+        }
+    }
+}
+
 /// A lock on a tensor's storage together with the part of it that the tensor covers.
 pub(crate) struct Guard<'a> {
     storage: StorageRef<'a>,

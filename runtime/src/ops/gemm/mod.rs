@@ -1,11 +1,21 @@
-//! Dense f32 products on slices: our own kernel where the processor has AVX-512, else the `gemm` crate's.
+//! Dense products on slices: our own kernels where the processor has AVX-512, else the `gemm` crate's.
+//!
+//! The left factor and the result are f32. The right factor is f32 or bf16, and the product's [`Compute`] says what the
+//! operands are multiplied as; sums are f32 in either mode. Without AVX-512 BF16 a product of bf16 operands is one of
+//! f32 whose operands were rounded first.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
-use gemm::Parallelism;
+use half::bf16;
 
-use crate::ops::Exec;
+use crate::ops::slice::Weight;
+use crate::ops::{Compute, Exec};
 
 /// A matrix in a slice, with any strides.
 #[derive(Clone, Copy)]
@@ -38,9 +48,40 @@ impl<'a> Mat<'a> {
             ..self
         }
     }
+}
 
-    fn fits(&self) -> bool {
-        reach(self.rows, self.cols, self.row_stride, self.col_stride) <= self.data.len()
+/// A right factor: f32 or bf16 values in a slice, with any strides.
+#[derive(Clone, Copy)]
+pub(crate) struct Factor<'a> {
+    data: Weight<'a>,
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> Factor<'a> {
+    /// A row-major matrix.
+    pub(crate) fn new(data: Weight<'a>, rows: usize, cols: usize) -> Self {
+        Self { data, rows, cols, row_stride: cols, col_stride: 1 }
+    }
+
+    /// The transpose of the same memory.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+impl<'a> From<Mat<'a>> for Factor<'a> {
+    fn from(m: Mat<'a>) -> Self {
+        let Mat { data, rows, cols, row_stride, col_stride } = m;
+        Self { data: Weight::F32(data), rows, cols, row_stride, col_stride }
     }
 }
 
@@ -58,102 +99,196 @@ fn reach(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usiz
     if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
 }
 
-/// `out = scale · a · b` (or `out += …`) on the calling thread.
+/// `out = scale · a · b` (or `out += …`) of f32 on the calling thread.
 pub(crate) fn product(a: Mat<'_>, b: Mat<'_>, scale: f32, out: Out<'_>) {
-    run(None, a, b, scale, out);
+    run(None, Compute::F32, Kernels::best(), a, b.into(), scale, out);
 }
 
-/// The same on all threads of `exec`.
-pub(crate) fn product_parallel(exec: &Exec, a: Mat<'_>, b: Mat<'_>, scale: f32, out: Out<'_>) {
-    run((exec.threads() > 1).then_some(exec), a, b, scale, out);
+/// `out = a · b` (or `out += …`) in the numeric mode and on the threads of `exec`.
+pub(crate) fn product_parallel<'a>(exec: &Exec, a: Mat<'_>, b: impl Into<Factor<'a>>, out: Out<'_>) {
+    let threads = (exec.threads() > 1).then_some(exec);
+    run(threads, exec.compute(), Kernels::best(), a, b.into(), 1.0, out);
 }
 
-fn run(exec: Option<&Exec>, a: Mat<'_>, b: Mat<'_>, scale: f32, out: Out<'_>) {
+/// Which kernels carry out a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernels {
+    /// The `gemm` crate's.
+    Portable,
+    /// Ours for f32; products of bf16 operands round them first.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// Ours, with the instruction for pairs of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+}
+
+impl Kernels {
+    /// The best that this processor has.
+    fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if crate::ops::simd::has_avx512() {
+            return if is_x86_feature_detected!("avx512bf16") { Self::Avx512Bf16 } else { Self::Avx512 };
+        }
+        Self::Portable
+    }
+}
+
+fn run(
+    exec: Option<&Exec>,
+    compute: Compute,
+    kernels: Kernels,
+    a: Mat<'_>,
+    b: Factor<'_>,
+    scale: f32,
+    out: Out<'_>,
+) {
     assert_eq!(a.cols, b.rows, "a product of matrices that do not fit");
-    assert!(a.fits() && b.fits(), "a matrix reaches beyond its slice");
+    let inside = |rows, cols, row_stride, col_stride, len| reach(rows, cols, row_stride, col_stride) <= len;
     assert!(
-        out.row_stride >= b.cols && reach(a.rows, b.cols, out.row_stride, 1) <= out.data.len(),
+        inside(a.rows, a.cols, a.row_stride, a.col_stride, a.data.len())
+            && inside(b.rows, b.cols, b.row_stride, b.col_stride, b.data.len()),
+        "a matrix reaches beyond its slice"
+    );
+    assert!(
+        out.row_stride >= b.cols && inside(a.rows, b.cols, out.row_stride, 1, out.data.len()),
         "a product reaches beyond its slice"
     );
-    #[cfg(target_arch = "x86_64")]
-    if crate::ops::simd::has_avx512() {
-        return avx512::product(exec, a, b, scale, out);
-    }
-    match exec {
-        Some(exec) => exec.run(|| portable(a, b, scale, out, Parallelism::Rayon(exec.threads()))),
-        None => portable(a, b, scale, out, Parallelism::None),
+    match (compute, kernels) {
+        #[cfg(target_arch = "x86_64")]
+        (Compute::F32, Kernels::Avx512 | Kernels::Avx512Bf16) => {
+            tiles::product::<avx512::Single>(exec, a, b, scale, out);
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Compute::BF16, Kernels::Avx512Bf16) => {
+            tiles::product::<avx512bf16::Pairs>(exec, a, b, scale, out);
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Compute::BF16, Kernels::Avx512) => {
+            rounded(a, b, |a, b| tiles::product::<avx512::Single>(exec, a, b, scale, out));
+        }
+        (Compute::F32, Kernels::Portable) => portable::product(exec, a, b, scale, out),
+        (Compute::BF16, Kernels::Portable) => rounded(a, b, |a, b| portable::product(exec, a, b, scale, out)),
     }
 }
 
-/// The `gemm` crate's product. Everything was checked by [`run`].
-fn portable(a: Mat<'_>, b: Mat<'_>, scale: f32, out: Out<'_>, parallelism: Parallelism) {
-    // SAFETY: all three matrices lie inside their slices (the caller checked), and the output is borrowed mutably, so
-    // it overlaps neither input.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            out.data.as_mut_ptr(),
-            1,
-            out.row_stride as isize,
-            out.add,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+/// Calls `work` with the operands rounded to bf16, for processors that cannot do so on the way.
+fn rounded(a: Mat<'_>, b: Factor<'_>, work: impl FnOnce(Mat<'_>, Factor<'_>)) {
+    let round = |values: &[f32]| values.iter().map(|&v| bf16::from_f32(v).to_f32()).collect::<Vec<f32>>();
+    let left = round(a.data);
+    let a = Mat { data: &left, ..a };
+    match b.data {
+        Weight::F32(values) => work(a, Factor { data: Weight::F32(&round(values)), ..b }),
+        Weight::BF16(_) => work(a, b),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{fast, random, values};
+    use crate::ops::testing::{fast, random, random_bf16, values};
 
-    #[test]
-    fn every_layout_and_odd_shape_agrees_with_f64_sums() {
-        for (m, n, k) in
-            [(1, 1, 1), (8, 48, 16), (7, 49, 33), (65, 100, 641), (130, 47, 1300), (9, 1000, 1100), (3, 5, 0)]
-        {
-            let (a, b) = (values(&random(1, &[m, k + 2])), values(&random(2, &[k, n])));
-            let turned = |x: &[f32], rows: usize, cols: usize, stride: usize| -> Vec<f32> {
-                (0..cols * rows).map(|i| x[(i % rows) * stride + i / rows]).collect()
-            };
+    /// Rows, columns and inner dimensions: whole tiles and every kind of remainder.
+    const SHAPES: [(usize, usize, usize); 9] = [
+        (1, 1, 1),
+        (8, 48, 16),
+        (7, 49, 33),
+        (65, 100, 641),
+        (130, 47, 1301),
+        (9, 1000, 1100),
+        (3, 5, 0),
+        (70, 50, 1537),
+        (17, 96, 3100),
+    ];
+
+    fn kernels() -> Vec<Kernels> {
+        let mut all = vec![Kernels::Portable];
+        #[cfg(target_arch = "x86_64")]
+        match Kernels::best() {
+            Kernels::Avx512 => all.push(Kernels::Avx512),
+            Kernels::Avx512Bf16 => all.extend([Kernels::Avx512, Kernels::Avx512Bf16]),
+            Kernels::Portable => {}
+        }
+        all
+    }
+
+    fn turned(x: &[f32], rows: usize, cols: usize, stride: usize) -> Vec<f32> {
+        (0..cols * rows).map(|i| x[(i % rows) * stride + i / rows]).collect()
+    }
+
+    fn halves(x: &[f32]) -> Vec<bf16> {
+        x.iter().map(|&v| bf16::from_f32(v)).collect()
+    }
+
+    /// Every layout of both factors on every kernel, against sums in f64 of operands as `round` leaves them.
+    fn check(compute: Compute, right_is_bf16: bool, round: impl Fn(f32) -> f32) {
+        for (m, n, k) in SHAPES {
+            let a = values(&random(1, &[m, k + 2]));
+            let b = values(&if right_is_bf16 { random_bf16(2, &[k, n]) } else { random(2, &[k, n]) });
             let (at, bt) = (turned(&a, m, k, k + 2), turned(&b, k, n, n));
+            let (half, half_t) = (halves(&b), halves(&bt));
+            let (whole, whole_t) = match right_is_bf16 {
+                true => (Weight::BF16(&half), Weight::BF16(&half_t)),
+                false => (Weight::F32(&b), Weight::F32(&bt)),
+            };
             let exact = |i: usize, j: usize| -> f64 {
-                (0..k).map(|l| f64::from(a[i * (k + 2) + l]) * f64::from(b[l * n + j])).sum()
+                (0..k).map(|l| f64::from(round(a[i * (k + 2) + l])) * f64::from(round(b[l * n + j]))).sum()
             };
             let lefts = [Mat::strided(&a, m, k, k + 2), Mat::new(&at, k, m).t()];
-            let rights = [Mat::new(&b, k, n), Mat::new(&bt, n, k).t()];
+            let rights = [Factor::new(whole, k, n), Factor::new(whole_t, n, k).t()];
+            let stride = n + 3;
+            let expected: Vec<f64> = (0..m * n).map(|i| 0.5 * exact(i / n.max(1), i % n.max(1))).collect();
             for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
-                let stride = n + 3;
-                for add in [false, true] {
+                for (kernels, add) in kernels().into_iter().flat_map(|k| [(k, false), (k, true)]) {
                     let start = vec![0.25; m * stride];
                     let (mut alone, mut shared) = (start.clone(), start);
-                    product(left, right, 0.5, Out { data: &mut alone, row_stride: stride, add });
-                    product_parallel(
-                        &fast(),
-                        left,
-                        right,
-                        0.5,
-                        Out { data: &mut shared, row_stride: stride, add },
-                    );
-                    assert_eq!(alone, shared);
-                    for (i, value) in alone.iter().enumerate() {
-                        let (row, col) = (i / stride, i % stride);
-                        let base = if add { 0.25 } else { 0.0 };
-                        let expected = if col < n { 0.5 * exact(row, col) + base } else { 0.25 };
-                        assert!((f64::from(*value) - expected).abs() < 1e-4, "{m}×{n}×{k}: {row}, {col}");
+                    let to = Out { data: &mut alone, row_stride: stride, add };
+                    run(None, compute, kernels, left, right, 0.5, to);
+                    let to = Out { data: &mut shared, row_stride: stride, add };
+                    run(Some(&fast()), compute, kernels, left, right, 0.5, to);
+                    if kernels != Kernels::Portable {
+                        assert_eq!(alone, shared, "{kernels:?}: the number of threads matters");
                     }
+                    for (i, value) in alone.iter().chain(&shared).enumerate() {
+                        let (row, col) = (i % (m * stride) / stride, i % stride);
+                        let base = if add { 0.25 } else { 0.0 };
+                        let expected = if col < n { expected[row * n + col] + base } else { 0.25 };
+                        let error = (f64::from(*value) - expected).abs();
+                        assert!(
+                            error < 1e-4,
+                            "{kernels:?} {m}×{n}×{k} at {row}, {col}: {value}, not {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn f32_products_agree_with_f64_sums() {
+        check(Compute::F32, false, |v| v);
+        check(Compute::F32, true, |v| v);
+    }
+
+    #[test]
+    fn bf16_products_are_sums_over_rounded_operands() {
+        let round = |v: f32| bf16::from_f32(v).to_f32();
+        check(Compute::BF16, false, round);
+        check(Compute::BF16, true, round);
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        for compute in [Compute::F32, Compute::BF16] {
+            for bad in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::INFINITY] {
+                let mut a = vec![1.0; 40];
+                a[7] = bad;
+                let b = vec![1.0; 40 * 20];
+                for kernels in kernels() {
+                    let mut out = vec![0.0; 20];
+                    let to = Out { data: &mut out, row_stride: 20, add: false };
+                    run(None, compute, kernels, Mat::new(&a, 1, 40), Mat::new(&b, 40, 20).into(), 1.0, to);
+                    assert!(out.iter().all(|v| !v.is_finite()), "{kernels:?} {compute:?} {bad}: {out:?}");
                 }
             }
         }

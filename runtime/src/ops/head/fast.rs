@@ -2,11 +2,11 @@
 
 use super::{Head, HeadGrads, Labels, WeightGrad};
 use crate::Result;
-use crate::ops::gemm::{Mat, Out, product_parallel};
+use crate::ops::gemm::{Factor, Mat, Out, product_parallel};
 use crate::ops::sampled;
 use crate::ops::simd::{exp, fold, multiversion, tanh};
 use crate::ops::slice::{Weight, tensor};
-use crate::ops::{Exec, SparseIndex, panels, par};
+use crate::ops::{Exec, SparseIndex, par};
 
 /// Values of the largest buffer of logits, and rows of the largest chunk.
 const LOGITS: usize = 1 << 24;
@@ -42,11 +42,9 @@ impl Layer<'_> {
     /// Raw logits of `h` into `logits`.
     fn logits(&self, h: &[f32], logits: &mut [f32]) {
         let rows = h.len() / self.width;
-        panels::for_each(self.exec, self.w, self.width, |first, count, w| {
-            let to = Out { data: &mut logits[first..], row_stride: self.vocab, add: false };
-            let w = Mat::new(w, count, self.width);
-            product_parallel(self.exec, Mat::new(h, rows, self.width), w.t(), 1.0, to);
-        });
+        let to = Out { data: logits, row_stride: self.vocab, add: false };
+        let w = Factor::new(self.w, self.vocab, self.width);
+        product_parallel(self.exec, Mat::new(h, rows, self.width), w.t(), to);
     }
 
     /// The buffer that all chunks share.
@@ -99,11 +97,9 @@ pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: WeightGrad<'_>) ->
             }
         });
         let mut part = vec![0.0; h.len()];
-        panels::for_each(exec, layer.w, width, |first, count, w| {
-            let grads = Mat::strided(&logits[first..], rows.len(), count, vocab);
-            let to = Out { data: &mut part, row_stride: width, add: true };
-            product_parallel(exec, grads, Mat::new(w, count, width), 1.0, to);
-        });
+        let to = Out { data: &mut part, row_stride: width, add: false };
+        let w = Factor::new(layer.w, vocab, width);
+        product_parallel(exec, Mat::new(logits, rows.len(), vocab), w, to);
         for (row, part) in rows.iter().zip(part.chunks_exact(width)) {
             dh[*row as usize * width..][..width].copy_from_slice(part);
         }
@@ -137,7 +133,7 @@ impl<'a> Sum<'a> {
             Self::No => {}
             Self::Dense { sum, vocab, width, .. } => {
                 let to = Out { data: sum, row_stride: *width, add: true };
-                product_parallel(exec, Mat::new(grads, rows, *vocab).t(), Mat::new(h, rows, *width), 1.0, to);
+                product_parallel(exec, Mat::new(grads, rows, *vocab).t(), Mat::new(h, rows, *width), to);
             }
             Self::At(index, sum) => {
                 let part = sampled::product(exec, grads, h, rows, index);

@@ -101,7 +101,7 @@ pub fn logp(exec: &Exec, head: Head, h: &Tensor, w: &Tensor, labels: &Labels) ->
     if labels.is_empty() {
         return Ok(Tensor::zeros(0, DType::F32, h.device())?);
     }
-    let w = w.to_dtype(DType::F32)?;
+    let (h, w) = (&reference::operand(exec, h)?, reference::operand(exec, w)?);
     let mut parts = Vec::new();
     for (rows, targets) in chunks(labels, h)? {
         parts.push(compose(head, &h.index_select(&rows, 0)?, &w, &targets)?);
@@ -132,7 +132,7 @@ pub fn backward(
         let layer = fast::Layer { exec, head, h: h.f32()?, w: w.weight()?, width, vocab, labels };
         return fast::backward(layer, dlogp.f32()?, want);
     }
-    let w = w.to_dtype(DType::F32)?;
+    let (h, w) = (&reference::operand(exec, h)?, reference::operand(exec, w)?);
     let mut dh = h.zeros_like()?;
     let mut dw = None::<Tensor>;
     let (mut parts, mut done) = (Vec::new(), 0);

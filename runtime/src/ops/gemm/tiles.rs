@@ -1,0 +1,261 @@
+//! What the AVX-512 products share: panels of one operand, blocks of rows of the other, and tiles of the result.
+//!
+//! `b` is packed into panels of 48 columns, shared by all threads; tiles of 8×48 values of the result stay in 24
+//! registers while the inner dimension runs. Which thread computes a tile does not change its value. What a word of a
+//! packed operand holds, and the loop over them, is a [`Micro`]'s business.
+
+use std::arch::x86_64::{
+    __m512, __mmask16, _mm512_add_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
+    _mm512_set1_ps,
+};
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::{Factor, Mat, Out};
+use crate::ops::Exec;
+
+/// Columns of a panel of `b`, and rows of a tile.
+pub(super) const COLS: usize = 48;
+pub(super) const ROWS: usize = 8;
+/// Rows of `a` in one task.
+pub(super) const BLOCK: usize = 64;
+/// Words of `b` packed at a time.
+const PACKED: usize = 1 << 20;
+
+thread_local! {
+    /// Kept between calls: fresh memory costs more than the packing.
+    static SHARED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One stretch of the inner dimension.
+#[derive(Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) from: usize,
+    pub(super) len: usize,
+    /// Add to what is in the target.
+    add: bool,
+}
+
+/// A numeric mode: what the operands are packed as, and the loop that multiplies them. Words are 32 bits wide.
+pub(super) trait Micro {
+    /// Values of the inner dimension in a word.
+    const PER_WORD: usize;
+    /// The longest stretch a tile runs over at once; a multiple of [`Self::PER_WORD`].
+    const DEPTH: usize;
+
+    /// Packs `width` columns of `b` from `at` over a stretch: word `w` of column `c` at `w · 48 + c`.
+    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panel: &mut [f32]);
+
+    /// Calls `work` with rows `first..first + count` of `a` over a stretch, packed if need be.
+    fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>));
+
+    /// Computes one tile.
+    ///
+    /// # Safety
+    ///
+    /// The processor has what the mode needs. `a` has `R` rows of `words` words, `b` as many rows of 48 words, and
+    /// `place` has `R` rows of its width (at most 48) that no other thread touches.
+    unsafe fn tile<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place);
+}
+
+/// `out (+)= scale · a · b`, on the threads of `exec` if given. The matrices fit and lie inside their slices, and the
+/// processor has what `M` needs.
+pub(super) fn product<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, b: Factor<'_>, scale: f32, out: Out<'_>) {
+    let (rows, cols, inner) = (a.rows, b.cols, a.cols);
+    if rows == 0 || cols == 0 {
+        return;
+    }
+    if inner == 0 {
+        if !out.add {
+            (0..rows).for_each(|r| out.data[r * out.row_stride..][..cols].fill(0.0));
+        }
+        return;
+    }
+    let depth = inner.div_ceil(inner.div_ceil(M::DEPTH)).next_multiple_of(M::PER_WORD);
+    let words = depth / M::PER_WORD;
+    let width = (PACKED / words).next_multiple_of(COLS).min(cols.next_multiple_of(COLS));
+    let mut packed = SHARED.take();
+    if packed.len() < width * words {
+        packed.resize(width * words, 0.0);
+    }
+    let target = Target { start: out.data.as_mut_ptr(), stride: out.row_stride, scale };
+    for first in (0..cols).step_by(width) {
+        let count = width.min(cols - first);
+        for from in (0..inner).step_by(depth) {
+            let stretch = Stretch { from, len: depth.min(inner - from), add: out.add || from > 0 };
+            let size = COLS * stretch.len.div_ceil(M::PER_WORD);
+            let panels = &mut packed[..count.div_ceil(COLS) * size];
+            let one = |(i, panel): (usize, &mut [f32])| {
+                let at = first + i * COLS;
+                M::pack(b, at, COLS.min(first + count - at), stretch, panel);
+            };
+            match exec {
+                Some(exec) if panels.len() > size => {
+                    exec.run(|| panels.par_chunks_exact_mut(size).enumerate().for_each(one));
+                }
+                _ => panels.chunks_exact_mut(size).enumerate().for_each(one),
+            }
+            tiles::<M>(exec, a, panels, (first, count), stretch, target);
+        }
+    }
+    SHARED.replace(packed);
+}
+
+/// All tiles of a block of columns over one stretch.
+fn tiles<M: Micro>(
+    exec: Option<&Exec>,
+    a: Mat<'_>,
+    panels: &[f32],
+    (first, count): (usize, usize),
+    stretch: Stretch,
+    target: Target,
+) {
+    let words = stretch.len.div_ceil(M::PER_WORD);
+    let size = COLS * words;
+    let (row_blocks, panel_count) = (a.rows.div_ceil(BLOCK), panels.len() / size);
+    let threads = exec.map_or(1, Exec::threads);
+    // Cut columns too if there are few blocks of rows, so that every thread has several tasks.
+    let groups = (threads * 4).div_ceil(row_blocks).clamp(1, panel_count);
+    let group = panel_count.div_ceil(groups);
+    let task = |i: usize| {
+        let (block, part) = (i % row_blocks, i / row_blocks);
+        let rows = block * BLOCK..((block + 1) * BLOCK).min(a.rows);
+        let last = ((part + 1) * group).min(panel_count);
+        M::with_rows(a, rows.start, rows.len(), stretch, |left| {
+            for j in part * group..last {
+                let column = first + j * COLS;
+                let width = COLS.min(first + count - column);
+                let b = panels[j * size..][..size].as_ptr();
+                for at in rows.clone().step_by(ROWS) {
+                    let place = target.place(at, column, width, stretch.add);
+                    let tile = left.tile(at - rows.start);
+                    // SAFETY: the tile of `a` has these rows and strides, `b` is a panel, and the place lies inside
+                    // the target (the caller checked) and is this task's alone.
+                    unsafe { run::<M>(tile, b, words, place, ROWS.min(rows.end - at)) };
+                }
+            }
+        });
+    };
+    let tasks = row_blocks * panel_count.div_ceil(group);
+    match exec {
+        Some(exec) if threads > 1 && tasks > 1 => exec.run(|| (0..tasks).into_par_iter().for_each(task)),
+        _ => (0..tasks).for_each(task),
+    }
+}
+
+/// # Safety
+///
+/// As for [`Micro::tile`], with `rows` rows (1 to 8).
+unsafe fn run<M: Micro>(a: Rows, b: *const f32, words: usize, place: Place, rows: usize) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        match rows {
+            1 => M::tile::<1>(a, b, words, place),
+            2 => M::tile::<2>(a, b, words, place),
+            3 => M::tile::<3>(a, b, words, place),
+            4 => M::tile::<4>(a, b, words, place),
+            5 => M::tile::<5>(a, b, words, place),
+            6 => M::tile::<6>(a, b, words, place),
+            7 => M::tile::<7>(a, b, words, place),
+            _ => M::tile::<8>(a, b, words, place),
+        }
+    }
+}
+
+/// A block of rows of `a` over one stretch: word `w` of row `r` of a tile lies at `r · row_stride + w · step`.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a> {
+    words: &'a [f32],
+    row_stride: usize,
+    step: usize,
+    /// Words from one tile to the next.
+    tile: usize,
+}
+
+impl<'a> Left<'a> {
+    /// Rows whose words are contiguous and which lie `stride` apart.
+    pub(super) fn rows(words: &'a [f32], stride: usize) -> Self {
+        Self { words, row_stride: stride, step: 1, tile: ROWS * stride }
+    }
+
+    /// Tiles `[tile][words][8]`.
+    pub(super) fn packed(data: &'a [f32], words: usize) -> Self {
+        Self { words: data, row_stride: 1, step: ROWS, tile: ROWS * words }
+    }
+
+    /// The tile that begins at a row of the block.
+    fn tile(self, row: usize) -> Rows {
+        let start = self.words[row / ROWS * self.tile..].as_ptr();
+        Rows { start, row_stride: self.row_stride, step: self.step }
+    }
+}
+
+/// The rows of `a` of one tile.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) start: *const f32,
+    pub(super) row_stride: usize,
+    pub(super) step: usize,
+}
+
+/// Where tiles are written, by several threads at different places.
+#[derive(Clone, Copy)]
+struct Target {
+    start: *mut f32,
+    stride: usize,
+    scale: f32,
+}
+
+// SAFETY: every tile is written by one task, and tiles do not overlap.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// Where a tile begins.
+    fn place(&self, row: usize, col: usize, width: usize, add: bool) -> Place {
+        let to = self.start.wrapping_add(row * self.stride + col);
+        Place { to, stride: self.stride, width, scale: self.scale, add }
+    }
+}
+
+/// Where a tile of the result is written, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    to: *mut f32,
+    stride: usize,
+    width: usize,
+    scale: f32,
+    add: bool,
+}
+
+impl Place {
+    /// Writes the sums of a tile.
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX-512 F, and the place has `R` rows that no other thread touches.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn write<const R: usize>(self, sums: [[__m512; 3]; R]) {
+        let masks: [__mmask16; 3] = std::array::from_fn(|i| {
+            let left = self.width.saturating_sub(i * 16).min(16);
+            ((1u32 << left) - 1) as __mmask16
+        });
+        let scale = _mm512_set1_ps(self.scale);
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (i, (sum, mask)) in sums.into_iter().zip(masks).enumerate() {
+                let mut sum = _mm512_mul_ps(sum, scale);
+                let to = self.to.wrapping_add(r * self.stride + i * 16);
+                // SAFETY: masked lanes are neither read nor written, and the others lie inside the tile.
+                unsafe {
+                    if self.add {
+                        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, to));
+                    }
+                    _mm512_mask_storeu_ps(to, mask, sum);
+                }
+            }
+        }
+    }
+}
