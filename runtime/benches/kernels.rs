@@ -55,5 +55,5 @@ fn linear_weight_grad_at_percent(bencher: Bencher, percent: u64) {
     });
     let index = SparseIndex::from_sorted(OUT, IN, kept.map(|i| i as u32)).expect("an index");
     let count = 2 * TOKENS * index.nnz();
-    flops(bencher, count, || drop(linear::weight_grad_at(&exec, &dy, &x, &index)));
+    flops(bencher, count, || drop(linear::weight_grad_at(&exec, &dy, &linear::Input::new(&x), &index)));
 }

@@ -1,5 +1,7 @@
 //! `y = x Wᵀ + b`, and its gradients: for the input, and for the weight whole or at masked entries.
 
+use std::cell::OnceCell;
+
 use candle_core::Tensor;
 
 use super::gemm::{Factor, Mat, Out, product_parallel};
@@ -86,20 +88,49 @@ fn dense(exec: &Exec, dy: &[f32], x: &[f32], tokens: usize, out: usize, inner: u
     dw
 }
 
+/// The input of linear layers, `[T, in]`, as the gradients of their weights need it: what is made of it for one is kept
+/// for the others.
+pub struct Input<'a> {
+    x: &'a Tensor,
+    columns: OnceCell<sampled::Columns>,
+}
+
+impl<'a> Input<'a> {
+    /// An input of which nothing has been made.
+    pub fn new(x: &'a Tensor) -> Self {
+        Self { x, columns: OnceCell::new() }
+    }
+
+    /// The tensor.
+    pub fn tensor(&self) -> &'a Tensor {
+        self.x
+    }
+}
+
 /// The gradient of the weight at masked entries: `dy [T, out]`, `x [T, in]` → f32 `[nnz]`, in the
 /// order of `index`. Sampled, or dense and then gathered, whichever is faster at this density.
-pub fn weight_grad_at(exec: &Exec, dy: &Tensor, x: &Tensor, index: &SparseIndex) -> Result<Tensor> {
+pub fn weight_grad_at(exec: &Exec, dy: &Tensor, input: &Input<'_>, index: &SparseIndex) -> Result<Tensor> {
+    let x = input.x;
     let (tokens, out) = check::activation("linear", "the output's gradient", dy)?;
     let (rows, inner) = check::activation("linear", "the input", x)?;
     check::same("linear", "the tokens of the gradient and of the input", tokens, rows)?;
     index.check("linear", &[out, inner])?;
-    if !exec.fast(x) || index.density() > sampled::BREAK_EVEN {
+    if !exec.fast(x) || index.density() > sampled::break_even(exec) {
         let dense = weight_grad_dense(exec, dy, x)?;
         return super::scatter::gather(exec, &dense, index);
     }
-    let (dy, x) = (read(dy)?, read(x)?);
-    let (dy, x) = (dy.lock(), x.lock());
-    tensor(sampled::product(exec, dy.f32()?, x.f32()?, tokens, index), &[index.nnz()])
+    let dy = read(dy)?;
+    let dy = dy.lock();
+    let columns = match input.columns.get() {
+        Some(columns) => columns,
+        None => {
+            let x = read(x)?;
+            let x = x.lock();
+            let made = sampled::Columns::new(exec, x.f32()?, inner);
+            input.columns.get_or_init(|| made)
+        }
+    };
+    tensor(columns.product(exec, dy.f32()?, index), &[index.nnz()])
 }
 
 /// The gradient of the bias: `dy [T, out]` → `[out]`.
@@ -170,10 +201,10 @@ mod tests {
             for every in [1, 2, 5, 13, 1000] {
                 let kept = (0..(inner * out) as u32).filter(|i| (i * 7 + i / 11) % every == 0);
                 let index = SparseIndex::from_sorted(out, inner, kept)?;
-                let expected = weight_grad_at(&p, &dy, &x, &index)?;
-                let found = weight_grad_at(&f, &dy, &x, &index)?;
+                let expected = weight_grad_at(&p, &dy, &Input::new(&x), &index)?;
+                let found = weight_grad_at(&f, &dy, &Input::new(&x), &index)?;
                 close("masked", &found, &expected, 3e-6);
-                same_bits("masked", &found, &weight_grad_at(&alone(), &dy, &x, &index)?);
+                same_bits("masked", &found, &weight_grad_at(&alone(), &dy, &Input::new(&x), &index)?);
             }
         }
         Ok(())

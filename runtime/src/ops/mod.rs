@@ -22,6 +22,8 @@ pub mod glu;
 pub mod head;
 pub mod index;
 pub mod linear;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod par;
 mod reference;
 pub mod rms_norm;
@@ -30,7 +32,7 @@ mod sampled;
 #[cfg(target_arch = "x86_64")]
 mod sampled_avx512;
 pub mod scatter;
-mod simd;
+pub(crate) mod simd;
 mod skinny;
 #[cfg(target_arch = "x86_64")]
 mod skinny_avx512;

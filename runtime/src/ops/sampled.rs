@@ -1,9 +1,11 @@
 //! Products of two activations at the masked entries only: `values[k] = Σ_t dy[t, row_k] · x[t, col_k]`.
 //!
-//! Tokens are cut into panels of at most 256. Of a panel, `x` is transposed once (`[features][tokens]`), so that an
+//! Tokens are cut into panels of at most 256 words. Of a panel, `x` is transposed once (`[features][words]`), so that an
 //! entry's column is a short run of memory; `dy` is transposed a few rows at a time just before they are used. One row
-//! of `dy` stays in registers for all of its masked entries.
+//! of `dy` stays in registers for all of its masked entries. A word is a token's value, or, where products are of bf16
+//! and the processor can, the values of two tokens.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use rayon::prelude::*;
@@ -11,14 +13,19 @@ use rayon::prelude::*;
 use super::index::Cols;
 use super::simd::multiversion;
 use super::transpose::{Strip, turn};
-use super::{Exec, SparseIndex, par};
+use super::{Compute, Exec, SparseIndex, par};
 
-/// Above this density one dense product and a gather are faster (measured on f32, 1024 tokens, 1536×576).
-pub(super) const BREAK_EVEN: f64 = 0.33;
+/// Above this density one dense product and a gather are faster (measured on 1024 tokens, 1536×576).
+pub(super) fn break_even(exec: &Exec) -> f64 {
+    match exec.compute() {
+        Compute::F32 => 0.33,
+        Compute::BF16 => 0.33,
+    }
+}
 
-/// Most tokens of a panel: a row of them fills sixteen registers of sixteen values.
+/// Most words of a panel: a row of them fills sixteen registers of sixteen words.
 const PANEL: usize = 256;
-/// Values of a register; panels are padded to whole registers.
+/// Words of a register; panels are padded to whole registers.
 const LANES: usize = 16;
 /// Rows of `dy` transposed at a time: a cache line of each token.
 const GROUP: usize = 16;
@@ -48,30 +55,96 @@ impl Cut {
     }
 }
 
-/// `dy [tokens, index.rows()]`, `x [tokens, index.cols()]` → `[nnz]`.
-pub(super) fn product(exec: &Exec, dy: &[f32], x: &[f32], tokens: usize, index: &SparseIndex) -> Vec<f32> {
-    let mut values = vec![0.0; index.nnz()];
-    if values.is_empty() || tokens == 0 {
-        return values;
-    }
-    let cut = Cut::new(tokens);
-    let mut columns = COLUMNS.take();
-    transpose(exec, x, index.cols(), cut, &mut columns);
-    pieces(exec, index, &mut values, |first, last, values| match index.col_idx() {
-        Cols::U16(cols) => rows(dy, &columns, cut, index, cols, (first, last), values),
-        Cols::U32(cols) => rows(dy, &columns, cut, index, cols, (first, last), values),
-    });
-    COLUMNS.replace(columns);
-    values
+/// An input `[tokens, features]` turned into columns, for any number of products with it.
+pub(super) struct Columns {
+    words: Vec<f32>,
+    cut: Cut,
+    tokens: usize,
+    features: usize,
+    pairs: bool,
 }
 
-/// `x [tokens, features]` as panels `[panel][feature][padded tokens]`.
+impl Drop for Columns {
+    fn drop(&mut self) {
+        COLUMNS.replace(std::mem::take(&mut self.words));
+    }
+}
+
+impl Columns {
+    pub(super) fn new(exec: &Exec, x: &[f32], features: usize) -> Self {
+        let tokens = x.len() / features.max(1);
+        let pairs = in_pairs(exec);
+        let (x, count) = words(exec, pairs, x, tokens, features);
+        let cut = Cut::new(count);
+        let mut columns = COLUMNS.take();
+        transpose(exec, &x, features, cut, &mut columns);
+        Self { words: columns, cut, tokens, features, pairs }
+    }
+
+    /// With `dy [tokens, index.rows()]`: the products at the masked entries, `[nnz]`.
+    pub(super) fn product(&self, exec: &Exec, dy: &[f32], index: &SparseIndex) -> Vec<f32> {
+        assert!(
+            index.cols() == self.features && dy.len() == self.tokens * index.rows(),
+            "a gradient and an index that fit the input"
+        );
+        let mut values = vec![0.0; index.nnz()];
+        if values.is_empty() || self.tokens == 0 {
+            return values;
+        }
+        let (dy, _) = words(exec, self.pairs, dy, self.tokens, index.rows());
+        pieces(exec, index, &mut values, |first, last, values| match index.col_idx() {
+            Cols::U16(cols) => rows(&dy, self, index, cols, (first, last), values),
+            Cols::U32(cols) => rows(&dy, self, index, cols, (first, last), values),
+        });
+        values
+    }
+}
+
+/// Whether a word holds two tokens.
+fn in_pairs(exec: &Exec) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return exec.compute() == Compute::BF16 && super::pairs::available();
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = exec;
+        false
+    }
+}
+
+/// Values `[tokens, features]` as rows of words, and how many rows there are.
+fn words<'a>(
+    exec: &Exec,
+    pairs: bool,
+    x: &'a [f32],
+    tokens: usize,
+    features: usize,
+) -> (Cow<'a, [f32]>, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if pairs {
+        let count = tokens.div_ceil(2);
+        // SAFETY: every row is written below.
+        let mut words = unsafe { super::slice::uninit(count * features) };
+        par::rows(exec, &mut words, features, |first, lines| {
+            for (i, line) in (first..).zip(lines.chunks_exact_mut(features)) {
+                let row = |t: usize| {
+                    (t < tokens).then(|| super::slice::Weight::F32(&x[t * features..(t + 1) * features]))
+                };
+                super::pairs::interleave(row(2 * i), row(2 * i + 1), line);
+            }
+        });
+        return (Cow::Owned(words), count);
+    }
+    let _ = (exec, pairs, features);
+    (Cow::Borrowed(x), tokens)
+}
+
+/// Rows of words `[count, features]` as panels `[panel][feature][padded words]`.
 fn transpose(exec: &Exec, x: &[f32], features: usize, cut: Cut, columns: &mut Vec<f32>) {
     columns.resize(cut.panels().count() * features * cut.padded, 0.0);
     if cut.panels().any(|(_, count)| count < cut.padded) {
         columns.fill(0.0);
     }
-    for ((at, count), panel) in cut.panels().zip(columns.chunks_exact_mut(features * cut.padded)) {
+    for ((at, count), panel) in cut.panels().zip(columns.chunks_exact_mut((features * cut.padded).max(1))) {
         par::rows(exec, panel, cut.padded, |first, rows| {
             for (i, rows) in rows.chunks_mut(LANES * cut.padded).enumerate() {
                 let width = rows.len() / cut.padded;
@@ -110,18 +183,18 @@ pub(super) fn pieces(
 /// The entries of rows `first..last`.
 fn rows<C: Copy + Into<u32>>(
     dy: &[f32],
-    columns: &[f32],
-    cut: Cut,
+    columns: &Columns,
     index: &SparseIndex,
     cols: &[C],
     (first, last): (usize, usize),
     values: &mut [f32],
 ) {
-    let (width, padded) = (index.rows(), cut.padded);
+    let (width, cut) = (index.rows(), columns.cut);
+    let padded = cut.padded;
     let start = index.row_ptr()[first] as usize;
     let mut group = vec![0.0; GROUP * padded];
     let mut found: Vec<u32> = Vec::new();
-    for ((at, count), panel) in cut.panels().zip(columns.chunks_exact(index.cols() * padded)) {
+    for ((at, count), panel) in cut.panels().zip(columns.words.chunks_exact(index.cols() * padded)) {
         if count < padded {
             group.fill(0.0);
         }
@@ -139,18 +212,20 @@ fn rows<C: Copy + Into<u32>>(
                 }
                 found.clear();
                 found.extend(cols[entries.clone()].iter().map(|&col| col.into()));
-                dots(line, panel, &found, &mut values[entries.start - start..entries.end - start]);
+                let values = &mut values[entries.start - start..entries.end - start];
+                dots(columns.pairs, line, panel, &found, values);
             }
         }
     }
 }
 
-/// Adds to `values` the products of `line` with the columns `cols` of a panel.
-fn dots(line: &[f32], panel: &[f32], cols: &[u32], values: &mut [f32]) {
+/// Adds to `values` the products of `line` with the columns `cols` of a panel, of words that are values or `pairs`.
+fn dots(pairs: bool, line: &[f32], panel: &[f32], cols: &[u32], values: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if super::simd::has_avx512() {
-        return super::sampled_avx512::dots(line, panel, cols, values);
+        return super::sampled_avx512::dots(pairs, line, panel, cols, values);
     }
+    assert!(!pairs, "pairs are only made where they can be multiplied");
     dots_plain(line, panel, cols, values);
 }
 
@@ -179,34 +254,50 @@ multiversion! {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
     use crate::Result;
     use crate::ops::testing::{alone, fast, random, values};
 
     #[test]
-    fn every_panel_size_and_both_loops_agree_with_f64_sums() -> Result<()> {
-        for (tokens, cols, rows) in
-            [(1, 3, 5), (16, 40, 33), (100, 19, 70), (255, 65, 17), (257, 33, 40), (777, 18, 35)]
-        {
+    fn every_panel_size_and_mode_agrees_with_f64_sums() -> Result<()> {
+        for (tokens, cols, rows) in [
+            (1, 3, 5),
+            (16, 40, 33),
+            (33, 20, 17),
+            (100, 19, 70),
+            (255, 65, 17),
+            (257, 33, 40),
+            (513, 17, 20),
+            (777, 18, 35),
+        ] {
             let (x, dy) = (values(&random(1, &[tokens, cols])), values(&random(2, &[tokens, rows])));
             let kept = (0..(rows * cols) as u32).filter(|i| i % 3 == 0 && i / 50 % 4 != 1);
             let index = SparseIndex::from_sorted(rows, cols, kept)?;
-            let found = product(&fast(), &dy, &x, tokens, &index);
-            assert_eq!(found, product(&alone(), &dy, &x, tokens, &index));
-            for (at, value) in index.iter().zip(found) {
-                let (row, col) = (at as usize / cols, at as usize % cols);
-                let exact: f64 =
-                    (0..tokens).map(|t| f64::from(dy[t * rows + row]) * f64::from(x[t * cols + col])).sum();
-                assert!((f64::from(value) - exact).abs() < 1e-5 * (tokens as f64).sqrt(), "{row}, {col}");
+            for compute in [Compute::F32, Compute::BF16] {
+                let (two, one) = (fast().with_compute(compute), alone().with_compute(compute));
+                let found = Columns::new(&two, &x, cols).product(&two, &dy, &index);
+                assert_eq!(found, Columns::new(&one, &x, cols).product(&one, &dy, &index));
+                let round = |v: f32| match in_pairs(&two) {
+                    true => bf16::from_f32(v).to_f64(),
+                    false => f64::from(v),
+                };
+                for (at, value) in index.iter().zip(found) {
+                    let (row, col) = (at as usize / cols, at as usize % cols);
+                    let exact: f64 =
+                        (0..tokens).map(|t| round(dy[t * rows + row]) * round(x[t * cols + col])).sum();
+                    let error = (f64::from(value) - exact).abs();
+                    assert!(error < 1e-5 * (tokens as f64).sqrt(), "{compute:?} {row}, {col}");
+                }
             }
-            let cut = Cut::new(tokens);
-            let mut panel = vec![7.0; 5];
-            transpose(&alone(), &x, cols, cut, &mut panel);
-            let line = vec![0.5; cut.padded];
+            let columns = Columns::new(&alone(), &x, cols);
+            let line = vec![0.5; columns.cut.padded];
             let wanted: Vec<u32> = (0..cols as u32).collect();
             let (mut chosen, mut plain) = (vec![1.0; cols], vec![1.0; cols]);
-            dots(&line, &panel, &wanted, &mut chosen);
-            dots_plain(&line, &panel, &wanted, &mut plain);
+            let panel = &columns.words[..cols * columns.cut.padded];
+            dots(false, &line, panel, &wanted, &mut chosen);
+            dots_plain(&line, panel, &wanted, &mut plain);
             assert!(chosen.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-4));
         }
         Ok(())

@@ -6,6 +6,7 @@ use super::block::{Block, Saved, SavedNorm};
 use super::layout::{BlockLayout, GateUp, Linear, QkvIn};
 use super::want::{Grad, Want};
 use crate::Result;
+use crate::ops::linear::Input;
 use crate::ops::{attention, elementwise, glu, linear, rms_norm, rope};
 
 /// The gradients of a block's parameters, until all are known.
@@ -43,7 +44,7 @@ impl Backward<'_> {
         let ddown = self.norm(layout.after_mlp, saved.after_mlp.as_ref(), dadded, found)?;
         if self.wants[layout.down.weight].any() {
             let inner = self.block.gated(&saved.gate, &saved.up)?;
-            self.weight(layout.down, &ddown, &inner, found)?;
+            self.weight(layout.down, &ddown, &Input::new(&inner), found)?;
         }
         self.bias(layout.down, &ddown, found)?;
         if !reach.gate_up {
@@ -79,7 +80,7 @@ impl Backward<'_> {
         let (exec, params) = (run.exec, run.params);
         let dadded = elementwise::scale(exec, &dy, run.config.residual_scale as f32)?;
         let doutput = self.norm(layout.after_attention, saved.after_attention.as_ref(), dadded, found)?;
-        self.weight(layout.output, &doutput, &saved.attention_out, found)?;
+        self.weight(layout.output, &doutput, &Input::new(&saved.attention_out), found)?;
         self.bias(layout.output, &doutput, found)?;
         if !reach.qkv {
             return Ok(None);
@@ -129,8 +130,9 @@ impl Backward<'_> {
     ) -> Result<Option<Tensor>> {
         let (exec, params) = (self.block.run.exec, self.block.run.params);
         let mut dx: Option<Tensor> = None;
+        let x = Input::new(x);
         for (layer, dy) in parts {
-            self.weight(*layer, dy, x, found)?;
+            self.weight(*layer, dy, &x, found)?;
             self.bias(*layer, dy, found)?;
             if input {
                 let part = linear::backward_input(exec, dy, params.get(layer.weight))?;
@@ -143,11 +145,11 @@ impl Backward<'_> {
         Ok(dx)
     }
 
-    fn weight(&self, layer: Linear, dy: &Tensor, x: &Tensor, found: &mut Found) -> Result<()> {
+    fn weight(&self, layer: Linear, dy: &Tensor, x: &Input<'_>, found: &mut Found) -> Result<()> {
         let exec = self.block.run.exec;
         let grad = match &self.wants[layer.weight] {
             Want::No => return Ok(()),
-            Want::Dense => Grad::Dense(linear::weight_grad_dense(exec, dy, x)?),
+            Want::Dense => Grad::Dense(linear::weight_grad_dense(exec, dy, x.tensor())?),
             Want::At(index) => Grad::At(linear::weight_grad_at(exec, dy, x, index)?),
         };
         found.push((layer.weight, grad));

@@ -7,6 +7,7 @@ use super::Attention;
 use crate::ops::gemm::{Mat, Out, product};
 use crate::ops::simd::{exp, multiversion, tanh};
 use crate::ops::slice::uninit;
+use crate::ops::{Compute, Exec};
 
 /// Rows of a block, over all heads of a group.
 const ROWS: usize = 128;
@@ -35,6 +36,8 @@ pub(super) struct Block {
 #[derive(Clone, Copy)]
 pub(super) struct Layer {
     pub(super) spec: Attention,
+    /// What its products multiply their operands as.
+    compute: Compute,
     /// Query heads of a key head.
     pub(super) group: usize,
     /// Values of a row of queries.
@@ -44,9 +47,10 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn new(spec: &Attention) -> Self {
+    pub(super) fn new(exec: &Exec, spec: &Attention) -> Self {
         Self {
             spec: *spec,
+            compute: exec.compute(),
             group: spec.heads / spec.kv_heads,
             q_width: spec.heads * spec.head_dim,
             kv_width: spec.kv_heads * spec.head_dim,
@@ -102,7 +106,7 @@ pub(super) fn forward(layer: Layer, q: &[f32], keys: Keys<'_>, block: Block) -> 
     // SAFETY: the product writes every score, and the second one every output.
     let (mut scores, mut out) = unsafe { (uninit(rows * span), uninit(rows * d)) };
     let to = Out { data: &mut scores, row_stride: span, add: false };
-    product(Mat::new(&q, rows, d), k.t(), 1.0, to);
+    product(layer.compute, Mat::new(&q, rows, d), k.t(), 1.0, to);
     let (mut lse, mut inverse) = (vec![0.0; rows], vec![0.0; rows]);
     for (r, line) in scores.chunks_exact_mut(span).enumerate() {
         let (from, to) = layer.seen(block, r % block.len);
@@ -113,7 +117,7 @@ pub(super) fn forward(layer: Layer, q: &[f32], keys: Keys<'_>, block: Block) -> 
         inverse[r] = 1.0 / sum;
     }
     let to = Out { data: &mut out, row_stride: d, add: false };
-    product(Mat::new(&scores, rows, span), v, 1.0, to);
+    product(layer.compute, Mat::new(&scores, rows, span), v, 1.0, to);
     for (line, inverse) in out.chunks_exact_mut(d).zip(inverse) {
         line.iter_mut().for_each(|x| *x *= inverse);
     }
@@ -151,8 +155,8 @@ pub(super) fn backward(
     // SAFETY: the products write every value of the three.
     let (mut weights, mut grads, mut dq) =
         unsafe { (uninit(rows * span), uninit(rows * span), uninit(rows * d)) };
-    product(q, k.t(), 1.0, Out { data: &mut weights, row_stride: span, add: false });
-    product(dout.0, v.t(), 1.0, Out { data: &mut grads, row_stride: span, add: false });
+    product(layer.compute, q, k.t(), 1.0, Out { data: &mut weights, row_stride: span, add: false });
+    product(layer.compute, dout.0, v.t(), 1.0, Out { data: &mut grads, row_stride: span, add: false });
     for (r, (line, grad)) in weights.chunks_exact_mut(span).zip(grads.chunks_exact_mut(span)).enumerate() {
         let (i, g) = (r % block.len, r / block.len);
         let (from, to) = layer.seen(block, i);
@@ -167,9 +171,15 @@ pub(super) fn backward(
     }
     let (weights, grads) = (Mat::new(&weights, rows, span), Mat::new(&grads, rows, span));
     let seen = range.0 * d..range.1 * d;
-    product(weights.t(), dout.0, 1.0, Out { data: &mut dv[seen.clone()], row_stride: d, add: true });
-    product(grads.t(), q, 1.0, Out { data: &mut dk[seen], row_stride: d, add: true });
-    product(grads, k, layer.spec.scale, Out { data: &mut dq, row_stride: d, add: false });
+    product(
+        layer.compute,
+        weights.t(),
+        dout.0,
+        1.0,
+        Out { data: &mut dv[seen.clone()], row_stride: d, add: true },
+    );
+    product(layer.compute, grads.t(), q, 1.0, Out { data: &mut dk[seen], row_stride: d, add: true });
+    product(layer.compute, grads, k, layer.spec.scale, Out { data: &mut dq, row_stride: d, add: false });
     dq
 }
 

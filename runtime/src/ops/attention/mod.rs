@@ -50,7 +50,7 @@ pub fn forward(
     }
     let (q, k, v) = (read(q)?, read(k)?, read(v)?);
     let (q, k, v) = (q.lock(), k.lock(), v.lock());
-    let layer = Layer::new(spec);
+    let layer = Layer::new(exec, spec);
     let spans = spans(layer, k.f32()?, v.f32()?, segments);
     let (out, lse) = fast::forward(exec, layer, q.f32()?, &spans);
     Ok((tensor(out, &[tokens, layer.q_width])?, tensor(lse, &[tokens, spec.heads])?))
@@ -89,7 +89,7 @@ pub fn backward(
     }
     let held = [read(q)?, read(k)?, read(v)?, read(out)?, read(dout)?, read(lse)?];
     let [q, k, v, out, dout, lse] = held.each_ref().map(|held| held.lock());
-    let layer = Layer::new(spec);
+    let layer = Layer::new(exec, spec);
     let spans = spans(layer, k.f32()?, v.f32()?, segments);
     let back = Back { q: q.f32()?, out: out.f32()?, dout: dout.f32()?, lse: lse.f32()? };
     let (dq, dk, dv) = fast::backward(exec, layer, back, &spans);
@@ -121,7 +121,7 @@ pub fn decode(
     }
     let (q, k, v) = (read(q)?, read(k)?, read(v)?);
     let (q, k, v) = (q.lock(), k.lock(), v.lock());
-    let layer = Layer::new(spec);
+    let layer = Layer::new(exec, spec);
     let new = spans(layer, k.f32()?, v.f32()?, segments);
     let mut grown = Vec::with_capacity(new.len());
     for (pair, sequence) in segments.windows(2).zip(&mut cache.sequences) {

@@ -4,20 +4,14 @@
 //! its low half, the one at `k + 1` in its high half. Values are rounded to the nearest bf16 (ties to even, subnormal
 //! ones to zero) as they are packed.
 
-use std::arch::x86_64::{
-    __m256bh, __m256i, __m512, __m512bh, __m512i, __mmask16, _mm256_maskz_loadu_epi16, _mm512_cvtepu16_epi32,
-    _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
-    _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_slli_epi32,
-};
+use std::arch::x86_64::{__m512, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps};
 use std::cell::RefCell;
 
 use super::tiles::{BLOCK, COLS, Left, Micro, Place, ROWS, Rows, Stretch};
 use super::{Factor, Mat};
+use crate::ops::pairs::{Word, as_pairs, couple, interleave};
 use crate::ops::slice::Weight;
 use crate::ops::transpose::{Strip, turn};
-
-/// A pair of bf16 values: plain bits, held as f32 because transposing moves f32.
-type Word = f32;
 
 thread_local! {
     /// Kept between calls: fresh memory costs more than the packing.
@@ -113,98 +107,4 @@ unsafe fn kernel<const R: usize>(a: Rows, b: *const Word, words: usize, place: P
     }
     // SAFETY: passed on to the caller.
     unsafe { place.write(sums) }
-}
-
-/// The same bits as pairs of bf16.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn as_pairs(words: __m512i) -> __m512bh {
-    // SAFETY: both are 512 plain bits.
-    unsafe { std::mem::transmute(words) }
-}
-
-/// Neighbours of a line together: word `p` is values `2p` and `2p + 1`, the last alone with a zero if it has no
-/// neighbour.
-fn couple(line: Weight<'_>, words: &mut [Word]) {
-    match line {
-        Weight::F32(line) => {
-            assert!(line.len().div_ceil(2) <= words.len(), "a word for every pair");
-            // SAFETY: the words were counted, and the caller has AVX-512 BF16.
-            unsafe { couple_f32(line, words) }
-        }
-        Weight::BF16(line) => {
-            for (word, pair) in words.iter_mut().zip(line.chunks(2)) {
-                let high = pair.get(1).map_or(0, |v| u32::from(v.to_bits()));
-                *word = f32::from_bits(high << 16 | u32::from(pair[0].to_bits()));
-            }
-        }
-    }
-}
-
-/// # Safety
-///
-/// The processor has AVX-512 F, BW and BF16; `words` has room for every pair.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn couple_f32(line: &[f32], words: &mut [Word]) {
-    for at in (0..line.len()).step_by(32) {
-        let left = line.len() - at;
-        let mask =
-            |from: usize| -> __mmask16 { ((1u32 << left.saturating_sub(from).min(16)) - 1) as __mmask16 };
-        let pairs = left.div_ceil(2).min(16);
-        // SAFETY: masked lanes are not touched, and the others lie inside the line and the words.
-        unsafe {
-            let low = _mm512_maskz_loadu_ps(mask(0), line.as_ptr().add(at));
-            let high = _mm512_maskz_loadu_ps(mask(16), line.as_ptr().wrapping_add(at + 16));
-            let both: __m512i = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
-            let to = words.as_mut_ptr().add(at / 2).cast();
-            _mm512_mask_storeu_epi32(to, ((1u32 << pairs) - 1) as __mmask16, both);
-        }
-    }
-}
-
-/// Two lines as one line of pairs; a line that is not there counts as zeros.
-fn interleave(low: Option<Weight<'_>>, high: Option<Weight<'_>>, words: &mut [Word]) {
-    for line in [low, high].into_iter().flatten() {
-        assert_eq!(line.len(), words.len(), "lines as long as their words");
-    }
-    // SAFETY: the lines have as many values as there are words, and the caller has AVX-512 BF16.
-    unsafe { interleave_any(low, high, words) }
-}
-
-/// # Safety
-///
-/// The processor has AVX-512 F, BW, VL and BF16; each line has as many values as there are words.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn interleave_any(low: Option<Weight<'_>>, high: Option<Weight<'_>>, words: &mut [Word]) {
-    for at in (0..words.len()).step_by(16) {
-        let mask = ((1u32 << (words.len() - at).min(16)) - 1) as __mmask16;
-        // SAFETY: masked lanes are not touched, and the others lie inside the lines and the words.
-        unsafe {
-            let low = halves(low, at, mask);
-            let high = _mm512_slli_epi32::<16>(halves(high, at, mask));
-            _mm512_mask_storeu_epi32(words.as_mut_ptr().add(at).cast(), mask, _mm512_or_si512(low, high));
-        }
-    }
-}
-
-/// Sixteen values of a line from `at`, as bf16 in the low halves of words.
-///
-/// # Safety
-///
-/// As for [`interleave_any`]; values chosen by `mask` lie at `at`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn halves(line: Option<Weight<'_>>, at: usize, mask: __mmask16) -> __m512i {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        let narrow = match line {
-            None => return _mm512_set1_epi32(0),
-            Some(Weight::F32(line)) => {
-                let values = _mm512_maskz_loadu_ps(mask, line.as_ptr().add(at));
-                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(values))
-            }
-            Some(Weight::BF16(line)) => _mm256_maskz_loadu_epi16(mask, line.as_ptr().add(at).cast()),
-        };
-        _mm512_cvtepu16_epi32(narrow)
-    }
 }

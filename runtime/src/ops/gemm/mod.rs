@@ -99,9 +99,9 @@ fn reach(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usiz
     if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
 }
 
-/// `out = scale · a · b` (or `out += …`) of f32 on the calling thread.
-pub(crate) fn product(a: Mat<'_>, b: Mat<'_>, scale: f32, out: Out<'_>) {
-    run(None, Compute::F32, Kernels::best(), a, b.into(), scale, out);
+/// `out = scale · a · b` (or `out += …`) on the calling thread.
+pub(crate) fn product(compute: Compute, a: Mat<'_>, b: Mat<'_>, scale: f32, out: Out<'_>) {
+    run(None, compute, Kernels::best(), a, b.into(), scale, out);
 }
 
 /// `out = a · b` (or `out += …`) in the numeric mode and on the threads of `exec`.
@@ -128,7 +128,7 @@ impl Kernels {
     fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         if crate::ops::simd::has_avx512() {
-            return if is_x86_feature_detected!("avx512bf16") { Self::Avx512Bf16 } else { Self::Avx512 };
+            return if crate::ops::pairs::available() { Self::Avx512Bf16 } else { Self::Avx512 };
         }
         Self::Portable
     }

@@ -5,6 +5,8 @@ use half::bf16;
 use super::rule::{LANES, Made, Rule};
 use super::{Now, Optimizer};
 use crate::ops::SparseIndex;
+#[cfg(target_arch = "x86_64")]
+use crate::ops::simd::has_avx512;
 use crate::ops::slice::WeightMut;
 
 /// Pieces are halved until they have no more entries than this.
@@ -118,7 +120,24 @@ impl<'a, const N: usize> Piece<'a, N> {
         )
     }
 
-    fn work<R: Rule<N>>(mut self, rule: &R, scale: f32) {
+    fn work<R: Rule<N>>(self, rule: &R, scale: f32) {
+        #[cfg(target_arch = "x86_64")]
+        if has_avx512() {
+            // SAFETY: the processor was just asked for these features.
+            return unsafe { self.work_wide(rule, scale) };
+        }
+        self.entries(rule, scale);
+    }
+
+    /// The same code for wider registers; without fused operations, so that every bit is the same.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2")]
+    fn work_wide<R: Rule<N>>(self, rule: &R, scale: f32) {
+        self.entries(rule, scale);
+    }
+
+    #[inline(always)]
+    fn entries<R: Rule<N>>(mut self, rule: &R, scale: f32) {
         let Some(index) = self.index else {
             let entries = self.g.len();
             let mut at = 0;
