@@ -4,9 +4,9 @@
 //! bf16 (ties to even, subnormal ones to zero). Everything here needs AVX-512 (F, BW, VL, BF16).
 
 use std::arch::x86_64::{
-    __m256bh, __m256i, __m512bh, __m512i, __mmask16, _mm256_maskz_loadu_epi16, _mm512_cvtepu16_epi32,
-    _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_mask_storeu_epi32, _mm512_maskz_loadu_ps,
-    _mm512_or_si512, _mm512_set1_epi32, _mm512_slli_epi32,
+    __m256bh, __m256i, __m512bh, __m512i, __mmask16, _mm256_maskz_loadu_epi16, _mm256_setzero_si256,
+    _mm512_castsi256_si512, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_inserti64x4, _mm512_loadu_epi16,
+    _mm512_mask_storeu_epi32, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16,
 };
 
 use super::slice::Weight;
@@ -80,36 +80,57 @@ pub(crate) fn interleave(low: Option<Weight<'_>>, high: Option<Weight<'_>>, word
 /// The processor has AVX-512 F, BW, VL and BF16; each line has as many values as there are words.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn interleave_any(low: Option<Weight<'_>>, high: Option<Weight<'_>>, words: &mut [Word]) {
+    // From [low values, high values] to [low 0, high 0, low 1, high 1, …].
+    const ORDER: [i16; 32] = {
+        let mut order = [0; 32];
+        let mut i = 0;
+        while i < 16 {
+            (order[2 * i], order[2 * i + 1]) = (i as i16, 16 + i as i16);
+            i += 1;
+        }
+        order
+    };
+    // SAFETY: the array is 512 bits long.
+    let order = unsafe { _mm512_loadu_epi16(ORDER.as_ptr()) };
     for at in (0..words.len()).step_by(16) {
         let mask = ((1u32 << (words.len() - at).min(16)) - 1) as __mmask16;
         // SAFETY: masked lanes are not touched, and the others lie inside the lines and the words.
         unsafe {
-            let low = halves(low, at, mask);
-            let high = _mm512_slli_epi32::<16>(halves(high, at, mask));
-            _mm512_mask_storeu_epi32(words.as_mut_ptr().add(at).cast(), mask, _mm512_or_si512(low, high));
+            let both = match (low, high) {
+                (Some(Weight::F32(low)), Some(Weight::F32(high))) => {
+                    let low = _mm512_maskz_loadu_ps(mask, low.as_ptr().add(at));
+                    let high = _mm512_maskz_loadu_ps(mask, high.as_ptr().add(at));
+                    std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+                }
+                _ => {
+                    let low = _mm512_castsi256_si512(halves(low, at, mask));
+                    _mm512_inserti64x4::<1>(low, halves(high, at, mask))
+                }
+            };
+            let words = words.as_mut_ptr().add(at).cast();
+            _mm512_mask_storeu_epi32(words, mask, _mm512_permutexvar_epi16(order, both));
         }
     }
 }
 
-/// Sixteen values of a line from `at`, as bf16 in the low halves of words.
+/// Sixteen values of a line from `at`, as bf16.
 ///
 /// # Safety
 ///
 /// As for [`interleave_any`]; values chosen by `mask` lie at `at`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn halves(line: Option<Weight<'_>>, at: usize, mask: __mmask16) -> __m512i {
+unsafe fn halves(line: Option<Weight<'_>>, at: usize, mask: __mmask16) -> __m256i {
     // SAFETY: passed on to the caller.
     unsafe {
-        let narrow = match line {
-            None => return _mm512_set1_epi32(0),
+        match line {
+            None => _mm256_setzero_si256(),
             Some(Weight::F32(line)) => {
                 let values = _mm512_maskz_loadu_ps(mask, line.as_ptr().add(at));
                 std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(values))
             }
             Some(Weight::BF16(line)) => _mm256_maskz_loadu_epi16(mask, line.as_ptr().add(at).cast()),
-        };
-        _mm512_cvtepu16_epi32(narrow)
+        }
     }
 }
 

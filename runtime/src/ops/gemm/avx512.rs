@@ -22,33 +22,40 @@ impl Micro for Single {
     const PER_WORD: usize = 1;
     const DEPTH: usize = 640;
 
-    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panel: &mut [f32]) {
+    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [f32]) {
+        let len = stretch.len;
+        let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
         if b.col_stride == 1 {
-            for (k, line) in panel.chunks_exact_mut(COLS).enumerate() {
-                let start = (stretch.from + k) * b.row_stride + at;
-                match b.data {
-                    Weight::F32(data) => line[..width].copy_from_slice(&data[start..start + width]),
-                    Weight::BF16(data) => widen(&data[start..start + width], &mut line[..width]),
+            for k in 0..len {
+                let line = (stretch.from + k) * b.row_stride;
+                for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * len)) {
+                    let (start, to) = (line + from, &mut panel[k * COLS..k * COLS + width]);
+                    match b.data {
+                        Weight::F32(data) => to.copy_from_slice(&data[start..start + width]),
+                        Weight::BF16(data) => widen(&data[start..start + width], to),
+                    }
                 }
             }
             return;
         }
-        let (stride, first, len) = (b.col_stride, stretch.from, stretch.len);
-        match b.data {
-            Weight::F32(data) => {
-                let strip = Strip { stride, first, width: len, tokens: width };
-                turn(&data[at * stride..], strip, panel, COLS);
-            }
-            Weight::BF16(data) => {
-                let mut lines = LINES.take();
-                if lines.len() < width * len {
-                    lines.resize(COLS * Self::DEPTH, 0.0);
+        let (stride, first) = (b.col_stride, stretch.from);
+        for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * len)) {
+            match b.data {
+                Weight::F32(data) => {
+                    let strip = Strip { stride, first, width: len, tokens: width };
+                    turn(&data[from * stride..], strip, panel, COLS);
                 }
-                for (c, line) in lines.chunks_exact_mut(len).take(width).enumerate() {
-                    widen(&data[(at + c) * stride + first..][..len], line);
+                Weight::BF16(data) => {
+                    let mut lines = LINES.take();
+                    if lines.len() < width * len {
+                        lines.resize(COLS * Self::DEPTH, 0.0);
+                    }
+                    for (c, line) in lines.chunks_exact_mut(len).take(width).enumerate() {
+                        widen(&data[(from + c) * stride + first..][..len], line);
+                    }
+                    turn(&lines, Strip { stride: len, first: 0, width: len, tokens: width }, panel, COLS);
+                    LINES.replace(lines);
                 }
-                turn(&lines, Strip { stride: len, first: 0, width: len, tokens: width }, panel, COLS);
-                LINES.replace(lines);
             }
         }
     }

@@ -26,27 +26,32 @@ impl Micro for Pairs {
     const PER_WORD: usize = 2;
     const DEPTH: usize = 1536;
 
-    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panel: &mut [Word]) {
+    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [Word]) {
+        let pairs = stretch.len.div_ceil(2);
+        let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
         if b.col_stride == 1 {
-            for (p, line) in panel.chunks_exact_mut(COLS).enumerate() {
-                let row = |k: usize| {
-                    let start = (stretch.from + k) * b.row_stride + at;
-                    (k < stretch.len).then(|| b.data.part(start, width))
-                };
-                interleave(row(2 * p), row(2 * p + 1), &mut line[..width]);
+            for p in 0..pairs {
+                for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * pairs)) {
+                    let row = |k: usize| {
+                        let start = (stretch.from + k) * b.row_stride + from;
+                        (k < stretch.len).then(|| b.data.part(start, width))
+                    };
+                    interleave(row(2 * p), row(2 * p + 1), &mut panel[p * COLS..p * COLS + width]);
+                }
             }
-        } else {
-            let pairs = stretch.len.div_ceil(2);
-            let mut lines = LINES.take();
-            if lines.len() < COLS * pairs {
-                lines.resize(COLS * Self::DEPTH / 2, 0.0);
-            }
+            return;
+        }
+        let mut lines = LINES.take();
+        if lines.len() < COLS * pairs {
+            lines.resize(COLS * Self::DEPTH / 2, 0.0);
+        }
+        for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * pairs)) {
             for (c, line) in lines.chunks_exact_mut(pairs).take(width).enumerate() {
-                couple(b.data.part((at + c) * b.col_stride + stretch.from, stretch.len), line);
+                couple(b.data.part((from + c) * b.col_stride + stretch.from, stretch.len), line);
             }
             turn(&lines, Strip { stride: pairs, first: 0, width: pairs, tokens: width }, panel, COLS);
-            LINES.replace(lines);
         }
+        LINES.replace(lines);
     }
 
     fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {

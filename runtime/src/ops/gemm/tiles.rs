@@ -20,6 +20,8 @@ pub(super) const COLS: usize = 48;
 pub(super) const ROWS: usize = 8;
 /// Rows of `a` in one task.
 pub(super) const BLOCK: usize = 64;
+/// Panels packed by one task: their lines lie side by side in `b`, and longer runs of memory are read faster.
+const TOGETHER: usize = 4;
 /// Words of `b` packed at a time.
 const PACKED: usize = 1 << 20;
 
@@ -44,8 +46,9 @@ pub(super) trait Micro {
     /// The longest stretch a tile runs over at once; a multiple of [`Self::PER_WORD`].
     const DEPTH: usize;
 
-    /// Packs `width` columns of `b` from `at` over a stretch: word `w` of column `c` at `w · 48 + c`.
-    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panel: &mut [f32]);
+    /// Packs `width` columns of `b` from `at` over a stretch into as many panels as they fill: word `w` of column `c` of
+    /// a panel at `w · 48 + c`.
+    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [f32]);
 
     /// Calls `work` with rows `first..first + count` of `a` over a stretch, packed if need be.
     fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>));
@@ -86,15 +89,15 @@ pub(super) fn product<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, b: Factor<'_>, 
             let stretch = Stretch { from, len: depth.min(inner - from), add: out.add || from > 0 };
             let size = COLS * stretch.len.div_ceil(M::PER_WORD);
             let panels = &mut packed[..count.div_ceil(COLS) * size];
-            let one = |(i, panel): (usize, &mut [f32])| {
-                let at = first + i * COLS;
-                M::pack(b, at, COLS.min(first + count - at), stretch, panel);
+            let some = |(i, panels): (usize, &mut [f32])| {
+                let at = first + i * TOGETHER * COLS;
+                M::pack(b, at, (TOGETHER * COLS).min(first + count - at), stretch, panels);
             };
             match exec {
-                Some(exec) if panels.len() > size => {
-                    exec.run(|| panels.par_chunks_exact_mut(size).enumerate().for_each(one));
+                Some(exec) if panels.len() > size * TOGETHER => {
+                    exec.run(|| panels.par_chunks_mut(size * TOGETHER).enumerate().for_each(some));
                 }
-                _ => panels.chunks_exact_mut(size).enumerate().for_each(one),
+                _ => panels.chunks_mut(size * TOGETHER).enumerate().for_each(some),
             }
             tiles::<M>(exec, a, panels, (first, count), stretch, target);
         }

@@ -9,8 +9,8 @@ use crate::ops::slice::{Weight, tensor};
 use crate::ops::{Exec, SparseIndex, par};
 
 /// Values of the largest buffer of logits, and rows of the largest chunk.
-const LOGITS: usize = 1 << 24;
-const ROWS: usize = 256;
+const LOGITS: usize = 1 << 25;
+const ROWS: usize = 1024;
 
 /// The output layer of one call.
 #[derive(Clone, Copy)]
@@ -25,9 +25,11 @@ pub(super) struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// Labelled rows per chunk.
+    /// Labelled rows per chunk. Every chunk packs the whole weight, so they are few and about equal.
     fn step(&self) -> usize {
-        (LOGITS / self.vocab.max(1)).clamp(16, ROWS)
+        let most = (LOGITS / self.vocab.max(1)).clamp(16, ROWS);
+        let count = self.labels.len().max(1);
+        count.div_ceil(count.div_ceil(most))
     }
 
     /// The hidden states of labelled rows, together.
