@@ -126,7 +126,7 @@ fn tensor(c: &mut Cursor<'_>, version: u32) -> Option<(Vec<usize>, u32, u64)> {
     Some((shape, c.u32()?, c.u64()?))
 }
 
-/// The types whose dequantisation candle has.
+/// The types that can be dequantised.
 fn dtype(kind: u32) -> Option<GgmlDType> {
     Some(match kind {
         0 => GgmlDType::F32,
@@ -141,6 +141,7 @@ fn dtype(kind: u32) -> Option<GgmlDType> {
         12 => GgmlDType::Q4K,
         13 => GgmlDType::Q5K,
         14 => GgmlDType::Q6K,
+        15 => GgmlDType::Q8K,
         30 => GgmlDType::BF16,
         _ => return None,
     })
@@ -150,7 +151,6 @@ fn dtype(kind: u32) -> Option<GgmlDType> {
 fn type_name(kind: u32) -> String {
     let name = match kind {
         9 => "Q8_1",
-        15 => "Q8_K",
         16 => "IQ2_XXS",
         17 => "IQ2_XS",
         18 => "IQ3_XXS",
