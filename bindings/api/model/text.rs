@@ -60,14 +60,14 @@ pub(super) fn register(r: &mut Registry) {
             .arg("tokens", "list of integer|string", "token ids, or a text")
             .returns("Tensor", "one row for each token, one column for each token of the vocabulary")
             .example(format!("{TINY}assert(m:logits('hello'):shape()[2] == 257)"))
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let model = args.this::<ScriptModel>()?;
                 let ids = ids(args, &model, "tokens")?;
                 if ids.is_empty() {
                     return Err(args.wrong("tokens", "is empty"));
                 }
                 let m = &model.0;
-                Ok(m.decoder.logits(&m.exec, &m.params, &Batch::of_tokens(&[ids]))?)
+                Ok(m.decoder.logits(&m.exec, &ctx.host, &m.params, &Batch::of_tokens(&[ids]))?)
             }),
     );
     r.add(

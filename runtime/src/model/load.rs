@@ -126,6 +126,9 @@ fn file(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result
 /// Loads a folder with `config.json`, safetensors and, if they are there, the tokenizer's files.
 fn folder(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
     let config = Config::read(&path.join("config.json"))?;
+    for notice in config.not_done() {
+        host.events.notice(format!("{}: {notice}", path.join("config.json").display()));
+    }
     let decoder = Decoder::new(&config)?;
     let shards = Shards::open(path)?;
     let params = weights::read_params(&shards, decoder.universe(), options.dtype, &options.exec, host)?;

@@ -129,3 +129,44 @@ impl Clip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// Values of `torch.nn.utils.clip_grad_norm_`, printed by `tests/fixtures/make_clipping.py`.
+    #[test]
+    fn clipping_is_that_of_torch() {
+        let grads: [&[f32]; 3] = [&[3.0, -4.0, 0.5], &[0.25, -0.125], &[1e-3]];
+        for exec in [Exec::cpu(), Exec::cpu().with_reference(true)] {
+            let square = |g: &[f32]| {
+                square_sum(&exec, &Tensor::new(g, &Device::Cpu).expect("a tensor")).expect("sums")
+            };
+            let squares: Vec<f64> = grads.iter().map(|g| square(g)).collect();
+            let norm = squares.iter().sum::<f64>().sqrt();
+            assert!((norm - 5.032_705_634_149_488_5).abs() < 1e-6, "{norm}");
+            let first = |clip: Clip, i: usize| f64::from(grads[i][0]) * clip.scale(squares[i].sqrt(), norm);
+            for (clip, wanted) in [
+                (Clip::None, [3.0, 0.25, 1e-3]),
+                (
+                    Clip::Global(1.0),
+                    [0.596_100_710_429_546_2, 0.049_675_059_202_462_18, 0.000_198_700_236_809_848_73],
+                ),
+                (
+                    Clip::Global(4.0),
+                    [2.384_402_841_718_184_6, 0.198_700_236_809_848_72, 0.000_794_800_947_239_394_9],
+                ),
+                (Clip::Global(100.0), [3.0, 0.25, 1e-3]),
+                (Clip::PerParameter(1.0), [0.597_022_195_314_135_9, 0.25, 1e-3]),
+                (Clip::PerParameter(4.0), [2.388_088_781_256_543_7, 0.25, 1e-3]),
+            ] {
+                for (i, wanted) in wanted.into_iter().enumerate() {
+                    let ours = first(clip, i);
+                    assert!((ours - wanted).abs() < 1e-6 * wanted, "{clip:?}: {ours} is not {wanted}");
+                }
+            }
+        }
+    }
+}

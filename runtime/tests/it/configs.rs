@@ -60,7 +60,7 @@ fn an_absent_value_is_an_error_that_names_it() {
         assert!(text.contains(&format!("`{key}`")), "`{text}` does not name {key}");
     }
     let gemma2 = json!({"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4,
-        "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0});
+        "hidden_activation": "gelu_pytorch_tanh", "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0});
     assert!(Config::from_json(&zoo::tiny("gemma2", gemma2.clone())).is_ok());
     for key in gemma2.as_object().expect("an object").keys() {
         let mut less = gemma2.clone();
@@ -144,4 +144,76 @@ fn a_config_is_written_back_as_it_was_read() {
     let config = parse(&zoo::tiny("llama", json!({"eos_token_id": [2, 5], "dtype": "float32"})));
     assert_eq!((config.bos, config.eos.as_slice()), (Some(1), [2, 5].as_slice()));
     assert_eq!(config.to_json("bfloat16")["dtype"], "bfloat16");
+}
+
+#[test]
+fn what_would_change_the_result_and_is_not_done_is_refused() {
+    let scaled = json!({"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0});
+    let sliding = json!(["sliding_attention", "full_attention", "full_attention"]);
+    let gemma2 = json!({"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4, "hidden_act": "absent",
+        "hidden_activation": "gelu_pytorch_tanh", "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0});
+    let gemma2 = |more: Value| {
+        let mut all = gemma2.clone();
+        all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        zoo::tiny("gemma2", all)
+    };
+    let mut gemma3 = zoo::gemma3();
+    gemma3["attn_logit_softcapping"] = json!(30.0);
+    let mut flat = zoo::gemma3();
+    flat["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 1e6});
+    flat["rope_scaling"] = json!(null);
+    for (json, named) in [
+        (
+            zoo::tiny("llama", json!({"rope_scaling": scaled, "rope_parameters": {"rope_theta": 1.0}})),
+            "rope_scaling",
+        ),
+        (zoo::tiny("llama", json!({"partial_rotary_factor": 0.5})), "partial_rotary_factor"),
+        (zoo::tiny("llama", json!({"is_causal": false})), "is_causal"),
+        (zoo::tiny("llama", json!({"layer_types": sliding, "sliding_window": 4})), "layer_types"),
+        (zoo::tiny("mistral", json!({"layer_types": sliding, "sliding_window": 4})), "layer_types"),
+        (zoo::tiny("mistral", json!({})), "sliding_window"),
+        (zoo::tiny("qwen2", json!({"layer_types": sliding, "use_sliding_window": false})), "layer_types"),
+        (gemma2(json!({"use_bidirectional_attention": true})), "use_bidirectional_attention"),
+        (gemma2(json!({"hidden_activation": "absent", "hidden_act": "silu"})), "hidden_activation"),
+        (zoo::tiny("gemma", json!({"head_dim": 8, "hidden_activation": "gelu"})), "hidden_activation"),
+        (gemma3, "attn_logit_softcapping"),
+        (flat, "rope_parameters"),
+        (
+            zoo::tiny("qwen2", json!({"rope_parameters": {"full_attention": {"rope_theta": 500.0}}})),
+            "rope_parameters",
+        ),
+    ] {
+        let text = error(&json);
+        assert!(text.contains(&format!("`{named}`")), "`{text}` does not name {named}: {json}");
+    }
+    // What changes nothing is no error.
+    let same = json!(["sliding_attention", "sliding_attention", "sliding_attention"]);
+    parse(&zoo::tiny("mistral", json!({"layer_types": same, "sliding_window": 4})));
+    parse(&zoo::tiny("mistral", json!({"sliding_window": null})));
+    parse(&zoo::tiny("llama", json!({"hidden_activation": "relu", "num_key_value_heads": null})));
+    let dropout = parse(&zoo::tiny("llama", json!({"attention_dropout": 0.1})));
+    assert_eq!(dropout.not_done(), ["attention_dropout is 0.1, but training here has no dropout"]);
+}
+
+#[test]
+fn long_ropes_grow_by_the_factor_that_is_stated() {
+    let mut json = zoo::phi3_long(32);
+    json["rope_scaling"]["attention_factor"] = json!(null);
+    json["rope_scaling"]["factor"] = json!(8.0);
+    let expected = (1.0 + 8f64.ln() / 32f64.ln()).sqrt() as f32;
+    assert_eq!(parse(&json).ropes[0].attention_factor(), expected);
+    // The length at the top comes before the one inside.
+    json["rope_scaling"]["original_max_position_embeddings"] = json!(16);
+    assert_eq!(parse(&json).ropes[0].switches_above(), Some(32));
+}
+
+#[test]
+fn layers_without_positions_are_those_with_a_window() {
+    let json = zoo::tiny(
+        "smollm3",
+        json!({"no_rope_layers": [1, 0, 1, 1], "use_sliding_window": true, "sliding_window": 4}),
+    );
+    let layers = parse(&json).layers;
+    assert_eq!(layers.iter().map(|l| l.window).collect::<Vec<_>>(), [None, Some(4), None]);
+    assert_eq!(layers.iter().map(|l| l.rope.is_some()).collect::<Vec<_>>(), [true, false, true]);
 }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use candle_transformers::models;
 use lota_runtime::data::Batch;
-use lota_runtime::host::Rng;
+use lota_runtime::host::{Host, Rng};
 use lota_runtime::model::Params;
 use serde_json::{Value, json};
 
@@ -15,10 +15,13 @@ use crate::common::{decoder, difference, exec, params, tokens};
 use crate::plain::Weights;
 use crate::zoo;
 
-/// Parameters as autograd variables by name.
+/// Parameters as autograd variables by name, in f64: what is compared with them is right, and not
+/// rounded in another way.
 pub fn weights(params: &Params) -> Weights {
     let named = params.universe().specs().iter().zip(params.tensors());
-    named.map(|(spec, t)| (spec.name.clone(), Var::from_tensor(t).expect("a variable"))).collect()
+    let variable =
+        |t: &Tensor| t.to_dtype(DType::F64).and_then(|t| Var::from_tensor(&t)).expect("a variable");
+    named.map(|(spec, t)| (spec.name.clone(), variable(t))).collect()
 }
 
 #[test]
@@ -27,7 +30,8 @@ fn logits_equal_the_plain_composition() {
         let decoder = decoder(&case.json);
         let params = params(&decoder, 1);
         let ids = tokens(&mut Rng::new(2), 14, decoder.config().vocab_size);
-        let ours = decoder.logits(&exec(), &params, &Batch::of_tokens(&[&ids])).expect("runs");
+        let ours =
+            decoder.logits(&exec(), &Host::default(), &params, &Batch::of_tokens(&[&ids])).expect("runs");
         let theirs = case.plain.logits(&weights(&params), &ids).expect("runs");
         let worst = difference(&ours, &theirs);
         assert!(worst <= 1e-4, "{}: logits differ by {worst}", case.name);
@@ -104,7 +108,7 @@ fn assert_equals_stock(json: Value) {
     let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     let mut stock = stock(&json, vb).unwrap_or_else(|e| panic!("{e}: {json}"));
     let ids = tokens(&mut Rng::new(4), 12, decoder.config().vocab_size);
-    let ours = decoder.logits(&exec(), &params, &Batch::of_tokens(&[&ids])).expect("runs");
+    let ours = decoder.logits(&exec(), &Host::default(), &params, &Batch::of_tokens(&[&ids])).expect("runs");
     for len in 1..=ids.len() {
         let input = Tensor::new(&ids[..len], &Device::Cpu).and_then(|t| t.unsqueeze(0)).expect("ids");
         let theirs = stock(&input).and_then(|t| t.flatten_all()).expect("runs");
@@ -222,10 +226,12 @@ fn packed_sequences_do_not_see_each_other() {
         let mut rng = Rng::new(6);
         let sequences: Vec<Vec<u32>> = [7, 1, 12].iter().map(|&n| tokens(&mut rng, n, 37)).collect();
         let exec = exec();
-        let packed = decoder.logits(&exec, &params, &Batch::of_tokens(&sequences)).expect("runs");
+        let packed =
+            decoder.logits(&exec, &Host::default(), &params, &Batch::of_tokens(&sequences)).expect("runs");
         let mut at = 0;
         for ids in &sequences {
-            let alone = decoder.logits(&exec, &params, &Batch::of_tokens(&[ids])).expect("runs");
+            let alone =
+                decoder.logits(&exec, &Host::default(), &params, &Batch::of_tokens(&[ids])).expect("runs");
             let worst = difference(&packed.narrow(0, at, ids.len()).expect("rows"), &alone);
             assert!(worst <= 2e-5, "{}: packed logits differ by {worst}", case.name);
             at += ids.len();

@@ -75,10 +75,10 @@ proptest! {
         let (params, exec) = (params(&decoder, seed), exec());
         let mut rng = Rng::new(seed).fork("tokens");
         let sequences: Vec<Vec<u32>> = lens.iter().map(|&n| tokens(&mut rng, n, 37)).collect();
-        let packed = decoder.logits(&exec, &params, &Batch::of_tokens(&sequences)).expect("runs");
+        let packed = decoder.logits(&exec, &Host::default(), &params, &Batch::of_tokens(&sequences)).expect("runs");
         let mut at = 0;
         for ids in &sequences {
-            let alone = decoder.logits(&exec, &params, &Batch::of_tokens(&[ids])).expect("runs");
+            let alone = decoder.logits(&exec, &Host::default(), &params, &Batch::of_tokens(&[ids])).expect("runs");
             let part = packed.narrow(0, at, ids.len()).expect("rows");
             let allowed = 1e-5 * largest(&alone).max(1.0);
             prop_assert!(difference(&part, &alone) <= allowed);
@@ -86,7 +86,7 @@ proptest! {
             let mut done = 0;
             while done < ids.len() {
                 let next = (done + 1 + rng.below(4) as usize).min(ids.len());
-                let logits = decoder.step(&exec, &params, &mut cache, &[&ids[done..next]]).expect("steps");
+                let logits = decoder.step(&exec, &Host::default(), &params, &mut cache, &[&ids[done..next]]).expect("steps");
                 prop_assert!(difference(&logits.i(0).expect("a row"), &alone.i(next - 1).expect("a row")) <= allowed);
                 done = next;
             }

@@ -28,7 +28,8 @@ fn greedy_takes_the_likeliest_token_of_the_full_forward() {
         let mut sequence = prompt;
         for token in generated {
             let batch = Batch::of_tokens(&[&sequence]);
-            let logits = model.decoder.logits(&model.exec, &model.params, &batch).expect("runs");
+            let logits =
+                model.decoder.logits(&model.exec, &Host::default(), &model.params, &batch).expect("runs");
             let logits = values(&logits.get(sequence.len() - 1).expect("the last row"));
             let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).expect("not empty");
             assert_eq!(token, best as u32);

@@ -221,8 +221,8 @@ fn every_family_has_the_logits_it_had() {
         let model = read(&path).unwrap_or_else(|e| panic!("{model_type}: {e}"));
         assert_eq!(model.config.family.model_type(), model_type);
         let batch = Batch::of_tokens(&[tokens]);
-        let expected = decoder.logits(&exec(), &params, &batch).expect("runs");
-        let found = model.decoder.logits(&model.exec, &model.params, &batch).expect("runs");
+        let expected = decoder.logits(&exec(), &Host::default(), &params, &batch).expect("runs");
+        let found = model.decoder.logits(&model.exec, &Host::default(), &model.params, &batch).expect("runs");
         let worst = difference(&found, &expected);
         // Exact but for the 1 that was added to norms and taken off again.
         let allowed = if arch.starts_with("gemma") { 1e-4 } else { 0.0 };
@@ -236,8 +236,8 @@ fn every_quantisation_is_dequantised_and_turned_back() {
         zoo::tiny("llama", json!({"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1}));
     let decoder = decoder(&json);
     let params = params(&decoder, 12);
-    use GgmlDType::{BF16, F16, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
-    for dtype in [F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K] {
+    use GgmlDType::{BF16, F16, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Q8K};
+    for dtype in [F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Q8K] {
         let tensors = tensors("llama", &json, &params, dtype);
         let (_dir, path) = file(&metadata("llama", &json), &tensors);
         let model = read(&path).unwrap_or_else(|e| panic!("{dtype:?}: {e}"));
@@ -337,8 +337,8 @@ fn no_cut_of_a_file_panics() {
     }
 }
 
-#[test]
-fn a_tokenizer_of_pieces_merges_by_score() {
+/// A file with a tokenizer of pieces, and the pieces.
+fn pieces() -> (Metadata, Tensors, Vec<String>) {
     let (mut meta, tensors) = parts();
     let mut tokens = vec!["<unk>".to_string(), "<s>".into(), "</s>".into()];
     tokens.extend((0..=255).map(|b| format!("<0x{b:02X}>")));
@@ -361,13 +361,25 @@ fn a_tokenizer_of_pieces_merges_by_score() {
         kinds.push(if piece == "<|x|>" { 4 } else { 1 });
     }
     let strings = |list: &[String]| Meta::Array(list.iter().cloned().map(Meta::String).collect());
-    let id = |piece: &str| tokens.iter().position(|t| t == piece).expect("there") as u32;
     meta.push(("tokenizer.ggml.model".into(), Meta::String("llama".into())));
     meta.push(("tokenizer.ggml.tokens".into(), strings(&tokens)));
     meta.push(("tokenizer.ggml.scores".into(), Meta::Array(scores.into_iter().map(Meta::F32).collect())));
     meta.push(("tokenizer.ggml.token_type".into(), Meta::Array(kinds.into_iter().map(Meta::I32).collect())));
     meta.push(("tokenizer.ggml.bos_token_id".into(), Meta::U32(1)));
     meta.push(("tokenizer.ggml.eos_token_id".into(), Meta::U32(2)));
+    (meta, tensors, tokens)
+}
+
+/// A small file with all that a file can have.
+pub fn with_tokenizer() -> (TempDir, PathBuf) {
+    let (meta, tensors, _) = pieces();
+    file(&meta, &tensors)
+}
+
+#[test]
+fn a_tokenizer_of_pieces_merges_by_score() {
+    let (meta, tensors, tokens) = pieces();
+    let id = |piece: &str| tokens.iter().position(|t| t == piece).expect("there") as u32;
     let (_dir, path) = file(&meta, &tensors);
     let model = read(&path).expect("reads");
     let tokenizer = model.tokenizer().expect("rebuilt");

@@ -2,16 +2,19 @@
 
 mod common;
 mod configs;
+mod damage;
 mod data;
 mod families;
 mod families_backward;
 mod families_generate;
 mod families_random;
+mod families_transformers;
 mod folders;
 mod generating;
 mod gguf;
 mod plain;
 mod smollm2;
+mod templates;
 mod train;
 mod train_smollm2;
 mod zoo;

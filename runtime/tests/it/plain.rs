@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::f64::consts::PI;
 
-use candle_core::{D, DType, Device, Result, Tensor, Var};
+use candle_core::{D, Device, Result, Tensor, Var};
 
 /// The parts of a family, stated by each test by hand.
 #[derive(Clone, Debug)]
@@ -74,9 +74,9 @@ impl Plain {
         let (_, t, dim) = x.dims3()?;
         let half = frequencies.len();
         let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> =
-                (0..t).flat_map(|p| frequencies.iter().map(move |w| f(p as f64 * w) as f32)).collect();
-            Tensor::from_vec(values, (1, t, half), x.device())
+            let values: Vec<f64> =
+                (0..t).flat_map(|p| frequencies.iter().map(move |w| f(p as f64 * w))).collect();
+            Tensor::from_vec(values, (1, t, half), x.device())?.to_dtype(x.dtype())
         };
         let (cos, sin) = (table(f64::cos)?, table(f64::sin)?);
         let (a, b) = (x.narrow(2, 0, half)?, x.narrow(2, half, half)?);
@@ -131,7 +131,8 @@ impl Plain {
         let mask: Vec<f32> = (0..t)
             .flat_map(|i| (0..t).map(move |j| if j <= i && i - j < window { 0.0 } else { f32::NEG_INFINITY }))
             .collect();
-        let scores = scores.broadcast_add(&Tensor::from_vec(mask, (1, t, t), x.device())?)?;
+        let mask = Tensor::from_vec(mask, (1, t, t), x.device())?.to_dtype(x.dtype())?;
+        let scores = scores.broadcast_add(&mask)?;
         let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
         let out = weights.matmul(&v)?.transpose(0, 1)?.contiguous()?.reshape((t, qs))?;
         self.linear(w, &name("o_proj"), &out)
@@ -191,13 +192,13 @@ impl Plain {
         }
     }
 
-    /// The sum of the negative log-probabilities of the labels (negative labels: none).
-    pub fn nll(&self, w: &Weights, tokens: &[u32], labels: &[i32]) -> Result<Tensor> {
+    /// The log-probabilities of the labels (negative labels: none).
+    pub fn logp(&self, w: &Weights, tokens: &[u32], labels: &[i32]) -> Result<Tensor> {
         let logits = self.logits(w, tokens)?;
         let logp = candle_nn::ops::log_softmax(&logits, D::Minus1)?;
-        let picked = labels.iter().map(|&l| l.max(0) as u32).collect::<Vec<_>>();
-        let counts = labels.iter().map(|&l| if l >= 0 { -1f32 } else { 0.0 }).collect::<Vec<_>>();
-        let picked = logp.gather(&Tensor::new(picked, &Device::Cpu)?.unsqueeze(1)?, 1)?.squeeze(1)?;
-        (picked * Tensor::new(counts, &Device::Cpu)?.to_dtype(DType::F32)?)?.sum_all()
+        let rows: Vec<u32> = (0..labels.len() as u32).filter(|&i| labels[i as usize] >= 0).collect();
+        let picked: Vec<u32> = rows.iter().map(|&i| labels[i as usize] as u32).collect();
+        let logp = logp.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?;
+        logp.gather(&Tensor::new(picked, &Device::Cpu)?.unsqueeze(1)?, 1)?.squeeze(1)
     }
 }

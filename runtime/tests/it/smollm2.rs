@@ -39,7 +39,7 @@ fn ids(value: &Value) -> Vec<u32> {
 
 fn logits(model: &Model, tokens: &[u32]) -> Tensor {
     let batch = Batch::of_tokens(&[tokens]);
-    model.decoder.logits(&model.exec, &model.params, &batch).expect("runs")
+    model.decoder.logits(&model.exec, &Host::default(), &model.params, &batch).expect("runs")
 }
 
 #[test]
@@ -99,8 +99,10 @@ fn smollm2_has_the_reference_logits() {
     let worst = difference(&logits(model, &tokens), expected);
     println!("largest difference of a logit: {worst:e}");
     assert!(worst <= 2e-3, "logits differ by {worst:e}");
-    let hidden =
-        model.decoder.hidden(&model.exec, &model.params, &Batch::of_tokens(&[&tokens])).expect("runs");
+    let hidden = model
+        .decoder
+        .hidden(&model.exec, &Host::default(), &model.params, &Batch::of_tokens(&[&tokens]))
+        .expect("runs");
     let worst = difference(&hidden, &file["hidden_last_normed"]);
     assert!(worst <= 2e-3, "the last hidden state differs by {worst:e}");
 }

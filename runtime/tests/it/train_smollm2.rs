@@ -1,53 +1,61 @@
 //! Training SmolLM2-135M for 16 steps against losses made with PyTorch.
 //!
 //! Needs the model's GGUF file (`LOTA_TEST_SMOLLM2`) and a folder with the reference values
-//! (`LOTA_TEST_SHARED`, with `oracles/` in it); without them it says so and passes. Takes a few
-//! minutes in the release profile.
+//! (`LOTA_TEST_SHARED`, with `oracles/` in it); without them it says so and passes.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use lota_runtime::data::{Batch, Padded};
 use lota_runtime::host::Host;
 use lota_runtime::mask::{Budget, Delta, Mask, Scope, top};
 use lota_runtime::model::{LoadOptions, Model, ParamSpec, load};
 use lota_runtime::train::{Optimizer, Selection, TrainOptions, Trainer, frozen_fingerprint};
 
+use crate::common::exec;
+
 struct Setup {
     model: Model,
     batches: Vec<Batch>,
     oracles: PathBuf,
     reference: serde_json::Value,
+    steps: usize,
 }
 
-fn setup() -> Option<Setup> {
+/// The steps that are compared: all of them, or a few on the reference path, which takes several times as long.
+fn setup(dtype: DType) -> Option<Setup> {
     let (Ok(model), Ok(shared)) = (std::env::var("LOTA_TEST_SMOLLM2"), std::env::var("LOTA_TEST_SHARED"))
     else {
         eprintln!("skipped: LOTA_TEST_SMOLLM2 (a GGUF file) and LOTA_TEST_SHARED (a folder) are not set");
         return None;
     };
-    if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
-        eprintln!("skipped: 48 steps on SmolLM2 take minutes; set LOTA_TEST_TRAJECTORY to run them");
-        return None;
-    }
     let oracles = PathBuf::from(shared).join("oracles");
-    let model = load(&model, &LoadOptions::default(), &Host::default()).expect("loads");
+    let options = LoadOptions { dtype, exec: exec(), ..LoadOptions::default() };
+    let model = load(&model, &options, &Host::default()).expect("loads");
     let batches = Padded::read(&oracles.join("batches_gsm8k.safetensors")).and_then(|p| p.batches());
     let text = std::fs::read_to_string(oracles.join("trajectory_gsm8k.json")).expect("reads");
     let reference = serde_json::from_str(&text).expect("is JSON");
-    Some(Setup { model, batches: batches.expect("reads"), oracles, reference })
+    let steps = if model.exec.fast(model.params.get(0)) { 16 } else { 2 };
+    Some(Setup { model, batches: batches.expect("reads"), oracles, reference, steps })
 }
 
 impl Setup {
-    /// 16 steps; their losses are compared with those of `run`.
-    fn train(&self, model: &Model, selection: Selection, optimizer: Optimizer, run: &str) {
+    /// Trains; the losses are compared with those of `run`, of which each may be off by `allowed`.
+    fn train(
+        &self,
+        model: &Model,
+        selection: Selection,
+        optimizer: Optimizer,
+        run: &str,
+        allowed: impl Fn(f64) -> f64,
+    ) {
         let mut trainer =
             Trainer::new(model.into(), selection, TrainOptions::new(optimizer, 1e-5)).expect("fits");
         let want = self.reference[run]["losses"].as_array().expect("a list");
-        assert_eq!(want.len(), self.batches.len());
-        let (mut worst, mut times) = (0f64, Vec::new());
-        for (batch, want) in self.batches.iter().zip(want) {
+        assert_eq!((want.len(), self.batches.len()), (16, 16));
+        let (mut worst, mut relative, mut times) = (0f64, 0f64, Vec::new());
+        for (batch, want) in self.batches.iter().zip(want).take(self.steps) {
             let step =
                 trainer.step(model.into(), &Host::default(), std::slice::from_ref(batch)).expect("a step");
             let want = want.as_f64().expect("a number");
@@ -55,15 +63,22 @@ impl Setup {
                 "{run} step {:2}: loss {:.7} reference {want:.7} {:.2} s",
                 step.step, step.loss, step.seconds
             );
-            worst = worst.max((step.loss - want).abs());
+            let off = (step.loss - want).abs();
+            assert!(off < allowed(want), "{run}, step {}: {} is not {want}", step.step, step.loss);
+            worst = worst.max(off);
+            relative = relative.max(off / want);
             times.push(Duration::from_secs_f64(step.seconds));
         }
         times.sort();
-        eprintln!("{run}: largest difference {worst:.2e}, median step {:?}", times[times.len() / 2]);
-        assert!(worst < 2e-4, "{run}: {worst}");
+        let median = times[times.len() / 2];
+        eprintln!(
+            "{run}: largest difference {worst:.2e} ({:.3} %), median step {median:?}",
+            100.0 * relative
+        );
     }
 
-    fn reference_mask(&self, own: &Mask) -> Mask {
+    fn reference_mask(&self) -> Mask {
+        let universe = self.model.params.universe();
         let bytes = std::fs::read(self.oracles.join("mask_gsm8k_10pct.safetensors")).expect("reads");
         let file = safetensors::SafeTensors::deserialize(&bytes).expect("is safetensors");
         let set = |spec: &ParamSpec| match file.tensor(&spec.name) {
@@ -73,45 +88,64 @@ impl Setup {
             }
             Err(_) => Default::default(),
         };
-        let sets = own.universe().specs().iter().map(set).collect();
-        Mask::new(own.universe().clone(), sets).expect("fits")
+        Mask::new(universe.clone(), universe.specs().iter().map(set).collect()).expect("fits")
     }
 }
 
+const RMSPROP: Optimizer = Optimizer::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 };
+const ADAMW: Optimizer = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 };
+
 #[test]
 fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
-    let Some(setup) = setup() else { return };
-    let rmsprop = Optimizer::named("rmsprop").expect("known");
-    let adamw = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 };
+    let Some(setup) = setup(DType::F32) else { return };
     let base = &setup.model;
     let universe = base.params.universe().clone();
+    let close = |_: f64| 2e-4;
 
     let tuned = base.duplicate().expect("copies");
     let all = Selection::dense(universe.clone(), |_| true).expect("not empty");
-    setup.train(&tuned, all, rmsprop, "full_ft_rmsprop_lr1e-5");
+    setup.train(&tuned, all, RMSPROP, "full_ft_rmsprop_lr1e-5", close);
 
-    let choose = |model: &Model| -> Vec<Option<Tensor>> {
-        let tensors = universe.specs().iter().zip(model.params.tensors());
-        tensors.map(|(spec, t)| spec.adaptable().then(|| t.clone())).collect()
+    let reference = setup.reference_mask();
+    let mask = if setup.steps == 16 {
+        let choose = |model: &Model| -> Vec<Option<Tensor>> {
+            let tensors = universe.specs().iter().zip(model.params.tensors());
+            tensors.map(|(spec, t)| spec.adaptable().then(|| t.clone())).collect()
+        };
+        let delta = Delta::new(universe.clone(), choose(&tuned), choose(base)).expect("fits");
+        let host = Host::default();
+        let mask =
+            top(&delta, Budget::Density(0.1), Scope::Global, None, None, true, &host).expect("selects");
+        let jaccard = mask.jaccard(&reference).expect("of one model");
+        let (ours, theirs) = (mask.count(), reference.count());
+        eprintln!("mask: {ours} entries, Jaccard index {jaccard:.6} with the reference's {theirs}");
+        assert!(jaccard >= 0.999, "{jaccard}");
+        mask
+    } else {
+        reference
     };
-    let delta = Delta::new(universe.clone(), choose(&tuned), choose(base)).expect("fits");
-    let host = Host::default();
-    let mask = top(&delta, Budget::Density(0.1), Scope::Global, None, None, true, &host).expect("selects");
-    drop((delta, tuned));
-    let reference = setup.reference_mask(&mask);
-    let jaccard = mask.jaccard(&reference).expect("of one model");
-    eprintln!(
-        "mask: {} entries, Jaccard index {jaccard:.6} with the reference's {}",
-        mask.count(),
-        reference.count()
-    );
-    assert!(jaccard >= 0.999, "{jaccard}");
+    drop(tuned);
 
-    for (optimizer, run) in [(rmsprop, "lota_rmsprop_lr1e-5_10pct"), (adamw, "lota_adamw_lr1e-5_10pct")] {
+    for (optimizer, run) in [(RMSPROP, "lota_rmsprop_lr1e-5_10pct"), (ADAMW, "lota_adamw_lr1e-5_10pct")] {
         let model = base.duplicate().expect("copies");
         let selection = Selection::masked(&mask).expect("not empty");
         let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
-        setup.train(&model, selection.clone(), optimizer, run);
+        setup.train(&model, selection.clone(), optimizer, run, close);
         assert_eq!(before, frozen_fingerprint(&model.params, &selection).expect("hashes"));
     }
+}
+
+/// A first step of 1e-4 is less than half the distance between two bf16 numbers at most weights, so the forward
+/// sees it late, though no part of it is lost: the f32 masters keep it. How far the losses are off is printed; with
+/// `LOTA_TEST_TRAJECTORY` set, of all 16 steps.
+#[test]
+fn smollm2_in_bf16_follows_at_a_distance() {
+    let Some(mut setup) = setup(DType::BF16) else { return };
+    if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
+        setup.steps = 2;
+    }
+    let selection = Selection::masked(&setup.reference_mask()).expect("not empty");
+    let before = frozen_fingerprint(&setup.model.params, &selection).expect("hashes");
+    setup.train(&setup.model, selection.clone(), RMSPROP, "lota_rmsprop_lr1e-5_10pct", |loss| 0.2 * loss);
+    assert_eq!(before, frozen_fingerprint(&setup.model.params, &selection).expect("hashes"));
 }

@@ -164,6 +164,13 @@ impl Config {
         Value::Object(json)
     }
 
+    /// What the configuration asks for in training that is not done, in words: dropout.
+    pub fn not_done(&self) -> Vec<String> {
+        let asked = |key: &&str| self.json.get(*key).and_then(Value::as_f64).is_some_and(|p| p > 0.0);
+        let told = |key: &str| format!("{key} is {}, but training here has no dropout", self.json[key]);
+        ["attention_dropout", "resid_pdrop", "embd_pdrop"].into_iter().filter(asked).map(told).collect()
+    }
+
     /// The width of all query heads together.
     pub fn q_size(&self) -> usize {
         self.heads * self.head_dim

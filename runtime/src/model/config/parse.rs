@@ -18,7 +18,8 @@ pub(super) fn config(object: &Map<String, Value>) -> Result<Config> {
     let heads = f.size("num_attention_heads")?;
     let kv_heads = match f.size_or("num_key_value_heads")? {
         Some(n) => n,
-        None if kv_heads_default_to_heads(family) => heads,
+        // `null` says that there are as many as heads.
+        None if kv_heads_default_to_heads(family) || f.stated("num_key_value_heads") => heads,
         None => return Err(f.missing("num_key_value_heads")),
     };
     if !heads.is_multiple_of(kv_heads) {
@@ -37,6 +38,7 @@ pub(super) fn config(object: &Map<String, Value>) -> Result<Config> {
         }
         None => hidden_size / heads,
     };
+    causal(f)?;
     let (ropes, layers) = layers(f, family, head_dim)?;
     let granite = family == Family::Granite;
     let attention_scale = match family {
@@ -97,23 +99,49 @@ fn tied_by_default(family: Family) -> bool {
     family.is_gemma() || family == Family::SmolLm3
 }
 
+/// Models that look both ways have the names of those that look back only, and this to tell them apart.
+fn causal(f: Fields<'_>) -> Result<()> {
+    for (key, other) in [("use_bidirectional_attention", true), ("is_causal", false)] {
+        if f.flag_or(key)? == Some(other) {
+            return Err(Error::argument(format!(
+                "`{key}` is {other}: this model's tokens see those after them, and only causal attention is supported"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The key that a family's own code reads, and what it says.
 fn activation(f: Fields<'_>, family: Family) -> Result<Activation> {
-    let (key, name) = match f.text_or("hidden_activation")? {
-        Some(name) => ("hidden_activation", name),
-        None => match f.text_or("hidden_act")? {
-            // The first Gemma configurations said `gelu` and meant its approximation.
-            Some("gelu") if family == Family::Gemma => ("hidden_act", "gelu_pytorch_tanh"),
-            Some(name) => ("hidden_act", name),
-            None => return Err(f.missing("hidden_act")),
-        },
+    let (own, other) = match family {
+        Family::Gemma2 | Family::Gemma3 => ("hidden_activation", "hidden_act"),
+        _ => ("hidden_act", "hidden_activation"),
     };
-    match name {
-        "silu" | "swish" => Ok(Activation::Silu),
-        "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Ok(Activation::GeluTanh),
-        "gelu" => Ok(Activation::GeluErf),
-        other => Err(Error::argument(format!(
-            "`{key}` is `{other}`, which is not supported; supported are silu, gelu and gelu_pytorch_tanh"
+    let parse = |key: &str| match f.text_or(key)? {
+        // The first Gemma configurations said `gelu` and meant its approximation.
+        Some("gelu") if family == Family::Gemma => Ok(Some(Activation::GeluTanh)),
+        Some("silu" | "swish") => Ok(Some(Activation::Silu)),
+        Some("gelu_pytorch_tanh" | "gelu_new" | "gelu_fast") => Ok(Some(Activation::GeluTanh)),
+        Some("gelu") => Ok(Some(Activation::GeluErf)),
+        Some(name) => Err(Error::argument(format!(
+            "`{key}` is `{name}`, which is not supported; supported are silu, gelu and gelu_pytorch_tanh"
         ))),
+        None => Ok(None),
+    };
+    let found = parse(own)?;
+    if !family.is_gemma() {
+        return found.ok_or_else(|| f.missing(own));
+    }
+    // The Gemmas were published with one key, the other, or both; transformers has read both for the first.
+    match found {
+        Some(act) if family == Family::Gemma && parse(other)?.is_some_and(|another| another != act) => {
+            Err(Error::argument(
+                "`hidden_act` and `hidden_activation` name different activations: remove the one that is wrong",
+            ))
+        }
+        Some(act) => Ok(act),
+        None if parse(other)? == Some(Activation::GeluTanh) => Ok(Activation::GeluTanh),
+        None => Err(f.missing(own)),
     }
 }
 
@@ -132,10 +160,14 @@ fn biases(f: Fields<'_>, family: Family) -> Result<Biases> {
     })
 }
 
-/// A cap, which Gemma 2 must state (`null` states that there is none) and Gemma 3 may.
+/// A cap, which Gemma 2 must state (`null` states that there is none). Gemma 3 has one on logits only,
+/// and only if it says so.
 fn softcap(f: Fields<'_>, family: Family, key: &str) -> Result<Option<f64>> {
     match family {
         Family::Gemma2 if !f.stated(key) => Err(f.missing(key)),
+        Family::Gemma3 if key.starts_with("attn") && f.value(key).is_some() => Err(Error::argument(format!(
+            "`{key}` is set, but the attention of this architecture has no cap: it must be null"
+        ))),
         Family::Gemma2 | Family::Gemma3 => f.number_or(key),
         _ => Ok(None),
     }
@@ -149,8 +181,18 @@ fn layers(f: Fields<'_>, family: Family, head_dim: usize) -> Result<(Vec<Rope>, 
 
     // Which kinds of layers have an embedding of their own, and where its base is kept.
     let local_key = "rope_local_base_freq";
-    let nested = rope::per_kind(f.object("rope_parameters")?);
-    let separate = nested || f.value(local_key).is_some() || family == Family::Gemma3;
+    let parameters = f.object("rope_parameters")?;
+    let nested = rope::per_kind(parameters);
+    let separate = family == Family::Gemma3;
+    if parameters.is_some() && nested != separate {
+        return Err(Error::argument(if separate {
+            "`rope_parameters` must hold `full_attention` and `sliding_attention`, which rotate differently in this \
+             architecture"
+        } else {
+            "`rope_parameters` holds other objects, but all layers of this architecture rotate alike"
+        }));
+    }
+    let partial = family == Family::Phi3;
     let mut ropes: Vec<Rope> = Vec::new();
     let mut layers = Vec::with_capacity(count);
     for (&slides, &turns) in sliding.iter().zip(&turned) {
@@ -162,9 +204,10 @@ fn layers(f: Fields<'_>, family: Family, head_dim: usize) -> Result<(Vec<Rope>, 
                     if nested { "rope_theta" } else { local_key },
                     nested,
                     head_dim,
+                    partial,
                 )?
             } else {
-                rope::rope(f, "full_attention", "rope_theta", true, head_dim)?
+                rope::rope(f, "full_attention", "rope_theta", true, head_dim, partial)?
             };
             Some(ropes.iter().position(|r| *r == rope).unwrap_or_else(|| {
                 ropes.push(rope);
@@ -181,50 +224,73 @@ fn layers(f: Fields<'_>, family: Family, head_dim: usize) -> Result<(Vec<Rope>, 
 /// Which layers see only a window.
 fn sliding_layers(f: Fields<'_>, family: Family, count: usize) -> Result<Vec<bool>> {
     let has_window = f.value("sliding_window").is_some();
+    let stated = layer_types(f, count)?;
     let switched = matches!(family, Family::Qwen2 | Family::Qwen3 | Family::SmolLm3);
-    if switched && !f.flag_or("use_sliding_window")?.unwrap_or(false) {
-        return Ok(vec![false; count]);
+    let own = if switched && !f.flag_or("use_sliding_window")?.unwrap_or(false) {
+        vec![false; count]
+    } else {
+        match (family, &stated) {
+            // `layer_types` decides in these families, and in no other.
+            (
+                Family::Qwen2 | Family::Qwen3 | Family::SmolLm3 | Family::Gemma2 | Family::Gemma3,
+                Some(kinds),
+            ) => {
+                return Ok(kinds.clone());
+            }
+            (Family::Mistral, _) if !f.stated("sliding_window") => return Err(f.missing("sliding_window")),
+            (Family::Mistral | Family::Phi3, _) => vec![has_window; count],
+            (Family::Qwen2 | Family::Qwen3, _) => {
+                let first =
+                    f.size_or_zero("max_window_layers")?.ok_or_else(|| f.missing("max_window_layers"))?;
+                (0..count).map(|i| has_window && i >= first).collect()
+            }
+            // The layers without positions are those with a window.
+            (Family::SmolLm3, _) => {
+                rope_layers(f, family, count)?.into_iter().map(|t| has_window && !t).collect()
+            }
+            (Family::Gemma2, _) => (0..count).map(|i| i % 2 == 0).collect(),
+            (Family::Gemma3, _) => {
+                let period = match f.size_or("sliding_window_pattern")? {
+                    Some(n) => n,
+                    None => f.size_or("_sliding_window_pattern")?.ok_or_else(|| f.missing("layer_types"))?,
+                };
+                (0..count).map(|i| !(i + 1).is_multiple_of(period)).collect()
+            }
+            (Family::Llama | Family::Gemma | Family::Olmo2 | Family::Granite, _) => vec![false; count],
+        }
+    };
+    match stated {
+        Some(kinds) if kinds != own => Err(Error::argument(format!(
+            "`layer_types` gives a window to other layers than {} has by `sliding_window`{}, and this architecture \
+             does not go by it: make them agree",
+            family.model_type(),
+            if switched { " and `use_sliding_window`" } else { "" }
+        ))),
+        _ => Ok(own),
     }
-    if let Some(types) = f.list_or("layer_types")? {
-        let kinds: Result<Vec<bool>> = types
-            .iter()
-            .map(|t| match t.as_str() {
-                Some("full_attention") => Ok(false),
-                Some("sliding_attention") => Ok(true),
-                _ => Err(Error::argument(format!(
-                    "`layer_types` holds {t}; supported are full_attention and sliding_attention"
-                ))),
-            })
-            .collect();
-        let kinds = kinds?;
-        if kinds.len() != count {
-            return Err(Error::argument(format!(
-                "`layer_types` names {} layers, but `num_hidden_layers` is {count}",
-                kinds.len()
-            )));
-        }
-        return Ok(kinds);
+}
+
+/// What `layer_types` says, if it is there: which layers have a window.
+fn layer_types(f: Fields<'_>, count: usize) -> Result<Option<Vec<bool>>> {
+    let Some(types) = f.list_or("layer_types")? else { return Ok(None) };
+    let kinds: Result<Vec<bool>> = types
+        .iter()
+        .map(|t| match t.as_str() {
+            Some("full_attention") => Ok(false),
+            Some("sliding_attention") => Ok(true),
+            _ => Err(Error::argument(format!(
+                "`layer_types` holds {t}; supported are full_attention and sliding_attention"
+            ))),
+        })
+        .collect();
+    let kinds = kinds?;
+    if kinds.len() != count {
+        return Err(Error::argument(format!(
+            "`layer_types` names {} layers, but `num_hidden_layers` is {count}",
+            kinds.len()
+        )));
     }
-    Ok(match family {
-        Family::Mistral | Family::Phi3 => vec![has_window; count],
-        Family::Qwen2 | Family::Qwen3 => {
-            let first = f.size_or_zero("max_window_layers")?.ok_or_else(|| f.missing("max_window_layers"))?;
-            (0..count).map(|i| has_window && i >= first).collect()
-        }
-        Family::SmolLm3 => {
-            let turned = rope_layers(f, family, count)?;
-            turned.into_iter().map(|t| has_window && t).collect()
-        }
-        Family::Gemma2 => (0..count).map(|i| i % 2 == 0).collect(),
-        Family::Gemma3 => {
-            let period = match f.size_or("sliding_window_pattern")? {
-                Some(n) => n,
-                None => f.size_or("_sliding_window_pattern")?.ok_or_else(|| f.missing("layer_types"))?,
-            };
-            (0..count).map(|i| !(i + 1).is_multiple_of(period)).collect()
-        }
-        Family::Llama | Family::Gemma | Family::Olmo2 | Family::Granite => vec![false; count],
-    })
+    Ok(Some(kinds))
 }
 
 /// Which layers have rotary embeddings at all.
@@ -236,7 +302,8 @@ fn rope_layers(f: Fields<'_>, family: Family, count: usize) -> Result<Vec<bool>>
         // The list says where there *is* one.
         let flags: Option<Vec<bool>> = list.iter().map(|v| v.as_u64().map(|n| n != 0)).collect();
         return match flags {
-            Some(flags) if flags.len() == count => Ok(flags),
+            // It may be longer than the model.
+            Some(flags) if flags.len() >= count => Ok(flags[..count].to_vec()),
             _ => Err(Error::argument(format!(
                 "`no_rope_layers` must hold a 0 or 1 for each of the {count} layers (1: with rotary embedding)"
             ))),

@@ -114,14 +114,23 @@ impl RopeScaling {
 ///
 /// Looks in `rope_parameters` (per kind or for all layers), as recent transformers write it, then in
 /// `rope_scaling` and at the top level. `theta_key` is where an old configuration keeps the base for
-/// this kind, and `scaled` whether `rope_scaling` concerns it.
+/// this kind, `scaled` whether `rope_scaling` concerns it, and `partial` whether the architecture can leave a part
+/// of each head unturned.
 pub(super) fn rope(
     config: Fields<'_>,
     kind: &str,
     theta_key: &str,
     scaled: bool,
     head_dim: usize,
+    partial: bool,
 ) -> Result<Rope> {
+    if let (Some(new), Some(old)) = (config.object("rope_parameters")?, config.object("rope_scaling")?)
+        && new != old
+    {
+        return Err(Error::argument(
+            "the config has both `rope_parameters` and `rope_scaling`, and they differ: remove the one that is wrong",
+        ));
+    }
     let parameters = match config.object("rope_parameters")? {
         Some(all) if all.values().any(Value::is_object) => {
             let nested = all.get(kind).and_then(Value::as_object).ok_or_else(|| {
@@ -147,6 +156,11 @@ pub(super) fn rope(
         Some(factor) => factor,
         None => config.number_or("partial_rotary_factor")?.unwrap_or(1.0),
     };
+    if !partial && factor != 1.0 {
+        return Err(Error::argument(format!(
+            "`partial_rotary_factor` is {factor}, but this architecture turns whole heads"
+        )));
+    }
     let dims = (head_dim as f64 * factor) as usize;
     if dims == 0 || !dims.is_multiple_of(2) || dims > head_dim {
         return Err(Error::argument(format!(
@@ -170,11 +184,10 @@ fn scaling_of(fields: Fields<'_>, config: Fields<'_>, dims: usize) -> Result<Rop
         None | Some("default") => Ok(RopeScaling::None),
         Some("linear") => Ok(RopeScaling::Linear { factor: fields.number("factor")? }),
         Some("llama3") => {
-            let original = match fields.number_or("original_max_position_embeddings")? {
+            let key = "original_max_position_embeddings";
+            let original = match config.number_or(key)? {
                 Some(n) => n,
-                None => config
-                    .number_or("original_max_position_embeddings")?
-                    .ok_or_else(|| fields.missing("original_max_position_embeddings"))?,
+                None => fields.number(key)?,
             };
             Ok(RopeScaling::Llama3 {
                 factor: fields.number("factor")?,
@@ -203,16 +216,25 @@ fn long_rope(fields: Fields<'_>, config: Fields<'_>, count: usize) -> Result<Rop
         }
     };
     let original_key = "original_max_position_embeddings";
-    let original_positions = match fields.size_or(original_key)? {
+    // The one at the top comes first, as in transformers.
+    let original_positions = match config.size_or(original_key)? {
         Some(n) => n,
-        None => config.size(original_key)?,
+        None => fields.size(original_key)?,
     };
-    let grown = config.size("max_position_embeddings")? as f64 / original_positions as f64;
+    let grown = match fields.number_or("factor")? {
+        Some(factor) => factor,
+        None => config.size("max_position_embeddings")? as f64 / original_positions as f64,
+    };
     let attention_factor = match fields.number_or("attention_factor")? {
         Some(factor) => factor,
         None if grown <= 1.0 => 1.0,
         None => (1.0 + grown.ln() / (original_positions as f64).ln()).sqrt(),
     };
+    if !attention_factor.is_finite() {
+        return Err(Error::argument(format!(
+            "`{original_key}` of {original_positions} is too short to grow from"
+        )));
+    }
     Ok(RopeScaling::LongRope {
         short: divisors("short_factor")?,
         long: divisors("long_factor")?,

@@ -49,11 +49,10 @@ impl Decoder {
         let lowest = self.lowest(wants);
         let Some(lowest) = lowest else { return self.loss(exec, host, params, batch, loss) };
 
-        let run = Run::new(exec, &self.config, params, &batch.segments, &batch.positions)?;
+        let run = Run::new(exec, host, &self.config, params, &batch.segments, &batch.positions)?;
         let mut kept: Vec<Kept> = Vec::new();
         let mut x = self.embed(exec, params, &batch.tokens)?;
         for index in 0..layout.blocks.len() {
-            host.cancel.check()?;
             let block = self.block(&run, index);
             x = if index < lowest.block {
                 block.forward(&x, Attend::Batch)?
@@ -71,7 +70,6 @@ impl Decoder {
 
         let (out, dhead, mut dx) = self.head_backward(&run, batch, &labels, x, loss, wants, &lowest, sink)?;
         for index in (lowest.block..layout.blocks.len()).rev() {
-            host.cancel.check()?;
             let (Some(dy), Some(kept)) = (dx.take(), kept.pop()) else { break };
             let saved = match kept {
                 Kept::All(saved) => *saved,
@@ -121,6 +119,7 @@ impl Decoder {
                 labels.len()
             )));
         }
+        run.cancel.check()?;
         let want = &wants[layout.head];
         let grads = head::backward(exec, self.head(), &h, w, labels, &weights, want.of_head())?;
         let value = if loss.needs_logp() { value } else { weighted_sum(&weights, &grads.logp)? };

@@ -95,6 +95,7 @@ impl Block<'_> {
     }
 
     fn linear(&self, layer: Linear, x: &Tensor) -> Result<Tensor> {
+        self.run.cancel.check()?;
         let params = self.run.params;
         linear::forward(self.run.exec, x, params.get(layer.weight), layer.bias.map(|i| params.get(i)))
     }
@@ -128,6 +129,7 @@ impl Block<'_> {
             None => (q, k),
         };
         let spec = self.attention();
+        self.run.cancel.check()?;
         let (out, lse) = match attend {
             Attend::Batch => attention::forward(exec, &spec, &q, &k, &v, self.run.segments)?,
             Attend::Cached(cache) => {

@@ -50,7 +50,7 @@ impl Backward<'_> {
         if !reach.gate_up {
             return Ok(None);
         }
-        let dinner = linear::backward_input(exec, &ddown, run.params.get(layout.down.weight))?;
+        let dinner = self.input(layout.down, &ddown)?;
         drop(ddown);
         let (dgate, dup) = glu::backward(exec, run.act, &saved.gate, &saved.up, &dinner)?;
         drop(dinner);
@@ -77,7 +77,7 @@ impl Backward<'_> {
         found: &mut Found,
     ) -> Result<Option<Tensor>> {
         let (run, layout) = (self.block.run, self.block.layout);
-        let (exec, params) = (run.exec, run.params);
+        let exec = run.exec;
         let dadded = elementwise::scale(exec, &dy, run.config.residual_scale as f32)?;
         let doutput = self.norm(layout.after_attention, saved.after_attention.as_ref(), dadded, found)?;
         self.weight(layout.output, &doutput, &Input::new(&saved.attention_out), found)?;
@@ -85,7 +85,7 @@ impl Backward<'_> {
         if !reach.qkv {
             return Ok(None);
         }
-        let dout = linear::backward_input(exec, &doutput, params.get(layout.output.weight))?;
+        let dout = self.input(layout.output, &doutput)?;
         drop(doutput);
         let kept = attention::Saved {
             q: &saved.q,
@@ -94,6 +94,7 @@ impl Backward<'_> {
             out: &saved.attention_out,
             lse: &saved.lse,
         };
+        run.cancel.check()?;
         let (dq, dk, dv) = attention::backward(exec, &self.block.attention(), kept, &dout, run.segments)?;
         drop(dout);
         let (dq, dk) = match self.block.rotation() {
@@ -128,14 +129,14 @@ impl Backward<'_> {
         input: bool,
         found: &mut Found,
     ) -> Result<Option<Tensor>> {
-        let (exec, params) = (self.block.run.exec, self.block.run.params);
+        let exec = self.block.run.exec;
         let mut dx: Option<Tensor> = None;
         let x = Input::new(x);
         for (layer, dy) in parts {
             self.weight(*layer, dy, &x, found)?;
             self.bias(*layer, dy, found)?;
             if input {
-                let part = linear::backward_input(exec, dy, params.get(layer.weight))?;
+                let part = self.input(*layer, dy)?;
                 dx = Some(match dx {
                     Some(sum) => elementwise::add(exec, &sum, &part)?,
                     None => part,
@@ -145,8 +146,16 @@ impl Backward<'_> {
         Ok(dx)
     }
 
+    /// The gradient of a linear layer's input.
+    fn input(&self, layer: Linear, dy: &Tensor) -> Result<Tensor> {
+        let run = self.block.run;
+        run.cancel.check()?;
+        linear::backward_input(run.exec, dy, run.params.get(layer.weight))
+    }
+
     fn weight(&self, layer: Linear, dy: &Tensor, x: &Input<'_>, found: &mut Found) -> Result<()> {
         let exec = self.block.run.exec;
+        self.block.run.cancel.check()?;
         let grad = match &self.wants[layer.weight] {
             Want::No => return Ok(()),
             Want::Dense => Grad::Dense(linear::weight_grad_dense(exec, dy, x.tensor())?),

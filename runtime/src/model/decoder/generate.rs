@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::block::{Attend, Block};
 use super::run::Run;
 use super::{Decoder, Params};
+use crate::host::Host;
 use crate::ops::attention::Cache;
 use crate::ops::{Exec, head, rms_norm};
 use crate::{Error, Result};
@@ -82,10 +83,11 @@ impl Decoder {
     /// Appends tokens to every sequence of the cache (at least one to each: a whole prompt, or the one
     /// token generated last) and returns the logits that follow the last of each, `[sequences, vocab]`.
     ///
-    /// After an error the cache is of no further use.
+    /// After an error (a cancellation among them) the cache is of no further use.
     pub fn step(
         &self,
         exec: &Exec,
+        host: &Host,
         params: &Params,
         cache: &mut KvCache,
         tokens: &[impl AsRef<[u32]>],
@@ -116,7 +118,7 @@ impl Decoder {
             return Err(Error::argument(format!("token {id} is outside the vocabulary of {vocab}")));
         }
         self.check_lengths(cache, tokens)?;
-        let run = Run::new(exec, &self.config, params, &segments, &positions)?;
+        let run = Run::new(exec, host, &self.config, params, &segments, &positions)?;
         let mut x = self.embed(exec, params, &ids)?;
         for (index, (layout, layer)) in self.layout.blocks.iter().zip(&mut cache.layers).enumerate() {
             x = Block { run: &run, layout, index }.forward(&x, Attend::Cached(layer))?;
@@ -128,20 +130,26 @@ impl Decoder {
             x = x.index_select(&Tensor::new(last, exec.device())?, 0)?;
         }
         let h = rms_norm::forward(exec, run.norm, &x, params.get(self.layout.norm))?.0;
+        host.cancel.check()?;
         head::logits(exec, self.head(), &h, params.get(self.layout.head))
     }
 
-    /// Keys that are cached were turned with the frequencies of a short sequence.
+    /// Whether a sequence of `before` cached tokens cannot become one of `after`: its rotary embedding
+    /// changes between the two, and the keys in the cache were turned by that of short sequences. It must
+    /// start again with an empty cache ([`KvCache::truncate`] to 0) and all of its tokens.
+    pub fn outgrows(&self, before: usize, after: usize) -> bool {
+        let crosses = |limit: usize| before > 0 && before <= limit && after > limit;
+        self.config.ropes.iter().filter_map(|r| r.switches_above()).any(crosses)
+    }
+
     fn check_lengths(&self, cache: &KvCache, tokens: &[impl AsRef<[u32]>]) -> Result<()> {
-        for limit in self.config.ropes.iter().filter_map(|r| r.switches_above()) {
-            for (new, &length) in tokens.iter().zip(&cache.lengths) {
-                let (before, after) = (length as usize, length as usize + new.as_ref().len());
-                if before > 0 && before <= limit && after > limit {
-                    return Err(Error::Limit(format!(
-                        "this model's rotary embedding changes after {limit} tokens, and a cached sequence of \
-                         {before} would become one of {after}: start it again with an empty cache"
-                    )));
-                }
+        for (new, &length) in tokens.iter().zip(&cache.lengths) {
+            let (before, after) = (length as usize, length as usize + new.as_ref().len());
+            if self.outgrows(before, after) {
+                return Err(Error::Limit(format!(
+                    "this model's rotary embedding is another one for long sequences, and a cached sequence of \
+                     {before} tokens would become one of {after}: start it again with an empty cache"
+                )));
             }
         }
         Ok(())

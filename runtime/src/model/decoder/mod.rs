@@ -54,19 +54,27 @@ impl Decoder {
     }
 
     /// The hidden state of every position after the final norm, `[T, hidden]`.
-    pub fn hidden(&self, exec: &Exec, params: &Params, batch: &Batch) -> Result<Tensor> {
-        self.hidden_until(exec, &Host::default(), params, batch)
+    pub fn hidden(&self, exec: &Exec, host: &Host, params: &Params, batch: &Batch) -> Result<Tensor> {
+        self.check(params, batch)?;
+        let run = Run::new(exec, host, &self.config, params, &batch.segments, &batch.positions)?;
+        let mut x = self.embed(exec, params, &batch.tokens)?;
+        for (index, layout) in self.layout.blocks.iter().enumerate() {
+            x = Block { run: &run, layout, index }.forward(&x, Attend::Batch)?;
+        }
+        Ok(rms_norm::forward(exec, run.norm, &x, params.get(self.layout.norm))?.0)
     }
 
     /// The logits of every position, `[T, vocab]`.
-    pub fn logits(&self, exec: &Exec, params: &Params, batch: &Batch) -> Result<Tensor> {
-        let h = self.hidden(exec, params, batch)?;
+    pub fn logits(&self, exec: &Exec, host: &Host, params: &Params, batch: &Batch) -> Result<Tensor> {
+        let h = self.hidden(exec, host, params, batch)?;
+        host.cancel.check()?;
         head::logits(exec, self.head(), &h, params.get(self.layout.head))
     }
 
     /// The natural log-probability of the label at each labelled position, `[n]`.
     pub fn logp(&self, exec: &Exec, host: &Host, params: &Params, batch: &Batch) -> Result<Tensor> {
-        let h = self.hidden_until(exec, host, params, batch)?;
+        let h = self.hidden(exec, host, params, batch)?;
+        host.cancel.check()?;
         let labels = head::Labels::new(&batch.labels);
         head::logp(exec, self.head(), &h, params.get(self.layout.head), &labels)
     }
@@ -84,17 +92,6 @@ impl Decoder {
         let (value, weights) = loss.weights(batch, &logp)?;
         let value = if loss.needs_logp() { value } else { loss::weighted_sum(&weights, &logp)? };
         Ok(LossOut { loss: value, logp })
-    }
-
-    fn hidden_until(&self, exec: &Exec, host: &Host, params: &Params, batch: &Batch) -> Result<Tensor> {
-        self.check(params, batch)?;
-        let run = Run::new(exec, &self.config, params, &batch.segments, &batch.positions)?;
-        let mut x = self.embed(exec, params, &batch.tokens)?;
-        for (index, layout) in self.layout.blocks.iter().enumerate() {
-            host.cancel.check()?;
-            x = Block { run: &run, layout, index }.forward(&x, Attend::Batch)?;
-        }
-        Ok(rms_norm::forward(exec, run.norm, &x, params.get(self.layout.norm))?.0)
     }
 
     fn embed(&self, exec: &Exec, params: &Params, tokens: &[u32]) -> Result<Tensor> {

@@ -1,6 +1,7 @@
 //! What all blocks of one pass share.
 
 use crate::Result;
+use crate::host::{Cancel, Host};
 use crate::model::Params;
 use crate::model::config::{Activation, Config, Rope};
 use crate::ops::Exec;
@@ -11,6 +12,8 @@ use crate::ops::rope::Rotation;
 /// One pass over one batch.
 pub(super) struct Run<'a> {
     pub exec: &'a Exec,
+    /// Asked before every product and every attention, so that a long prompt can be stopped within a block.
+    pub cancel: &'a Cancel,
     pub config: &'a Config,
     pub params: &'a Params,
     pub segments: &'a [u32],
@@ -23,6 +26,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub fn new(
         exec: &'a Exec,
+        host: &'a Host,
         config: &'a Config,
         params: &'a Params,
         segments: &'a [u32],
@@ -37,6 +41,7 @@ impl<'a> Run<'a> {
         };
         Ok(Self {
             exec,
+            cancel: &host.cancel,
             config,
             params,
             segments,

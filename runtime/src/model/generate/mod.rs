@@ -173,8 +173,14 @@ impl Model {
         let mut next: Vec<Vec<u32>> = running.iter().map(|&i| all[i].history.clone()).collect();
         let mut more = true;
         while more && !running.is_empty() {
-            host.cancel.check()?;
-            let logits = self.decoder.step(&self.exec, &self.params, &mut cache, &next)?;
+            for (at, &i) in running.iter().enumerate() {
+                let before = cache.tokens(at);
+                if self.decoder.outgrows(before, before + next[at].len()) {
+                    cache.truncate(at, 0)?;
+                    next[at].clone_from(&all[i].history);
+                }
+            }
+            let logits = self.decoder.step(&self.exec, host, &self.params, &mut cache, &next)?;
             let mut logits: Vec<Vec<f32>> = logits.to_vec2()?;
             for (&i, logits) in running.iter().zip(&mut logits) {
                 let sequence = &mut all[i];

@@ -1,14 +1,13 @@
 //! The header of a GGUF file: metadata, and where each tensor lies.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use candle_core::quantized::GgmlDType;
-use memmap2::Mmap;
 
 use super::cursor::Cursor;
 use super::metadata::{self, Metadata};
+use crate::model::weights::Mapped;
 use crate::{Error, Result};
 
 /// Where one tensor lies in the file, and what it is.
@@ -23,7 +22,7 @@ pub(crate) struct Entry {
 /// An open file.
 pub(crate) struct Gguf {
     path: PathBuf,
-    map: Mmap,
+    map: Mapped,
     metadata: Metadata,
     tensors: BTreeMap<String, Entry>,
 }
@@ -31,10 +30,7 @@ pub(crate) struct Gguf {
 impl Gguf {
     /// Maps a file and reads its header; every tensor is checked to lie within the file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        // SAFETY: the mapping is read-only and private to this value. As with every memory-mapped
-        // reader, a program that truncates the file meanwhile would break it.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+        let map = Mapped::open(path)?;
         let (metadata, tensors) = header(path, &map)?;
         Ok(Self { path: path.to_path_buf(), map, metadata, tensors })
     }
@@ -54,6 +50,11 @@ impl Gguf {
     /// The bytes of a tensor.
     pub(crate) fn bytes(&self, entry: &Entry) -> &[u8] {
         &self.map[entry.begin..entry.end]
+    }
+
+    /// Tells the system that a tensor has been read.
+    pub(crate) fn release(&self, entry: &Entry) {
+        self.map.release(entry.begin..entry.end);
     }
 }
 
@@ -126,7 +127,7 @@ fn tensor(c: &mut Cursor<'_>, version: u32) -> Option<(Vec<usize>, u32, u64)> {
     Some((shape, c.u32()?, c.u64()?))
 }
 
-/// The types whose dequantisation candle has.
+/// The types that can be dequantised.
 fn dtype(kind: u32) -> Option<GgmlDType> {
     Some(match kind {
         0 => GgmlDType::F32,
@@ -141,6 +142,7 @@ fn dtype(kind: u32) -> Option<GgmlDType> {
         12 => GgmlDType::Q4K,
         13 => GgmlDType::Q5K,
         14 => GgmlDType::Q6K,
+        15 => GgmlDType::Q8K,
         30 => GgmlDType::BF16,
         _ => return None,
     })
@@ -150,7 +152,6 @@ fn dtype(kind: u32) -> Option<GgmlDType> {
 fn type_name(kind: u32) -> String {
     let name = match kind {
         9 => "Q8_1",
-        15 => "Q8_K",
         16 => "IQ2_XXS",
         17 => "IQ2_XS",
         18 => "IQ3_XXS",

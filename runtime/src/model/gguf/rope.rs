@@ -1,19 +1,16 @@
 //! Rotary frequencies that a GGUF file stores as a table, back to the words of a configuration.
 
-use candle_core::Device;
-use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use serde_json::{Value, json};
 
 use super::header::Gguf;
+use super::source::dequantise;
 use crate::model::config::{Rope, RopeScaling};
 use crate::{Error, Result};
 
 /// A table of the file as numbers, if it is there.
 fn table(file: &Gguf, name: &str) -> Result<Option<Vec<f32>>> {
     let Some(entry) = file.tensors().get(name) else { return Ok(None) };
-    let read = qtensor_from_ggml(entry.dtype, file.bytes(entry), entry.shape.clone(), &Device::Cpu)
-        .and_then(|t| t.dequantize(&Device::Cpu))
-        .and_then(|t| t.flatten_all()?.to_vec1::<f32>());
+    let read = dequantise(file, entry).and_then(|t| t.flatten_all()?.to_vec1::<f32>());
     read.map(Some).map_err(|e| Error::format(file.path(), format!("tensor {name}: {e}")))
 }
 

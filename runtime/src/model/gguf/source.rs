@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{DType, Device, Tensor};
 
@@ -55,6 +56,24 @@ impl<'a> Weights<'a> {
     }
 }
 
+/// A tensor of the file in f32.
+pub(super) fn dequantise(file: &Gguf, entry: &Entry) -> candle_core::Result<Tensor> {
+    let (bytes, shape) = (file.bytes(entry), entry.shape.clone());
+    if entry.dtype != GgmlDType::Q8K {
+        return qtensor_from_ggml(entry.dtype, bytes, shape, &Device::Cpu)?.dequantize(&Device::Cpu);
+    }
+    // candle writes this type and computes with it, but its reader of tensors leaves it out. A block is
+    // an f32 scale, 256 signed bytes, and sums that only products need.
+    const VALUES: usize = 256;
+    let mut values = Vec::with_capacity(entry.shape.iter().product());
+    for block in bytes.chunks_exact(entry.dtype.type_size()) {
+        let (scale, rest) = block.split_at(4);
+        let scale = f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]);
+        values.extend(rest[..VALUES].iter().map(|&b| scale * f32::from(b as i8)));
+    }
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
 /// For each row in half-split order, the row in interleaved order: a head's rows there are the
 /// pairs that turn together, one pair after the other.
 fn half_split(rows: usize, heads: usize) -> Vec<u32> {
@@ -85,11 +104,10 @@ impl Source for Weights<'_> {
     fn read(&self, spec: &ParamSpec, dtype: DType) -> Result<Tensor> {
         let failed = |what: String| Error::format(self.file.path(), format!("tensor {} {what}", spec.name));
         let entry = self.entry(&spec.name).ok_or_else(|| failed("is missing".to_string()))?;
-        let tensor =
-            qtensor_from_ggml(entry.dtype, self.file.bytes(entry), entry.shape.clone(), &Device::Cpu)
-                .and_then(|quantised| quantised.dequantize(&Device::Cpu))
-                .and_then(|tensor| self.restore(&spec.name, tensor))
-                .and_then(|tensor| tensor.to_dtype(dtype));
+        let tensor = dequantise(self.file, entry)
+            .and_then(|tensor| self.restore(&spec.name, tensor))
+            .and_then(|tensor| tensor.to_dtype(dtype));
+        self.file.release(entry);
         tensor.map_err(|e| failed(format!("cannot be dequantised: {e}")))
     }
 }

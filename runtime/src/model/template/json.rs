@@ -34,76 +34,116 @@ pub(super) fn to_jinja(value: &Value) -> JinjaValue {
     }
 }
 
-/// What `json.dumps(value, ensure_ascii=False, indent=indent)` writes.
-pub(super) fn python_json(value: &JinjaValue, indent: Option<usize>) -> Result<String, JinjaError> {
+/// The options of `json.dumps`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Style {
+    /// Spaces by which each level is indented; without it all is one line.
+    pub indent: Option<usize>,
+    /// Whether what is not ASCII is escaped.
+    pub ascii: bool,
+    /// Whether keys are sorted.
+    pub sorted: bool,
+    /// What stands between items, and between key and value.
+    pub separators: Option<(String, String)>,
+}
+
+/// What `json.dumps(value, …)` writes.
+pub(super) fn python_json(value: &JinjaValue, style: &Style) -> Result<String, JinjaError> {
     let mut out = String::new();
-    write(&mut out, value, indent, 0)?;
+    style.write(&mut out, value, 0)?;
     Ok(out)
 }
 
-fn write(
-    out: &mut String,
-    value: &JinjaValue,
-    indent: Option<usize>,
-    depth: usize,
-) -> Result<(), JinjaError> {
-    let refused = |what: String| JinjaError::new(ErrorKind::InvalidOperation, what);
-    if depth > 100 {
-        return Err(refused("tojson: nested too deeply".to_string()));
-    }
-    match value.kind() {
-        ValueKind::Map => {
-            let mut list = Vec::new();
-            for key in value.try_iter()? {
-                let item = value.get_item(&key)?;
-                list.push((Some(key), item));
-            }
-            items(out, ['{', '}'], &list, indent, depth)
-        }
-        ValueKind::Seq | ValueKind::Iterable => {
-            let list: Vec<_> = value.try_iter()?.map(|v| (None, v)).collect();
-            items(out, ['[', ']'], &list, indent, depth)
-        }
-        ValueKind::Undefined => Err(refused("tojson: the value is undefined".to_string())),
-        _ => {
-            let json = serde_json::to_string(value).map_err(|e| refused(format!("tojson: {e}")))?;
-            out.push_str(&json);
-            Ok(())
-        }
-    }
+fn refused(what: impl std::fmt::Display) -> JinjaError {
+    JinjaError::new(ErrorKind::InvalidOperation, format!("tojson: {what}"))
 }
 
-/// The items of an object (with keys) or list (without).
-fn items(
-    out: &mut String,
-    [open, close]: [char; 2],
-    list: &[(Option<JinjaValue>, JinjaValue)],
-    indent: Option<usize>,
-    depth: usize,
-) -> Result<(), JinjaError> {
-    let newline = |out: &mut String, depth: usize| {
-        if let Some(width) = indent {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\n{:1$}", "", width * depth);
+impl Style {
+    fn write(&self, out: &mut String, value: &JinjaValue, depth: usize) -> Result<(), JinjaError> {
+        if depth > 100 {
+            return Err(refused("nested too deeply"));
         }
-    };
-    out.push(open);
-    for (i, (key, item)) in list.iter().enumerate() {
-        if i > 0 {
-            out.push_str(if indent.is_some() { "," } else { ", " });
+        match value.kind() {
+            ValueKind::Map => {
+                let mut list = Vec::new();
+                for key in value.try_iter()? {
+                    let item = value.get_item(&key)?;
+                    list.push((Some(key.to_string()), item));
+                }
+                if self.sorted {
+                    list.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+                self.items(out, ['{', '}'], &list, depth)
+            }
+            ValueKind::Seq | ValueKind::Iterable => {
+                let list: Vec<_> = value.try_iter()?.map(|v| (None, v)).collect();
+                self.items(out, ['[', ']'], &list, depth)
+            }
+            ValueKind::Undefined => Err(refused("the value is undefined")),
+            ValueKind::Number if !value.is_integer() => {
+                let number = f64::try_from(value.clone())?;
+                out.push_str(&super::python::float(number));
+                Ok(())
+            }
+            _ => self.text(out, &serde_json::to_string(value).map_err(refused)?),
         }
-        newline(out, depth + 1);
-        if let Some(key) = key {
-            write(out, &JinjaValue::from(key.to_string()), None, depth + 1)?;
-            out.push_str(": ");
-        }
-        write(out, item, indent, depth + 1)?;
     }
-    if !list.is_empty() {
-        newline(out, depth);
+
+    /// Written JSON, with what is not ASCII escaped if need be.
+    fn text(&self, out: &mut String, json: &str) -> Result<(), JinjaError> {
+        if !self.ascii {
+            out.push_str(json);
+            return Ok(());
+        }
+        for c in json.chars() {
+            if c.is_ascii() {
+                out.push(c);
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}").map_err(refused)?;
+            }
+        }
+        Ok(())
     }
-    out.push(close);
-    Ok(())
+
+    /// The items of an object (with keys) or list (without).
+    fn items(
+        &self,
+        out: &mut String,
+        [open, close]: [char; 2],
+        list: &[(Option<String>, JinjaValue)],
+        depth: usize,
+    ) -> Result<(), JinjaError> {
+        let between = match &self.separators {
+            Some((between, _)) => between,
+            None if self.indent.is_some() => ",",
+            None => ", ",
+        };
+        let newline = |out: &mut String, depth: usize| {
+            if let Some(width) = self.indent {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\n{:1$}", "", width.min(40) * depth);
+            }
+        };
+        out.push(open);
+        for (i, (key, item)) in list.iter().enumerate() {
+            if i > 0 {
+                out.push_str(between);
+            }
+            newline(out, depth + 1);
+            if let Some(key) = key {
+                self.text(out, &serde_json::to_string(key).map_err(refused)?)?;
+                out.push_str(self.separators.as_ref().map_or(": ", |(_, colon)| colon));
+            }
+            self.write(out, item, depth + 1)?;
+        }
+        if !list.is_empty() {
+            newline(out, depth);
+        }
+        out.push(close);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -116,11 +156,11 @@ mod tests {
     fn json_is_written_as_python_writes_it() {
         let value = to_jinja(&json!({"b": [1, 2.5, "<é>'"], "a": {}, "c": {"x": null}}));
         assert_eq!(
-            python_json(&value, None).expect("writes"),
+            python_json(&value, &Style::default()).expect("writes"),
             r#"{"b": [1, 2.5, "<é>'"], "a": {}, "c": {"x": null}}"#
         );
         assert_eq!(
-            python_json(&value, Some(2)).expect("writes"),
+            python_json(&value, &Style { indent: Some(2), ..Style::default() }).expect("writes"),
             "{\n  \"b\": [\n    1,\n    2.5,\n    \"<é>'\"\n  ],\n  \"a\": {},\n  \"c\": {\n    \"x\": null\n  }\n}"
         );
     }

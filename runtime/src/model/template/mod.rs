@@ -4,6 +4,7 @@
 //! output of Python that they use, and reach nothing but what they are given.
 
 mod json;
+mod python;
 mod time;
 
 use std::path::Path;
@@ -85,7 +86,7 @@ impl ChatTemplate {
             return Err(Error::argument(format!("message {} of {} has no role", i + 1, list.len())));
         }
         let mut variables = options.variables.clone();
-        variables.insert("messages".into(), messages.clone());
+        variables.insert("messages".into(), stated(list));
         variables.insert("add_generation_prompt".into(), options.add_generation_prompt.into());
         variables.entry("tools").or_insert_with(|| options.tools.clone().unwrap_or(Value::Null));
         variables.entry("documents").or_insert(Value::Null);
@@ -107,6 +108,19 @@ impl ChatTemplate {
     }
 }
 
+/// Messages without the fields that are null: some interfaces write them, and templates ask whether a
+/// field is there. Transformers leaves them out likewise.
+fn stated(messages: &[Value]) -> Value {
+    let message = |message: &Value| match message {
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(_, v)| !v.is_null());
+            Value::Object(fields.map(|(k, v)| (k.clone(), v.clone())).collect())
+        }
+        other => other.clone(),
+    };
+    messages.iter().map(message).collect()
+}
+
 /// The template called `name` in a list of `{name, template}`.
 fn named<'a>(list: &'a [Value], name: &str) -> Option<&'a str> {
     list.iter().find(|t| t.get("name").and_then(Value::as_str) == Some(name)).and_then(text_of)
@@ -121,12 +135,15 @@ fn environment<'a>(now: Option<i64>) -> Environment<'a> {
     let mut env = Environment::new();
     env.set_trim_blocks(true);
     env.set_lstrip_blocks(true);
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_unknown_method_callback(python::method);
     env.set_recursion_limit(200);
-    env.set_formatter(|out, state, value| match python_word(value) {
-        Some(word) => out.write_str(word).map_err(JinjaError::from),
-        None => minijinja::escape_formatter(out, state, value),
-    });
+    env.set_formatter(|out, _, value| out.write_str(&python::text(value)).map_err(JinjaError::from));
+    env.add_filter("string", |value: &JinjaValue| python::text(value));
+    env.add_filter("join", python::join);
+    env.add_filter("trim", python::trim);
+    for name in ["length", "count"] {
+        env.add_filter(name, python::length);
+    }
     env.add_function("raise_exception", |message: String| -> Result<JinjaValue, JinjaError> {
         Err(JinjaError::new(ErrorKind::InvalidOperation, message))
     });
@@ -140,27 +157,26 @@ fn environment<'a>(now: Option<i64>) -> Environment<'a> {
     env.add_filter(
         "tojson",
         |_: &State, value: JinjaValue, options: Kwargs| -> Result<JinjaValue, JinjaError> {
-            let indent: Option<usize> = options.get("indent")?;
-            // `ensure_ascii` and `sort_keys` are accepted: templates pass the values that are used
-            // here anyway (false, false).
-            let _: Option<bool> = options.get("ensure_ascii")?;
-            let _: Option<bool> = options.get("sort_keys")?;
+            let style = json::Style {
+                indent: options.get("indent")?,
+                ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+                sorted: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+                separators: match options.get::<Option<Vec<String>>>("separators")?.as_deref() {
+                    None => None,
+                    Some([between, colon]) => Some((between.clone(), colon.clone())),
+                    Some(_) => {
+                        return Err(JinjaError::new(
+                            ErrorKind::InvalidOperation,
+                            "tojson: two separators are needed",
+                        ));
+                    }
+                },
+            };
             options.assert_all_used()?;
-            json::python_json(&value, indent).map(JinjaValue::from_safe_string)
+            json::python_json(&value, &style).map(JinjaValue::from_safe_string)
         },
     );
     env
-}
-
-/// How Python prints what minijinja prints otherwise.
-fn python_word(value: &JinjaValue) -> Option<&'static str> {
-    match (value.is_none(), bool::try_from(value.clone())) {
-        (true, _) => Some("None"),
-        (false, Ok(b)) if value.kind() == minijinja::value::ValueKind::Bool => {
-            Some(if b { "True" } else { "False" })
-        }
-        _ => None,
-    }
 }
 
 /// `{% generation %}` marks the assistant's part of a template for trainers. It prints nothing, and

@@ -1,6 +1,7 @@
 //! Weight files: where tensors come from, and how they become the parameters of a model.
 
 mod convert;
+mod mapped;
 mod safetensors;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::ops::Exec;
 use crate::{Error, Result};
 
 use convert::{Stored, to_tensor};
+pub(crate) use mapped::Mapped;
 pub(crate) use safetensors::{Header, Shards, write as write_safetensors};
 
 /// A place that holds tensors under Hugging Face names.

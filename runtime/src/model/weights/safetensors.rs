@@ -4,16 +4,14 @@
 //! file nor the tensor.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
-use memmap2::Mmap;
 use serde_json::{Map, Value, json};
 
 use super::super::ParamSpec;
-use super::{Source, Stored, to_tensor};
+use super::{Mapped, Source, Stored, to_tensor};
 use crate::{Error, Result};
 
 /// No header of a real file comes near this.
@@ -31,7 +29,7 @@ struct Entry {
 /// The safetensors files of a folder.
 pub(crate) struct Shards {
     folder: PathBuf,
-    files: Vec<(PathBuf, Mmap)>,
+    files: Vec<(PathBuf, Mapped)>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -59,10 +57,7 @@ impl Shards {
 
     /// Maps a file and takes up the tensors its header lists.
     fn add(&mut self, path: PathBuf) -> Result<()> {
-        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-        // SAFETY: the mapping is read-only and private to this value. As with every memory-mapped
-        // reader, a program that truncates the file meanwhile would break it.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(&path, e))?;
+        let map = Mapped::open(&path)?;
         let bad = |what: String| Error::format(&path, what);
         let short = || bad("not a safetensors file: it ends inside its header".to_string());
         let (length, rest) = map.split_first_chunk::<8>().ok_or_else(short)?;
@@ -120,7 +115,8 @@ impl Source for Shards {
         let entry = self.entries.get(&spec.name).ok_or_else(|| bad("is missing".to_string()))?;
         let stored = Stored::parse(&entry.dtype)
             .ok_or_else(|| bad(format!("is stored as {}: only F32, F16 and BF16 are read", entry.dtype)))?;
-        let bytes = self.files[entry.shard].1.get(entry.begin..entry.end).unwrap_or_default();
+        let map = &self.files[entry.shard].1;
+        let bytes = map.get(entry.begin..entry.end).unwrap_or_default();
         let needed = entry.shape.iter().try_fold(stored.size(), |n, &d| n.checked_mul(d));
         if needed != Some(bytes.len()) {
             return Err(bad(format!(
@@ -130,7 +126,9 @@ impl Source for Shards {
                 bytes.len()
             )));
         }
-        to_tensor(bytes, stored, &entry.shape, dtype)
+        let tensor = to_tensor(bytes, stored, &entry.shape, dtype);
+        map.release(entry.begin..entry.end);
+        tensor
     }
 }
 

@@ -202,6 +202,50 @@ fn candle_operations_follow_the_same_formulas() {
     }
 }
 
+/// Trajectories of torch.optim and of Lion's paper; `tests/fixtures/make_optimizers.py` makes them.
+#[derive(serde::Deserialize)]
+struct Trajectories {
+    w: Vec<f32>,
+    grads: Vec<Vec<f32>>,
+    lr: Vec<f64>,
+    cases: Vec<Trajectory>,
+}
+
+#[derive(serde::Deserialize)]
+struct Trajectory {
+    optimizer: Optimizer,
+    path: Vec<Vec<f64>>,
+}
+
+#[test]
+fn trajectories_are_those_of_torch() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/optimizers.json");
+    let text = std::fs::read_to_string(file).expect("the fixture is there");
+    let Trajectories { w: start, grads, lr, cases } = serde_json::from_str(&text).expect("is JSON");
+    let count = start.len();
+    for name in Optimizer::NAMES {
+        assert!(cases.iter().any(|c| c.optimizer.name() == name), "{name} is not among the cases");
+    }
+    for Trajectory { optimizer, path } in cases {
+        assert_eq!((path.len(), grads.len()), (lr.len(), lr.len()));
+        let (mut w, mut states) = (start.clone(), vec![vec![0.0; count]; optimizer.states()]);
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).expect("a tensor");
+        let (mut slow, mut slow_states) =
+            (tensor(&start), vec![tensor(&vec![0.0; count]); optimizer.states()]);
+        for (step, (g, wanted)) in grads.iter().zip(&path).enumerate() {
+            let now = Now { lr: lr[step], t: step as u64 + 1, scale: 1.0 };
+            let target = Target { weight: WeightMut::F32(&mut w), index: None, masters: None };
+            update(&optimizer, now, target, g, &mut states);
+            slow = updated(&optimizer, now, &slow, &tensor(g), &mut slow_states).expect("updates");
+            let reference = slow.to_vec1::<f32>().expect("f32");
+            for (k, &wanted) in wanted.iter().enumerate() {
+                close(w[k], wanted, &optimizer);
+                close(reference[k], wanted, &optimizer);
+            }
+        }
+    }
+}
+
 #[test]
 fn settings_out_of_range_are_named() {
     let wrong = |optimizer: Optimizer| optimizer.check().expect_err("is wrong").to_string();
