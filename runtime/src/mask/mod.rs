@@ -7,7 +7,9 @@
 mod algebra;
 pub(crate) mod archive;
 mod bits;
+mod bracket;
 mod build;
+mod compare;
 pub(crate) mod file;
 mod glob;
 mod hash;

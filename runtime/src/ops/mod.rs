@@ -31,7 +31,7 @@ mod sampled;
 #[cfg(target_arch = "x86_64")]
 mod sampled_avx512;
 pub mod scatter;
-mod simd;
+pub(crate) mod simd;
 mod skinny;
 #[cfg(target_arch = "x86_64")]
 mod skinny_avx512;
