@@ -117,6 +117,9 @@ fn group(universe: &Universe, scope: Scope, (p, i): (usize, u32)) -> (usize, usi
 fn sorted(case: &Case, budget: Budget, scope: Scope, within: &Set, avoid: &Set, largest: bool) -> Option<Set> {
     let (universe, _, numbers, _) = case;
     let mut groups: BTreeMap<_, (u64, Vec<(f32, (usize, u32))>)> = BTreeMap::new();
+    if scope == Scope::Global {
+        groups.insert((0, 0), Default::default());
+    }
     for (&entry, value) in numbers {
         let (population, candidates) = groups.entry(group(universe, scope, entry)).or_default();
         *population += u64::from(within.contains(&entry));
@@ -216,6 +219,9 @@ proptest! {
         let (inside, outside) = (mask(universe, a), mask(universe, b));
         let draw = || random(&inside, Some(&outside), budget, scope, &mut Rng::new(seed), &Host::default());
         let mut groups: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+        if scope == Scope::Global {
+            groups.insert((0, 0), (0, 0));
+        }
         for entry in everything(universe) {
             // A parameter with nothing within belongs to no group.
             if !inside.set(entry.0).is_empty() {

@@ -126,15 +126,13 @@ fn a_damaged_file_is_an_error_and_not_a_crash() {
     for file in ["views.pt", "types.pt", "old_views.pt"] {
         let bytes = std::fs::read(fixture(file)).expect("reads");
         for at in 0..bytes.len() {
-            for flip in [0x01, 0x80, 0xff] {
-                let mut damaged = bytes.clone();
-                damaged[at] ^= flip;
-                std::fs::write(&path, &damaged).expect("writes");
-                // The format has no checksum of its pickle, so a damaged one may still be a mask.
-                let _ = Mask::load_published(&path, &universe(), true);
-            }
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &damaged).expect("writes");
+            // The old format has no checksum, so what is damaged may still be a mask.
+            let _ = Mask::load_published(&path, &universe(), true);
         }
-        for len in 0..bytes.len() {
+        for len in (0..bytes.len()).step_by(5) {
             std::fs::write(&path, &bytes[..len]).expect("writes");
             assert!(Mask::load_published(&path, &universe(), true).is_err(), "{len} bytes of {file}");
         }
