@@ -286,12 +286,6 @@ fn damaged_and_future_files_are_refused_with_the_reason() {
     let checksum =
         "is damaged: its checksum does not fit its contents; this ticket must be copied or made again";
     assert_eq!(refusal(&path, &damaged), checksum);
-    for at in 0..bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 0x40;
-        std::fs::write(&path, &damaged).expect("writes");
-        assert!(Ticket::load(&path, Some(&universe())).is_err(), "byte {at}");
-    }
     assert_eq!(
         refusal(&path, &bytes[..bytes.len() - 5]),
         format!(
