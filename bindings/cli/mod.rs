@@ -79,7 +79,7 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
-    /// Look at a ticket
+    /// Look at a ticket, or write a model with tickets in it
     Ticket {
         #[command(subcommand)]
         command: TicketCommand,
@@ -121,7 +121,12 @@ enum TicketCommand {
     Info {
         /// The ticket's file
         file: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
+    /// Write a model with tickets in it as a Hugging Face folder
+    Apply(ticket::Apply),
 }
 
 /// Runs the program and gives its exit code.
@@ -150,7 +155,10 @@ fn dispatch(cli: Cli) -> Result<()> {
                 model::convert(&common, &model, &folder, &dtype, &shard)
             }
         },
-        Command::Ticket { command: TicketCommand::Info { file } } => ticket::info(&file),
+        Command::Ticket { command } => match command {
+            TicketCommand::Info { file, json } => ticket::info(&file, json),
+            TicketCommand::Apply(apply) => apply.run(&common),
+        },
         Command::Health => health::print(&common),
         Command::Bench { command } => bench::run(&common, &command),
     }

@@ -10,24 +10,25 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Calls a primitive by its name.
-fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Value> {
+pub(super) fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Value> {
     let primitive = engine.registry().get(name);
     let primitive =
         primitive.ok_or_else(|| Error::new(ErrorKind::Host, format!("there is no primitive '{name}'")))?;
     primitive.invoke(engine.ctx(), values)
 }
 
-fn load(common: &Common, source: &str) -> Result<(Engine, Value)> {
+/// An engine, and a model in it loaded with these options.
+pub(super) fn load(common: &Common, source: &str, options: Map) -> Result<(Engine, Value)> {
     let engine = builder(common, "", Vec::new())?.build()?;
     let model = match source {
-        "builtin" => call(&engine, "model.builtin", Vec::new())?,
-        path => call(&engine, "model.load", vec![path.into()])?,
+        "builtin" => call(&engine, "model.builtin", vec![options.into()])?,
+        path => call(&engine, "model.load", vec![path.into(), options.into()])?,
     };
     Ok((engine, model))
 }
 
 pub(super) fn info(common: &Common, source: &str) -> Result<()> {
-    let (engine, model) = load(common, source)?;
+    let (engine, model) = load(common, source, Map::new())?;
     let info = call(&engine, "Model:info", vec![model])?;
     let mut out = String::new();
     let map = Map::from_value(info).map_err(|m| Error::new(ErrorKind::Host, m.expected))?;
@@ -39,7 +40,7 @@ pub(super) fn info(common: &Common, source: &str) -> Result<()> {
 }
 
 pub(super) fn convert(common: &Common, source: &str, folder: &Path, dtype: &str, shard: &str) -> Result<()> {
-    let (engine, model) = load(common, source)?;
+    let (engine, model) = load(common, source, Map::new())?;
     let options = Map::new().with("dtype", dtype).with("shard", shard);
     let path = folder.display().to_string();
     call(&engine, "Model:save", vec![model, path.into(), options.into()])?;

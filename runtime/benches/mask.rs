@@ -1,7 +1,8 @@
-//! Time and peak memory of making, combining, saving and loading masks, for the shapes of
-//! SmolLM2-135M (106 M adaptable entries) and of Llama-2-7B (6.5 G).
+//! Time and peak memory of making, combining, saving, loading and indexing masks, for the shapes of
+//! SmolLM2-135M (106 M adaptable entries) and of Llama-2-7B (6.5 G), and of putting a ticket on
+//! SmolLM2 and taking it off.
 //!
-//! Run with `cargo bench -p lota-runtime --bench mask`. "extra" is the highest resident memory
+//! Run with `cargo bench -p lota-runtime --bench mask [smollm2|7b|ticket]`. "extra" is the highest resident memory
 //! during a step above that at its start (Linux only).
 
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use candle_core::{Device, Tensor};
 use lota_runtime::Result;
 use lota_runtime::host::{Host, Rng};
 use lota_runtime::mask::{self, Budget, Generated, Mask, Scope, Scores};
-use lota_runtime::model::{ParamSpec, Role, Universe};
+use lota_runtime::model::{ParamSpec, Params, Role, Universe};
+use lota_runtime::ops::Exec;
+use lota_runtime::ticket::{Meta, Stack, Ticket, ValueType};
 
 /// Sizes of a Llama-like model.
 struct Shape {
@@ -95,11 +98,15 @@ fn combine_and_save(first: &Mask, second: &Mask) -> Result<()> {
     let bytes = step("save", || first.save(&path))?;
     let loaded = step("load", || Mask::load(&path, Some(first.universe())))?;
     assert!(&loaded == first);
+    step("index of every parameter in compressed rows", || {
+        (0..first.universe().len()).map(|p| first.index(p)).collect::<Result<Vec<_>>>()
+    })?;
     println!(
-        "  {} entries in {:.1} MB: {:.2} bytes an entry",
+        "  {} entries in {:.1} MB: {:.2} bytes an entry, {:.3} of an array of bits",
         first.count(),
         bytes as f64 / 1e6,
-        bytes as f64 / first.count() as f64
+        bytes as f64 / first.count() as f64,
+        bytes as f64 * 8.0 / adaptable.count() as f64
     );
     Ok(())
 }
@@ -127,6 +134,14 @@ fn smollm2(host: &Host) -> Result<()> {
     step("largest 10 %, global, avoiding another 10 %", || top(0.1, Scope::Global, Some(&tenth)))?;
     step("largest 1 %, per parameter", || top(0.01, Scope::PerParameter, None))?;
     step("largest 1 %, per row", || top(0.01, Scope::PerRow, None))?;
+    step("smallest 1 %, global", || {
+        mask::top(&scores, Budget::Density(0.01), Scope::Global, None, None, false, host)
+    })?;
+    let narrow = scores.map(|_, t| Ok(t.to_dtype(candle_core::DType::BF16)?))?;
+    step("largest 1 %, global, of scores in bf16", || {
+        mask::top(&narrow, Budget::Density(0.01), Scope::Global, None, None, true, host)
+    })?;
+    drop(narrow);
     step("2:4", || mask::nm(&scores, 2, 4, host))?;
     step("threshold", || mask::threshold(&scores, 1e-4, None, None, host))?;
     let adaptable = Mask::matching(universe.clone(), &["adaptable"])?;
@@ -155,12 +170,65 @@ fn llama2_7b(host: &Host) -> Result<()> {
     Ok(())
 }
 
+/// A ticket of 1 % on weights in the shapes of SmolLM2.
+fn ticket(dtype: candle_core::DType, host: &Host) -> Result<()> {
+    let universe = universe(&SMOLLM2)?;
+    println!("A ticket of 1 % on SmolLM2-135M in {}", dtype.as_str());
+    let tensor = |spec: &ParamSpec| -> Result<Tensor> {
+        let mut values = vec![0.0; spec.entries() as usize];
+        hashed(spec.shape[0], 0, &mut values);
+        Ok(Tensor::from_vec(values, spec.shape.clone(), &Device::Cpu)?.to_dtype(dtype)?)
+    };
+    let tensors = universe.specs().iter().map(tensor).collect::<Result<_>>()?;
+    let params = Params::new(universe.clone(), tensors)?;
+    let exec = Exec::cpu();
+    let adaptable = Mask::matching(universe, &["adaptable"])?;
+    let mask =
+        mask::random(&adaptable, None, Budget::Density(0.01), Scope::Global, &mut Rng::new(2), host)?;
+    let base = step("fingerprint of the base", || params.fingerprint(&exec))?;
+    let values = mask.sets().iter().map(|set| set.iter().map(|i| i as f32).collect()).collect();
+    let ticket = Ticket::new(mask, values, Meta::new(base.clone(), "bench"))?;
+    let mut stack = Stack::new();
+    stack.base(&exec, &params)?;
+    for _ in 0..3 {
+        let on = step("apply", || stack.apply(&exec, &params, &ticket, "t", false))?;
+        step("un-apply", || stack.unapply(&exec, &params, on))?;
+    }
+    assert_eq!(params.fingerprint(&exec)?, base);
+    step("extract", || Ticket::extract(&exec, &params, ticket.mask(), Meta::default()))?;
+    let dir = tempfile::tempdir().map_err(|e| lota_runtime::Error::argument(e.to_string()))?;
+    let path = dir.path().join("ticket.safetensors");
+    for kind in [ValueType::F32, ValueType::Bf16] {
+        let saved = step("save", || ticket.save(&path, kind))?;
+        step("load", || Ticket::load(&path, Some(params.universe())))?;
+        println!(
+            "  {} entries in {:.2} MB: {:.2} bytes an entry, {:.2} of them the index",
+            saved.entries,
+            saved.bytes as f64 / 1e6,
+            saved.per_entry(),
+            saved.index_bytes as f64 / saved.entries as f64
+        );
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     // `cargo test --benches` runs this too, where only its compiling matters.
     if !std::env::args().any(|arg| arg == "--bench") {
         return Ok(());
     }
     let host = Host::default();
-    smollm2(&host)?;
-    llama2_7b(&host)
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
+    if wanted("smollm2") {
+        smollm2(&host)?;
+    }
+    if wanted("7b") {
+        llama2_7b(&host)?;
+    }
+    if wanted("ticket") {
+        ticket(candle_core::DType::F32, &host)?;
+        ticket(candle_core::DType::BF16, &host)?;
+    }
+    Ok(())
 }

@@ -40,7 +40,11 @@ pub(super) fn register(r: &mut Registry) {
             "mask.published",
             "Reads a mask that torch.save wrote, as the code published with LoTA does.",
         )
-        .details("Parameters that the file does not name are not in the mask.")
+        .details(
+            "The tensors may be of any type and lie in memory in any way, and the file may be of any version of torch; \
+             nothing in it is run. Parameters that the file does not name are not in the mask, though the published \
+             code would train them whole: add them with `|`.",
+        )
         .arg("model", "Model", "the model (or a mask, scores or ticket of it)")
         .arg("path", "string", "the .pt file")
         .opt("inverted", "boolean", true, "a one in the file means frozen, as in the published code")

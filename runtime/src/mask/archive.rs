@@ -237,6 +237,11 @@ impl Archive {
         text.parse().map_err(|_| self.damaged(&format!("its metadata have {text:?} for {key:?}")))
     }
 
+    /// The names and types of the tensors that have not been read yet.
+    pub fn types(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.dtype.as_str()))
+    }
+
     /// An error about this file.
     pub fn error(&self, what: impl Into<String>) -> Error {
         Error::format(&self.path, what)

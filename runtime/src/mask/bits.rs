@@ -64,6 +64,22 @@ impl Domain<'_> {
         Some(words)
     }
 
+    /// Whether an entry may be chosen.
+    pub fn holds(&self, param: usize, entry: usize) -> bool {
+        let entry = entry as u32;
+        self.within.is_none_or(|sets| sets[param].contains(entry))
+            && self.avoid.is_none_or(|sets| !sets[param].contains(entry))
+    }
+
+    /// The number of entries of the parameter that may be chosen.
+    pub fn candidates(&self, param: usize, entries: u64) -> u64 {
+        match (self.within, self.avoid) {
+            (Some(within), Some(avoid)) => within[param].difference_len(&avoid[param]),
+            (None, Some(avoid)) => entries - avoid[param].len(),
+            _ => self.population(param, entries),
+        }
+    }
+
     /// The number of entries of the parameter that lie within, whether avoided or not: what a
     /// density is a fraction of.
     pub fn population(&self, param: usize, entries: u64) -> u64 {

@@ -7,7 +7,9 @@
 mod algebra;
 pub(crate) mod archive;
 mod bits;
+mod bracket;
 mod build;
+mod compare;
 pub(crate) mod file;
 mod glob;
 mod hash;
@@ -137,9 +139,9 @@ impl Mask {
         SparseIndex::from_sorted(rows, cols, &self.sets[index])
     }
 
-    /// The bytes its sets take in a file, and about as many in memory.
+    /// The bytes its sets take in a file, and about as many in memory. An empty set takes none.
     pub fn bytes(&self) -> u64 {
-        self.sets.iter().map(|set| set.serialized_size() as u64).sum()
+        self.selected().map(|(.., set)| set.serialized_size() as u64).sum()
     }
 
     /// An error naming the first parameter that differs, unless both masks are of the same model.

@@ -1,10 +1,13 @@
-//! The k-th largest of many scores, exactly, without sorting or gathering them: three passes, each
-//! of which counts the scores by the next few bits of their magnitude.
+//! The k-th largest of many scores, exactly, whatever they are: three passes, each of which counts
+//! the scores by the next few bits of their magnitude. And the pass that makes sets of the scores
+//! above a cut.
 
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::bits::{Domain, Piece, to_bitmap};
+use super::bracket::Search;
+use super::compare::compare;
 use super::scores::Source;
 use crate::host::Host;
 use crate::{Error, Result};
@@ -37,8 +40,10 @@ pub struct Census {
 /// Where to cut: entries with a key above `key` are in, and `ties` of those with just this key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    key: u32,
-    ties: u64,
+    /// The key at the cut.
+    pub key: u32,
+    /// How many candidates with this key are in, those that come first.
+    pub ties: u64,
 }
 
 /// The magnitude of a score as an integer of the same order.
@@ -61,6 +66,19 @@ impl Keys<'_> {
     /// What is XORed into a magnitude to make small ones come first.
     pub fn flip(&self) -> u32 {
         if self.largest { 0 } else { 0x7fff_ffff }
+    }
+
+    /// The cut that leaves exactly `k` of the `candidates` in; `None` for 0. There must be at least
+    /// `k`. A score that is not a number is an error, wherever it lies.
+    pub fn cut(&self, pieces: &[Piece], candidates: u64, k: u64) -> Result<Option<Cut>> {
+        if k == 0 {
+            self.check_numbers(pieces)?;
+            return Ok(None);
+        }
+        match self.search(pieces, candidates, k)? {
+            Search::Found(cut) => Ok(Some(cut)),
+            Search::Missed => self.radix_cut(pieces, &self.census(pieces)?, k).map(Some),
+        }
     }
 
     /// The first pass: how many candidates and zeros there are, and the counts of the first digit.
@@ -106,12 +124,9 @@ impl Keys<'_> {
         }
     }
 
-    /// The cut that leaves exactly `k` candidates in; `None` for 0. There must be at least `k`.
-    pub fn cut(&self, pieces: &[Piece], census: &Census, k: u64) -> Result<Option<Cut>> {
-        debug_assert!(k <= census.candidates);
-        if k == 0 {
-            return Ok(None);
-        }
+    /// The cut that leaves exactly `k` candidates in, digit by digit. `k` is from 1 to their number.
+    pub fn radix_cut(&self, pieces: &[Piece], census: &Census, k: u64) -> Result<Cut> {
+        debug_assert!((1..=census.candidates).contains(&k));
         let (mut prefix, mut left) = descend(&census.counts, k);
         for (level, (_, size)) in DIGITS.iter().enumerate().skip(1) {
             let counts = self.digit_counts(pieces, level, prefix)?;
@@ -119,7 +134,7 @@ impl Keys<'_> {
             prefix = prefix * *size as u32 + digit;
             left = rest;
         }
-        Ok(Some(Cut { key: prefix, ties: left }))
+        Ok(Cut { key: prefix, ties: left })
     }
 
     /// Counts of the digit at `level` among candidates whose digits above it make up `prefix`.
@@ -179,19 +194,16 @@ impl Keys<'_> {
     /// The entries of a piece above a key, and those just at it.
     fn choose(&self, piece: &Piece, key: u32) -> Result<(RoaringBitmap, RoaringBitmap)> {
         self.host.cancel.check()?;
-        let flip = self.flip();
         let domain = self.domain.words(piece);
+        let bounds = [key as i32 - 1, key as i32];
         let (mut above, mut at) = (vec![0u64; piece.words()], vec![0u64; piece.words()]);
         self.source.read(piece.param, piece.start, piece.len, &mut |scores| {
-            for (b, block) in scores.chunks(16).enumerate() {
-                if block.iter().fold(0, |max, &s| max.max(magnitude(s) ^ flip)) < key {
-                    continue;
-                }
-                let (word, first) = (b / 4, b % 4 * 16);
-                for (i, &score) in block.iter().enumerate() {
-                    let k = magnitude(score) ^ flip;
-                    above[word] |= u64::from(k > key) << (first + i);
-                    at[word] |= u64::from(k == key) << (first + i);
+            let mut words = [[0; 2]; 64];
+            let parts = scores.chunks(64 * words.len()).zip(above.chunks_mut(64).zip(at.chunks_mut(64)));
+            for (part, (above, at)) in parts {
+                compare(part, self.flip(), &bounds, &mut words[..above.len()]);
+                for ((above, at), [from, over]) in above.iter_mut().zip(at).zip(words) {
+                    (*above, *at) = (over, from & !over);
                 }
             }
         })?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, DType, Storage, Tensor};
+use half::slice::HalfFloatSliceExt;
 
 use crate::model::{ParamSpec, Universe};
 use crate::{Error, Result};
@@ -197,17 +198,30 @@ fn checked(universe: &Universe, values: Vec<Option<Tensor>>, what: &str) -> Resu
 }
 
 /// Reads a piece of a contiguous tensor: in place where it is f32 on the CPU, else through a copy
-/// of that piece alone.
+/// of that piece alone. Numbers of eight bytes are rounded to four.
 fn read_tensor(tensor: &Tensor, start: usize, len: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
-    if tensor.dtype() == DType::F32 {
-        let (storage, layout) = tensor.storage_and_layout();
-        if let (Storage::Cpu(CpuStorage::F32(data)), Some((from, _))) =
-            (&*storage, layout.contiguous_offsets())
-        {
-            visit(&data[from + start..from + start + len]);
+    let (storage, layout) = tensor.storage_and_layout();
+    if let (Storage::Cpu(storage), Some((from, _))) = (&*storage, layout.contiguous_offsets()) {
+        let piece = from + start..from + start + len;
+        let wide = match storage {
+            CpuStorage::F32(data) => {
+                visit(&data[piece]);
+                return Ok(());
+            }
+            CpuStorage::BF16(data) => Some(data[piece].iter().map(|v| v.to_f32()).collect::<Vec<f32>>()),
+            CpuStorage::F16(data) => {
+                let mut wide = vec![0.0; len];
+                data[piece].convert_to_f32_slice(&mut wide);
+                Some(wide)
+            }
+            _ => None,
+        };
+        if let Some(wide) = wide {
+            visit(&wide);
             return Ok(());
         }
     }
+    drop(storage);
     let piece = tensor.flatten_all()?.narrow(0, start, len)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     visit(&piece);
     Ok(())

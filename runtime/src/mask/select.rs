@@ -116,9 +116,13 @@ pub fn top(
         let entries = |p: usize| universe.spec(p).entries();
         let pieces: Vec<Piece> = params.iter().flat_map(|&p| Piece::of(p, entries(p))).collect();
         let k = budget.of(params.iter().map(|&p| domain.population(p, entries(p))).sum())?;
-        let census = keys.census(&pieces)?;
-        check_enough(k, census.candidates, census.zeros, largest, &group)?;
-        if let Some(cut) = keys.cut(&pieces, &census, k)? {
+        let candidates = params.iter().map(|&p| domain.candidates(p, entries(p))).sum();
+        let cut = keys.cut(&pieces, candidates, k.min(candidates))?;
+        if k > candidates || largest && cut.is_some_and(|cut| cut.key == 0) {
+            let census = keys.census(&pieces)?;
+            check_enough(k, census.candidates, census.zeros, largest, &group)?;
+        }
+        if let Some(cut) = cut {
             keys.collect(&pieces, cut, &mut sets)?;
         }
     }

@@ -5,6 +5,7 @@ use roaring::RoaringBitmap;
 
 use super::Mask;
 use super::bits::{Piece, to_bitmap};
+use super::compare::compare;
 use super::radix::{any_nan, magnitude, nan_error};
 use super::scores::Source;
 use super::select::domain;
@@ -24,24 +25,22 @@ pub fn threshold(
         return Err(Error::argument("the threshold is not a number (NaN)"));
     }
     let domain = domain(source.universe(), within, avoid)?;
+    // Magnitudes of numbers are ordered as their bits are, and all lie above a negative threshold.
+    let bound = [if above < 0.0 { -1 } else { magnitude(above) as i32 }];
     per_param(source, |param| {
         let spec = source.universe().spec(param);
         let mut set = RoaringBitmap::new();
         for piece in Piece::of(param, spec.entries()) {
             host.cancel.check()?;
-            let mut words = vec![0u64; piece.words()];
-            let mut nan = false;
+            let mut words = vec![[0u64]; piece.words()];
+            let mut most = 0;
             source.read(param, piece.start, piece.len, &mut |scores| {
-                nan = any_nan(scores);
-                for (word, block) in words.iter_mut().zip(scores.chunks(64)) {
-                    for (i, score) in block.iter().enumerate() {
-                        *word |= u64::from(score.abs() > above) << i;
-                    }
-                }
+                most = compare(scores, 0, &bound, &mut words);
             })?;
-            if nan {
+            if most > f32::INFINITY.to_bits() {
                 return Err(nan_error(&spec.name));
             }
+            let mut words: Vec<u64> = words.into_flattened();
             if let Some(allowed) = domain.words(&piece) {
                 words.iter_mut().zip(allowed).for_each(|(word, allowed)| *word &= allowed);
             }

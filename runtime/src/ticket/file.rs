@@ -120,6 +120,13 @@ impl Ticket {
     }
 }
 
+/// How the values in a ticket file are stored; f32 if there are none.
+pub fn stored_as(path: &Path) -> Result<ValueType> {
+    let archive = Archive::open(path, &KIND)?;
+    let narrow = archive.types().any(|(name, dtype)| name.ends_with(VALUES) && dtype == "BF16");
+    Ok(if narrow { ValueType::Bf16 } else { ValueType::F32 })
+}
+
 fn values_part(name: String, values: &[f32], kind: ValueType) -> Part<'_> {
     let dtype = if kind == ValueType::F32 { "F32" } else { "BF16" };
     let write = move |out: &mut dyn std::io::Write| {

@@ -9,7 +9,7 @@ use crate::model::Params;
 use crate::ops::{Exec, scatter};
 use crate::{Error, Result};
 
-pub use file::{Saved, ValueType};
+pub use file::{Saved, ValueType, stored_as};
 pub use stack::{Applied, Stack};
 
 /// Where a ticket came from.

@@ -11,6 +11,8 @@ use crate::host::{Host, Rng};
 use crate::mask::{self, Budget, Scope};
 use crate::model::{ParamSpec, Role, Universe};
 
+mod files;
+
 fn universe() -> Arc<Universe> {
     let spec = |name: &str, shape: &[usize], role| ParamSpec {
         name: name.to_string(),
@@ -134,6 +136,57 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn disjoint_tickets_come_and_go_in_any_order(
+        owners in proptest::collection::vec(0usize..5, 68), moves in proptest::collection::vec(0usize..4, 0..40),
+        bf16 in any::<bool>(), reference in any::<bool>(),
+    ) {
+        let exec = Exec::cpu().with_reference(reference);
+        let params = params(1, if bf16 { DType::BF16 } else { DType::F32 });
+        let before = bits(&params);
+        // Each entry belongs to one of four tickets, or to none.
+        let mut sets = vec![vec![roaring::RoaringBitmap::new(); 3]; 4];
+        let mut owner = owners.iter();
+        for (p, spec) in universe().specs().iter().enumerate() {
+            for (i, owner) in (0..spec.entries() as u32).zip(owner.by_ref()) {
+                if let Some(sets) = sets.get_mut(*owner) {
+                    sets[p].insert(i);
+                }
+            }
+        }
+        let masks: Vec<Mask> = sets.into_iter().map(|sets| Mask::new(universe(), sets).expect("fits")).collect();
+        let tickets: Vec<Ticket> = masks.iter().zip(0..).map(|(m, i)| ticket(&exec, &params, m, i)).collect();
+        let mut stack = Stack::new();
+        let mut on = [None; 4];
+        for which in moves {
+            on[which] = match on[which] {
+                None => Some(stack.apply(&exec, &params, &tickets[which], "t", false).expect("the right base")),
+                Some(applied) => {
+                    stack.unapply(&exec, &params, applied).expect("shares nothing");
+                    None
+                }
+            };
+            // What is on is there, and everything else is as it was: one entry at a time.
+            let mut expected = before.clone();
+            let mut start = 0;
+            for (p, spec) in universe().specs().iter().enumerate() {
+                for (ticket, _) in tickets.iter().zip(on).filter(|(_, on)| on.is_some()) {
+                    for (i, value) in ticket.mask().set(p).iter().zip(ticket.values(p)) {
+                        let narrow = params.get(p).dtype() == DType::BF16;
+                        let value = if narrow { half::bf16::from_f32(*value).to_f32() } else { *value };
+                        expected[start + i as usize] = value.to_bits();
+                    }
+                }
+                start += spec.entries() as usize;
+            }
+            prop_assert_eq!(bits(&params), expected);
+        }
+        stack.unapply_all(&exec, &params).expect("all of them");
+        prop_assert_eq!(bits(&params), before);
+    }
+}
+
 #[test]
 fn disjoint_tickets_come_off_in_any_order() {
     let exec = Exec::cpu();
@@ -233,12 +286,6 @@ fn damaged_and_future_files_are_refused_with_the_reason() {
     let checksum =
         "is damaged: its checksum does not fit its contents; this ticket must be copied or made again";
     assert_eq!(refusal(&path, &damaged), checksum);
-    for at in 0..bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 0x40;
-        std::fs::write(&path, &damaged).expect("writes");
-        assert!(Ticket::load(&path, Some(&universe())).is_err(), "byte {at}");
-    }
     assert_eq!(
         refusal(&path, &bytes[..bytes.len() - 5]),
         format!(

@@ -4,23 +4,21 @@
 //! That code stores the opposite of a mask: one means *frozen*. It is turned round on the way in,
 //! unless the caller says that the file is not inverted.
 
+mod container;
 mod pickle;
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use self::container::{Container, Records};
 use self::pickle::Value;
 use super::Mask;
 use super::bits::{Piece, to_bitmap};
 use crate::model::Universe;
 use crate::{Error, Result};
-
-/// The longest pickle that is believed: names and shapes, no numbers.
-const MAX_PICKLE: u64 = 64 << 20;
 
 /// A tensor as the pickle describes it.
 struct Stored {
@@ -34,50 +32,31 @@ struct Stored {
 }
 
 impl Mask {
-    /// Reads a mask that `torch.save` wrote, of booleans, whole numbers or floats that are 0 or 1.
+    /// Reads a mask that `torch.save` wrote (of any version since 0.2), of booleans, whole numbers
+    /// or floats that are 0 or 1, however their tensors lie in memory. Nothing in the file is run.
     ///
     /// With `inverted`, as in the published code, a one means frozen. Parameters that the file does
-    /// not name are not in the mask. Names may carry the prefixes that wrappers add (`module.`,
-    /// `_orig_mod.`) and may lack or carry `model.` in front.
+    /// not name are not in the mask (the published code would train them whole). Names may carry what
+    /// wrappers add (`module.`, `_orig_mod.` and the like) and may lack or carry `model.` in front.
     pub fn load_published(path: &Path, universe: &Arc<Universe>, inverted: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let alien = |why: String| {
-            Error::format(path, format!("is not a file of tensors as torch.save writes it: {why}"))
+        let Container { value, mut records } = Container::open(path)?;
+        let pairs = value.pairs();
+        let pairs =
+            pairs.ok_or_else(|| Error::format(path, "holds no dictionary of parameter names and tensors"))?;
+        let under = |key: &str, why: String| Error::format(path, format!("under {key:?}: {why}"));
+        let describe = |(key, value): &(Value, Value)| -> Result<(String, Stored)> {
+            let key = key.text();
+            let key =
+                key.ok_or_else(|| Error::format(path, "has a key that is not the name of a parameter"))?;
+            Ok((key.to_string(), Stored::of(value).map_err(|why| under(key, why))?))
         };
-        let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(|e| alien(e.to_string()))?;
-        let names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
-        let root = names.iter().find_map(|name| name.strip_suffix("data.pkl"));
-        let root = root.ok_or_else(|| alien("it has no data.pkl".into()))?;
-        let mut record = |name: &str, limit: u64| -> Result<Vec<u8>> {
-            let mut entry =
-                zip.by_name(&format!("{root}{name}")).map_err(|e| alien(format!("{name}: {e}")))?;
-            if entry.size() > limit {
-                return Err(Error::format(path, format!("is damaged: its record {name} is too long")));
-            }
-            let mut bytes = Vec::new();
-            entry
-                .read_to_end(&mut bytes)
-                .map_err(|e| Error::format(path, format!("is damaged: {name}: {e}")))?;
-            Ok(bytes)
-        };
-        if names.iter().any(|name| name.strip_prefix(root) == Some("byteorder"))
-            && record("byteorder", 16)? != b"little"
-        {
-            return Err(Error::format(path, "was written on a big-endian machine, which is not supported"));
-        }
-        let value = pickle::parse(&record("data.pkl", MAX_PICKLE)?).map_err(alien)?;
-        let Value::Dict(pairs, _) = &value else {
-            return Err(Error::format(path, "holds no dictionary of parameter names and tensors"));
-        };
+        let tensors: Vec<(String, Stored)> = pairs.iter().map(describe).collect::<Result<_>>()?;
+        let widths: HashMap<&str, usize> =
+            tensors.iter().map(|(_, stored)| (stored.record.as_str(), stored.one.len())).collect();
+        records.locate(&widths)?;
         let mut sets = vec![RoaringBitmap::new(); universe.len()];
         let mut seen = vec![false; universe.len()];
-        for (key, value) in pairs.iter() {
-            let key = key
-                .text()
-                .ok_or_else(|| Error::format(path, "has a key that is not the name of a parameter"))?;
-            let stored =
-                Stored::of(value).map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
-            let bytes = record(&format!("data/{}", stored.record), 1 << 36)?;
+        for (key, stored) in &tensors {
             let index = find(universe, key);
             if let Some(spec) =
                 index.map(|index| universe.spec(index)).filter(|spec| spec.shape != stored.shape)
@@ -90,9 +69,7 @@ impl Mask {
                     spec.shape
                 )));
             }
-            let set = stored
-                .set(&bytes, inverted)
-                .map_err(|why| Error::format(path, format!("under {key:?}: {why}")))?;
+            let set = stored.read(&mut records, inverted)?.map_err(|why| under(key, why))?;
             let Some(index) = index else {
                 // A tied head, say, that is frozen throughout.
                 if set.is_empty() {
@@ -118,12 +95,11 @@ impl Mask {
 
 /// The parameter that a name in the file means.
 fn find(universe: &Universe, name: &str) -> Option<usize> {
-    let mut bare = name;
-    while let Some(rest) =
-        ["module.", "_orig_mod.", "_fsdp_wrapped_module."].iter().find_map(|p| bare.strip_prefix(p))
-    {
-        bare = rest;
+    let mut bare = name.to_string();
+    for wrapper in ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."] {
+        bare = bare.replace(wrapper, "");
     }
+    let bare = bare.trim_start_matches("module.");
     let with = format!("model.{bare}");
     let without = bare.strip_prefix("model.");
     [Some(bare), Some(with.as_str()), without].into_iter().flatten().find_map(|name| universe.index_of(name))
@@ -132,6 +108,9 @@ fn find(universe: &Universe, name: &str) -> Option<usize> {
 impl Stored {
     /// The tensor that a value describes.
     fn of(value: &Value) -> Result<Self, String> {
+        if value.pairs().is_some() {
+            return Err("is a dictionary, not a tensor: save the inner dictionary by itself".into());
+        }
         let (mut function, mut args) = value.call().ok_or("is not a tensor")?;
         if function == "_rebuild_parameter" {
             let inner = args.first().and_then(Value::call);
@@ -164,7 +143,11 @@ impl Stored {
         Ok(Self { record: record.to_string(), one, offset, shape, stride })
     }
 
-    /// The selected entries.
+    /// The selected entries, or what is wrong with the tensor.
+    fn read(&self, records: &mut Records, inverted: bool) -> Result<Result<RoaringBitmap, String>> {
+        Ok(self.set(records.read(&self.record)?, inverted))
+    }
+
     fn set(&self, bytes: &[u8], inverted: bool) -> Result<RoaringBitmap, String> {
         let size = self.one.len();
         let count =

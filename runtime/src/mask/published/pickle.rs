@@ -1,5 +1,6 @@
 //! As much of Python's pickle as a file of tensors needs. Nothing is ever executed: what would be
-//! a call in Python becomes a value that names it.
+//! a call in Python becomes a value that names it, and a name that no file of tensors needs is
+//! refused as soon as it is read.
 
 use std::rc::Rc;
 
@@ -9,8 +10,10 @@ const MAX_DEPTH: usize = 32;
 /// A pickled value.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// `None`, and everything that is of no interest here (truth values, floats).
+    /// `None`, and what is of no interest here (floats).
     None,
+    /// A truth value.
+    Bool(bool),
     /// A whole number that fits.
     Int(i64),
     /// A string.
@@ -42,6 +45,11 @@ impl Value {
     /// The items of a tuple or list.
     pub fn items(&self) -> Option<&[Self]> {
         if let Self::List(items, _) = self { Some(items) } else { None }
+    }
+
+    /// The pairs of a dictionary.
+    pub fn pairs(&self) -> Option<&[(Self, Self)]> {
+        if let Self::Dict(pairs, _) = self { Some(pairs) } else { None }
     }
 
     /// A string's text.
@@ -110,14 +118,14 @@ struct Machine {
     memo: std::collections::HashMap<u64, Value>,
 }
 
-/// The value of a pickle.
-pub fn parse(bytes: &[u8]) -> Outcome<Value> {
+/// The value of a pickle, and the bytes behind it.
+pub fn parse(bytes: &[u8]) -> Outcome<(Value, &[u8])> {
     let mut machine = Machine::default();
     let mut reader = Reader(bytes);
     loop {
         let op = reader.byte()?;
         if op == b'.' {
-            return machine.pop();
+            return Ok((machine.pop()?, reader.0));
         }
         machine.step(op, &mut reader)?;
     }
@@ -185,6 +193,23 @@ impl Machine {
         Ok(())
     }
 
+    /// A class or function by name, if it is one that tensors are made of.
+    fn global(&mut self, module: String, name: String) -> Outcome<()> {
+        let known = match module.as_str() {
+            "collections" => name == "OrderedDict",
+            "torch._utils" => matches!(name.as_str(), "_rebuild_tensor_v2" | "_rebuild_parameter"),
+            "torch" => name == "Size" || name.ends_with("Storage"),
+            _ => false,
+        };
+        if !known {
+            return Err(format!(
+                "it calls for {module}.{name}, which a mask does not need; nothing in it was run"
+            ));
+        }
+        self.stack.push(Value::Global(Rc::new((module, name))));
+        Ok(())
+    }
+
     fn put(&mut self, key: u64) -> Outcome<()> {
         let value = self.stack.last().ok_or("its stack is empty")?.clone();
         self.memo.insert(key, value);
@@ -202,7 +227,8 @@ impl Machine {
             0x80 => drop(r.byte()?),    // protocol
             0x95 => drop(r.number(8)?), // frame
             b'(' => self.stack.push(Value::Mark),
-            b'N' | 0x88 | 0x89 => self.stack.push(Value::None),
+            b'N' => self.stack.push(Value::None),
+            0x88 | 0x89 => self.stack.push(Value::Bool(op == 0x88)),
             b'J' => {
                 let n = r.number(4)? as u32 as i32;
                 self.stack.push(Value::Int(n.into()));
@@ -263,13 +289,14 @@ impl Machine {
                 self.set_items(items)?;
             }
             b'c' => {
-                let global = (r.line()?, r.line()?);
-                self.stack.push(Value::Global(Rc::new(global)));
+                let (module, name) = (r.line()?, r.line()?);
+                self.global(module, name)?;
             }
             0x93 => {
                 let names = self.pop_many(2)?;
                 let global = (|| Some((names[0].text()?.to_string(), names[1].text()?.to_string())))();
-                self.stack.push(Value::Global(Rc::new(global.ok_or("a name is no string")?)));
+                let (module, name) = global.ok_or("a name is no string")?;
+                self.global(module, name)?;
             }
             b'R' | 0x81 => self.call()?,
             // State of an object: attributes such as a state dict's versions, of no interest.

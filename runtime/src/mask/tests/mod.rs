@@ -3,8 +3,10 @@
 mod algebra;
 mod build;
 mod file;
+mod odd;
 mod published;
 mod random;
+mod search;
 mod select;
 
 use std::sync::Arc;

@@ -123,7 +123,7 @@ fn wide() -> (Arc<Universe>, Vec<f32>) {
     (universe.clone(), (0..universe.entries()).map(value).collect())
 }
 
-fn of_values(universe: &Arc<Universe>, values: &[f32]) -> Scores {
+pub(super) fn of_values(universe: &Arc<Universe>, values: &[f32]) -> Scores {
     let mut rest = values;
     Scores::from_fn(universe.clone(), |_, spec| {
         let (here, behind) = rest.split_at(spec.entries() as usize);

@@ -1,0 +1,182 @@
+//! The two containers that `torch.save` writes: a zip archive of a pickle and its storages, and,
+//! before version 1.6, a row of pickles followed by the storages.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::pickle::{self, Value};
+use crate::{Error, Result};
+
+/// The longest pickle that is believed: names and shapes, no numbers.
+const MAX_PICKLE: u64 = 64 << 20;
+/// How the old format begins: a pickle of its magic number (after the pickle's version).
+const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+
+/// An opened file: what was pickled, and where its storages are.
+pub struct Container {
+    /// The pickled value.
+    pub value: Value,
+    /// The storages that it refers to.
+    pub records: Records,
+}
+
+/// The storages of a file, by the names that the pickle gives them.
+pub struct Records {
+    path: PathBuf,
+    source: Source,
+    /// The last one that was read: tensors may share it.
+    last: Option<(String, Vec<u8>)>,
+}
+
+enum Source {
+    Zip {
+        archive: Box<zip::ZipArchive<BufReader<File>>>,
+        root: String,
+    },
+    /// Their names in the order in which they lie, from `start` on, and where they are found to be.
+    Row {
+        file: BufReader<File>,
+        start: u64,
+        names: Vec<String>,
+        places: HashMap<String, (u64, usize)>,
+    },
+}
+
+fn alien(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::format(path, format!("is not a file of tensors as torch.save writes it: {why}"))
+}
+
+fn big_endian(path: &Path) -> Error {
+    Error::format(path, "was written on a big-endian machine, which is not supported")
+}
+
+impl Container {
+    /// Opens a file and reads its pickle. Nothing in it is run.
+    pub fn open(path: &Path) -> Result<Self> {
+        let io = |e| Error::io(path, e);
+        let mut file = BufReader::new(File::open(path).map_err(io)?);
+        let mut head = Vec::new();
+        file.by_ref().take(2 + MAGIC.len() as u64).read_to_end(&mut head).map_err(io)?;
+        file.rewind().map_err(io)?;
+        let (source, value) = match &head[..] {
+            [b'P', b'K', ..] => zipped(path, file)?,
+            [0x80, _, magic @ ..] if magic == MAGIC => row(path, file)?,
+            [0x80, ..] => {
+                return Err(alien(path, "it is a bare pickle, of which nothing was run"));
+            }
+            _ => {
+                return Err(alien(path, "it begins neither as a zip archive nor as the format before 1.6"));
+            }
+        };
+        Ok(Self { value, records: Records { path: path.to_path_buf(), source, last: None } })
+    }
+}
+
+fn zipped(path: &Path, file: BufReader<File>) -> Result<(Source, Value)> {
+    let mut archive = Box::new(zip::ZipArchive::new(file).map_err(|e| alien(path, e))?);
+    let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    let root = names.iter().find_map(|name| name.strip_suffix("data.pkl"));
+    let root = root.ok_or_else(|| alien(path, "it has no data.pkl"))?;
+    if names.iter().any(|name| name.strip_prefix(root) == Some("byteorder"))
+        && unzip(path, &mut archive, &format!("{root}byteorder"), 16)? != b"little"
+    {
+        return Err(big_endian(path));
+    }
+    let pickled = unzip(path, &mut archive, &format!("{root}data.pkl"), MAX_PICKLE)?;
+    let (value, _) = pickle::parse(&pickled).map_err(|why| alien(path, why))?;
+    let root = format!("{root}data/");
+    Ok((Source::Zip { archive, root }, value))
+}
+
+fn unzip(
+    path: &Path,
+    archive: &mut zip::ZipArchive<BufReader<File>>,
+    name: &str,
+    limit: u64,
+) -> Result<Vec<u8>> {
+    let mut entry = archive.by_name(name).map_err(|e| alien(path, format!("{name}: {e}")))?;
+    if entry.size() > limit {
+        return Err(Error::format(path, format!("is damaged: its record {name} is too long")));
+    }
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).map_err(|e| Error::format(path, format!("is damaged: {name}: {e}")))?;
+    Ok(bytes)
+}
+
+fn row(path: &Path, mut file: BufReader<File>) -> Result<(Source, Value)> {
+    let mut head = Vec::new();
+    file.by_ref().take(MAX_PICKLE).read_to_end(&mut head).map_err(|e| Error::io(path, e))?;
+    // After the magic number: the format's version, the machine, the value, the names of storages.
+    let mut rest = &head[2 + MAGIC.len()..];
+    let mut next = || -> Result<Value> {
+        let (value, behind) = pickle::parse(rest).map_err(|why| alien(path, why))?;
+        rest = behind;
+        Ok(value)
+    };
+    match next()?.size() {
+        Some(1001) => {}
+        _ => return Err(alien(path, "its version is not 1001, the only one of the format before 1.6")),
+    }
+    let machine = next()?;
+    let little = machine.pairs().and_then(|pairs| {
+        pairs.iter().find_map(|(key, value)| (key.text() == Some("little_endian")).then_some(value))
+    });
+    if matches!(little, Some(Value::Bool(false))) {
+        return Err(big_endian(path));
+    }
+    let (value, names) = (next()?, next()?);
+    let names = names.items().and_then(|names| names.iter().map(|n| Some(n.text()?.to_string())).collect());
+    let names = names.ok_or_else(|| alien(path, "it does not list its storages"))?;
+    let start = (head.len() - rest.len()) as u64;
+    Ok((Source::Row { file, start, names, places: HashMap::new() }, value))
+}
+
+impl Records {
+    /// Finds all storages, given the bytes of an entry of each. A zip archive knows them already.
+    pub fn locate(&mut self, widths: &HashMap<&str, usize>) -> Result<()> {
+        let Source::Row { file, start, names, places } = &mut self.source else { return Ok(()) };
+        let size = file.get_ref().metadata().map_err(|e| Error::io(&self.path, e))?.len();
+        let mut at = *start;
+        for name in names {
+            let width = widths.get(name.as_str()).ok_or_else(|| {
+                Error::format(&self.path, format!("has a storage {name} that belongs to no tensor"))
+            })?;
+            let mut count = [0; 8];
+            let short = || Error::format(&self.path, "is cut short: copy or download it again");
+            file.seek(SeekFrom::Start(at)).map_err(|_| short())?;
+            file.read_exact(&mut count).map_err(|_| short())?;
+            let bytes = usize::try_from(u64::from_le_bytes(count)).ok().and_then(|n| n.checked_mul(*width));
+            let end = bytes.and_then(|bytes| (at + 8).checked_add(bytes as u64)).filter(|end| *end <= size);
+            let (Some(bytes), Some(end)) = (bytes, end) else { return Err(short()) };
+            places.insert(std::mem::take(name), (at + 8, bytes));
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a storage.
+    pub fn read(&mut self, name: &str) -> Result<&[u8]> {
+        if self.last.as_ref().is_none_or(|(last, _)| last != name) {
+            // The one before is dropped first: each may be as large as a model.
+            self.last = None;
+            let bytes = match &mut self.source {
+                Source::Zip { archive, root } => {
+                    unzip(&self.path, archive, &format!("{root}{name}"), 1 << 36)?
+                }
+                Source::Row { file, places, .. } => {
+                    let place = places.get(name).copied();
+                    let (at, size) =
+                        place.ok_or_else(|| Error::format(&self.path, format!("lacks the storage {name}")))?;
+                    let mut bytes = vec![0; size];
+                    let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes));
+                    read.map_err(|e| Error::io(&self.path, e))?;
+                    bytes
+                }
+            };
+            self.last = Some((name.to_string(), bytes));
+        }
+        Ok(self.last.as_ref().map_or(&[], |(_, bytes)| bytes))
+    }
+}
