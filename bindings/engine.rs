@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
+use lota_runtime::ops::Compute;
 
 use crate::api::{self, Ctx, Files, Memory, Output, Primitive, Registry, Value};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub struct Builder {
     device: String,
     threads: usize,
     reference: bool,
+    compute: Compute,
     open: bool,
     files: Files,
     host: Host,
@@ -49,6 +51,12 @@ impl Builder {
     /// Makes every operation take its reference path.
     pub fn reference(mut self, reference: bool) -> Self {
         self.reference = reference;
+        self
+    }
+
+    /// What dense products multiply their operands as, where a script does not say.
+    pub fn compute(mut self, compute: Compute) -> Self {
+        self.compute = compute;
         self
     }
 
@@ -116,6 +124,7 @@ impl Builder {
             device: self.device,
             threads: self.threads,
             reference: self.reference,
+            compute: self.compute,
             index_base: match self.language {
                 Language::Lua => 1,
             },
@@ -151,6 +160,7 @@ impl Engine {
             device: "cpu".into(),
             threads: 0,
             reference: false,
+            compute: Compute::default(),
             open: false,
             files: Files::default(),
             host: Host::default(),

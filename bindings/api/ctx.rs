@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::Device;
 use lota_runtime::host::Host;
 use lota_runtime::model::HubOptions;
-use lota_runtime::ops::Exec;
+use lota_runtime::ops::{Compute, Exec};
 
 use super::files::Files;
 use super::memory::Memory;
@@ -34,6 +34,7 @@ pub struct Ctx {
     pub(crate) device: String,
     pub(crate) threads: usize,
     pub(crate) reference: bool,
+    pub(crate) compute: Compute,
     pub(crate) index_base: i64,
 }
 
@@ -44,7 +45,7 @@ impl Ctx {
             return Ok(exec);
         }
         let device = open_device(&self.device)?;
-        let exec = Exec::new(device, self.threads)?.with_reference(self.reference);
+        let exec = Exec::new(device, self.threads)?.with_reference(self.reference).with_compute(self.compute);
         Ok(self.exec.get_or_init(|| exec))
     }
 

@@ -42,6 +42,9 @@ struct Common {
     /// Threads of CPU work; 0 takes all cores
     #[arg(long, global = true, default_value_t = 0, value_name = "N")]
     threads: usize,
+    /// What dense products multiply as: f32, or bf16, which is about twice as fast
+    #[arg(long, global = true, default_value = "f32", value_name = "TYPE", value_parser = ["f32", "bf16"])]
+    compute: String,
     /// No progress bars and notices
     #[arg(long, global = true)]
     quiet: bool,

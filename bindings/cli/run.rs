@@ -38,6 +38,7 @@ pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<
     Ok(Engine::builder(Language::Lua)
         .device(&common.device)
         .reference(common.reference)
+        .compute(common.compute.parse()?)
         .files(Files::everything())
         .hub(crate::hub_from_environment())
         .open(true)
@@ -101,6 +102,7 @@ fn take_common(common: &mut Common, words: Vec<String>) -> Result<Vec<String>> {
         };
         match name {
             "--device" => common.device = needed()?,
+            "--compute" => common.compute = needed()?,
             "--threads" => {
                 let given = needed()?;
                 common.threads = given

@@ -41,7 +41,8 @@ pub(super) fn info(file: &Path, as_json: bool) -> Result<()> {
         ("settings", JsonValue::Object(meta.settings.clone())),
     ];
     if as_json {
-        let facts: Json<String, JsonValue> = facts.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let facts: Json<String, JsonValue> =
+            facts.into_iter().map(|(name, value)| (name.into(), value)).collect();
         write_out(&format!("{}\n", JsonValue::Object(facts)));
         return Ok(());
     }
@@ -53,8 +54,12 @@ pub(super) fn info(file: &Path, as_json: bool) -> Result<()> {
     for (name, value) in &facts {
         match (*name, value) {
             (_, JsonValue::Null) => {}
-            ("settings", JsonValue::Object(settings)) => settings.iter().for_each(|(name, value)| line(name, value)),
-            ("per_entry", _) => line("per entry", &json!(format!("{:.2} bytes", value.as_f64().unwrap_or_default()))),
+            ("settings", JsonValue::Object(settings)) => {
+                settings.iter().for_each(|(name, value)| line(name, value))
+            }
+            ("per_entry", _) => {
+                line("per entry", &json!(format!("{:.2} bytes", value.as_f64().unwrap_or_default())))
+            }
             ("density", _) => {
                 line("density", &json!(format!("{:.4} %", 100.0 * value.as_f64().unwrap_or_default())));
             }

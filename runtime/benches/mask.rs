@@ -183,8 +183,7 @@ fn ticket(dtype: candle_core::DType, host: &Host) -> Result<()> {
     let params = Params::new(universe.clone(), tensors)?;
     let exec = Exec::cpu();
     let adaptable = Mask::matching(universe, &["adaptable"])?;
-    let mask =
-        mask::random(&adaptable, None, Budget::Density(0.01), Scope::Global, &mut Rng::new(2), host)?;
+    let mask = mask::random(&adaptable, None, Budget::Density(0.01), Scope::Global, &mut Rng::new(2), host)?;
     let base = step("fingerprint of the base", || params.fingerprint(&exec))?;
     let values = mask.sets().iter().map(|set| set.iter().map(|i| i as f32).collect()).collect();
     let ticket = Ticket::new(mask, values, Meta::new(base.clone(), "bench"))?;

@@ -68,9 +68,12 @@ fn tickets_are_described_for_people_and_for_programs() {
     assert_eq!((&facts["method"], facts["seed"].as_u64()), (&"test".into(), Some(2)));
     assert_eq!(facts["settings"], serde_json::json!({"density": 0.01, "note": "a b"}));
     let lines = good(lota(folder.path(), &["ticket", "info", "1.safetensors"]));
-    for line in
-        [format!("entries      {count}"), "values       f32".into(), "method       test".into(), "note         a b".into()]
-    {
+    for line in [
+        format!("entries      {count}"),
+        "values       f32".into(),
+        "method       test".into(),
+        "note         a b".into(),
+    ] {
         assert!(lines.lines().any(|l| l == line), "{line} is not in\n{lines}");
     }
     let missing = lota(folder.path(), &["ticket", "info", "4.safetensors"]);
@@ -107,7 +110,10 @@ fn a_ticket_of_another_base_is_not_applied_unasked() {
     good(lota(folder.path(), &["ticket", "apply", "builtin", "1.safetensors", "changed"]));
     let refused = lota(folder.path(), &["ticket", "apply", "changed", "2.safetensors", "out"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("2.safetensors: the ticket was made on another base"), "{refused:?}");
+    assert!(
+        text(&refused.stderr).contains("2.safetensors: the ticket was made on another base"),
+        "{refused:?}"
+    );
     assert!(!folder.path().join("out").exists());
     good(lota(folder.path(), &["ticket", "apply", "changed", "2.safetensors", "out", "--any-base"]));
     assert!(folder.path().join("out").exists());

@@ -84,19 +84,31 @@ fn templated(args: &mut Args, mut model: Model) -> Result<Value> {
 fn held(record: Primitive) -> Primitive {
     record
         .opt("dtype", "string", "f32", "how matrices are held: f32 or bf16")
+        .opt(
+            "compute",
+            "string",
+            (),
+            "what products multiply as: f32 or bf16 (faster); that of this run if not given",
+        )
         .opt("device", "string", (), "cpu, cuda:N or metal; that of this run if not given")
         .opt("chat_template", "string", (), "a Jinja chat template to use instead of the model's own")
 }
 
 fn exec(ctx: &Ctx, args: &mut Args) -> Result<Exec> {
-    match args.opt::<String>("device")? {
-        None => ctx.exec().cloned(),
-        Some(name) if name == ctx.device => ctx.exec().cloned(),
+    let exec = match args.opt::<String>("device")? {
+        None => ctx.exec()?.clone(),
+        Some(name) if name == ctx.device => ctx.exec()?.clone(),
         Some(name) => {
             let device = ctx.device_or_default(Some(&name))?;
-            Ok(Exec::new(device, ctx.threads)?.with_reference(ctx.reference))
+            Exec::new(device, ctx.threads)?.with_reference(ctx.reference).with_compute(ctx.compute)
         }
-    }
+    };
+    Ok(match args.opt::<String>("compute")? {
+        None => exec,
+        Some(word) => exec.with_compute(
+            word.parse().map_err(|_| args.wrong("compute", format!("must be f32 or bf16, not '{word}'")))?,
+        ),
+    })
 }
 
 fn tiny() -> Json {

@@ -16,9 +16,6 @@ pub(in crate::cli) struct Generate {
     /// How weights are held: f32 or bf16
     #[arg(long, default_value = "f32")]
     dtype: String,
-    /// What dense products multiply their operands as: f32 or bf16
-    #[arg(long, default_value = "f32")]
-    compute: String,
     /// Sequences generated together
     #[arg(long, default_value_t = 1)]
     sequences: usize,
@@ -38,7 +35,7 @@ pub(in crate::cli) struct Generate {
 
 impl Generate {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let model = super::load(common, &self.model, &self.dtype, &self.compute)?;
+        let model = super::load(common, &self.model, &self.dtype)?;
         let mut rng = Rng::new(3);
         let vocab = model.config.vocab_size as u64;
         let prompts: Vec<Vec<u32>> = (0..self.sequences.max(1))
@@ -62,7 +59,7 @@ impl Generate {
         }
         let figures = Figures::new("generate")
             .with("dtype", self.dtype.as_str())
-            .with("compute", self.compute.as_str())
+            .with("compute", common.compute.as_str())
             .with("sequences", self.sequences)
             .with("tokens", count)
             .seconds(seconds);

@@ -94,8 +94,8 @@ fn dtype(name: &str) -> Result<candle_core::DType> {
 }
 
 /// Loads a model as a measurement wants it.
-fn load(common: &Common, source: &str, name: &str, compute: &str) -> Result<lota_runtime::model::Model> {
-    let exec = super::health::exec(common)?.with_compute(compute.parse()?);
+fn load(common: &Common, source: &str, name: &str) -> Result<lota_runtime::model::Model> {
+    let exec = super::health::exec(common)?;
     let options = lota_runtime::model::LoadOptions {
         dtype: dtype(name)?,
         exec,

@@ -22,9 +22,6 @@ pub(in crate::cli) struct Step {
     /// How weights are held: f32 or bf16
     #[arg(long, default_value = "f32")]
     dtype: String,
-    /// What dense products multiply their operands as: f32 or bf16
-    #[arg(long, default_value = "f32")]
-    compute: String,
     /// What the backward keeps of the forward: none (all of it) or block (recompute)
     #[arg(long, default_value = "none")]
     checkpoint: String,
@@ -53,7 +50,7 @@ pub(in crate::cli) struct Step {
 
 impl Step {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let model = super::load(common, &self.model, &self.dtype, &self.compute)?;
+        let model = super::load(common, &self.model, &self.dtype)?;
         let selection = self.selection(&model)?;
         let entries = selection.entries();
         let batches = self.batches(&model)?;
@@ -75,7 +72,7 @@ impl Step {
         let mut figures = Figures::new("step")
             .with("density", self.density.as_str())
             .with("dtype", self.dtype.as_str())
-            .with("compute", self.compute.as_str())
+            .with("compute", common.compute.as_str())
             .with("checkpoint", self.checkpoint.as_str())
             .with("entries", entries)
             .with("tokens", batches[0].len())

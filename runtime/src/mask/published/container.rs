@@ -167,8 +167,8 @@ impl Records {
                 }
                 Source::Row { file, places, .. } => {
                     let place = places.get(name).copied();
-                    let (at, size) =
-                        place.ok_or_else(|| Error::format(&self.path, format!("lacks the storage {name}")))?;
+                    let (at, size) = place
+                        .ok_or_else(|| Error::format(&self.path, format!("lacks the storage {name}")))?;
                     let mut bytes = vec![0; size];
                     let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes));
                     read.map_err(|e| Error::io(&self.path, e))?;

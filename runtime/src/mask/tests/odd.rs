@@ -114,7 +114,14 @@ fn group(universe: &Universe, scope: Scope, (p, i): (usize, u32)) -> (usize, usi
 
 /// Selection as one would write it first: sort each group and take what comes first; `None` where
 /// that cannot be had.
-fn sorted(case: &Case, budget: Budget, scope: Scope, within: &Set, avoid: &Set, largest: bool) -> Option<Set> {
+fn sorted(
+    case: &Case,
+    budget: Budget,
+    scope: Scope,
+    within: &Set,
+    avoid: &Set,
+    largest: bool,
+) -> Option<Set> {
     let (universe, _, numbers, _) = case;
     let mut groups: BTreeMap<_, (u64, Vec<(f32, (usize, u32))>)> = BTreeMap::new();
     if scope == Scope::Global {

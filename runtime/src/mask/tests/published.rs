@@ -56,7 +56,8 @@ fn a_file_that_is_not_inverted_is_taken_as_it_is() {
 fn what_is_no_mask_of_this_model_is_refused_with_the_reason() {
     let half = "under \"model.norm.weight\": holds something besides 0 and 1, so it is no mask";
     let alien = "is not a file of tensors as torch.save writes it: ";
-    let calls = |what| format!("{alien}it calls for {what}, which a mask does not need; nothing in it was run");
+    let calls =
+        |what| format!("{alien}it calls for {what}, which a mask does not need; nothing in it was run");
     let cases = [
         ("half.pt", half.to_string()),
         ("old_half.pt", half.to_string()),
@@ -67,7 +68,10 @@ fn what_is_no_mask_of_this_model_is_refused_with_the_reason() {
             "under \"mask\": is a dictionary, not a tensor: save the inner dictionary by itself".to_string(),
         ),
         ("number.pt", "has a key that is not the name of a parameter".to_string()),
-        ("shape.pt", "parameter model.norm.weight has shape [2, 2] in the file and [4] in the model".to_string()),
+        (
+            "shape.pt",
+            "parameter model.norm.weight has shape [2, 2] in the file and [4] in the model".to_string(),
+        ),
         ("scalar.pt", "under \"model.norm.weight\": has shape []".to_string()),
         (
             "alien.pt",

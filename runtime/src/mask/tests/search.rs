@@ -50,13 +50,19 @@ type Fill = fn(usize, &mut Rng) -> f32;
 const KINDS: [(&str, Fill); 9] = [
     ("normal", |_, rng| rng.normal() as f32),
     ("rounded to bf16", |_, rng| half::bf16::from_f64(1e-4 * rng.normal()).to_f32()),
-    ("one step of RMSprop: nearly all alike", |_, rng| if rng.below(50) == 0 { rng.normal() as f32 } else { 1e-5 }),
+    (
+        "one step of RMSprop: nearly all alike",
+        |_, rng| if rng.below(50) == 0 { rng.normal() as f32 } else { 1e-5 },
+    ),
     ("mostly zeros", |_, rng| if rng.below(50) == 0 { rng.normal() as f32 } else { -0.0 }),
     ("all alike", |_, _| -0.25),
     ("rising", |i, _| i as f32),
     ("rows of very different size", |i, rng| (rng.normal() * 10f64.powi((i / 1003 % 30) as i32 - 15)) as f32),
     ("subnormal and infinite", |_, rng| f32::from_bits([1, 2, 3, 0x7f80_0000][rng.below(4) as usize])),
-    ("a few large among many small", |i, rng| if i % 5000 == 0 { 1e30 } else { 1e-30 * rng.uniform() as f32 }),
+    (
+        "a few large among many small",
+        |i, rng| if i % 5000 == 0 { 1e30 } else { 1e-30 * rng.uniform() as f32 },
+    ),
 ];
 
 /// Cuts found by a sort: the key of the k-th, and how many of those alike come before it.
@@ -72,8 +78,9 @@ fn the_kth_largest_is_found_in_one_pass_and_digit_by_digit() {
     let universe = large();
     let host = Host::default();
     let mut rng = Rng::new(5);
-    let avoid = random(&Mask::all(universe.clone()), None, Budget::Density(0.3), Scope::Global, &mut rng, &host)
-        .expect("enough");
+    let avoid =
+        random(&Mask::all(universe.clone()), None, Budget::Density(0.3), Scope::Global, &mut rng, &host)
+            .expect("enough");
     for (kind, fill) in KINDS {
         let n = universe.entries() as usize;
         let values: Vec<f32> = (0..n).map(|i| fill(i, &mut rng)).collect();
