@@ -78,7 +78,8 @@ impl Select {
         (0..self.entries.div_ceil(size))
             .map(|i| {
                 let values: Vec<f32> = (0..size).map(|_| rng.normal() as f32 * 1e-4).collect();
-                let tensor = Tensor::from_vec(values, &SHAPE, &Device::Cpu).map_err(lota_runtime::Error::from)?;
+                let tensor =
+                    Tensor::from_vec(values, &SHAPE, &Device::Cpu).map_err(lota_runtime::Error::from)?;
                 Ok((format!("scores.{i}"), tensor))
             })
             .collect()

@@ -94,10 +94,9 @@ impl Step {
         if self.density == "full" {
             return Ok(Selection::dense(universe, |_| true)?);
         }
-        let density: f64 = self
-            .density
-            .parse()
-            .map_err(|_| crate::cli::usage(format!("--density must be a number or full, not {}", self.density)))?;
+        let density: f64 = self.density.parse().map_err(|_| {
+            crate::cli::usage(format!("--density must be a number or full, not {}", self.density))
+        })?;
         let all = Mask::of_params(universe, ParamSpec::adaptable);
         let budget = Budget::Density(density);
         let host = Host::default();
