@@ -243,7 +243,13 @@ local summary = report.fill(
   "A = {task_a} ({metric_a}), B = {task_b} ({metric_b}), {rows} test rows each; density {density}, {calibration_steps} +"
     .. " {steps} steps a task of {batch} examples, lr {lr} ({sparse_lr} while only a mask is free), {optimizer};"
     .. " mean ± sd over seeds 1 to {seeds}.",
-  options.with(config, { metric_a = a.metric, metric_b = b.metric, rows = math.min(count or #a.test, #a.test) })
+  options.with(config, {
+    task_a = a.name,
+    task_b = b.name,
+    metric_a = a.metric,
+    metric_b = b.metric,
+    rows = math.min(count or #a.test, #a.test),
+  })
 )
 
 if #curves > 0 then
