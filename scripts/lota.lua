@@ -29,7 +29,7 @@ local tasks = require "lota.tasks"
 
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
-  task_a = { "mirror", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
+  task_a = { "skip", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
   task_b = { "nines", "the second task" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
   steps = { 120, "optimizer steps after calibration" },

@@ -89,7 +89,7 @@ fn modules(out: &mut String) {
     for (name, source) in stdlib::MODULES {
         let text = header(source);
         let line = text.lines().next().unwrap_or_default();
-        let end = [". ", ": ", " ("].iter().filter_map(|stop| line.find(stop)).min().unwrap_or(line.len());
+        let end = line.find(". ").unwrap_or(line.len());
         let _ = writeln!(out, "    {name:<28} {}", &line[..end]);
     }
 }
