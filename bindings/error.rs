@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Runtime,
     /// A primitive was called with the wrong arguments.
     Argument,
+    /// The options on the command line are not those the script declares.
+    Usage,
     /// A limit set by the host was reached.
     Limit,
     /// The script asked for something the host did not grant.
@@ -36,6 +38,7 @@ impl ErrorKind {
             Self::Syntax => "syntax",
             Self::Runtime => "runtime",
             Self::Argument => "argument",
+            Self::Usage => "usage",
             Self::Limit => "limit",
             Self::Denied => "denied",
             Self::Cancelled => "cancelled",
@@ -131,7 +134,7 @@ impl Error {
 
     /// Names the primitive, unless one is named already or the error is a callback's own.
     pub fn in_primitive(mut self, name: &str) -> Self {
-        if self.0.primitive.is_none() && self.0.source.is_none() && self.is_failure() {
+        if self.0.primitive.is_none() && self.0.source.is_none() && self.is_of_code() {
             self.0.primitive = Some(name.to_string());
         }
         self
@@ -142,15 +145,20 @@ impl Error {
         !matches!(self.0.kind, ErrorKind::Cancelled | ErrorKind::Exit(_))
     }
 
+    /// Whether it belongs to a place of the script; a wrong command line does not.
+    pub(crate) fn is_of_code(&self) -> bool {
+        self.is_failure() && self.0.kind != ErrorKind::Usage
+    }
+
     pub(crate) fn at(mut self, place: Option<String>) -> Self {
-        if self.0.place.is_none() {
+        if self.0.place.is_none() && self.is_of_code() {
             self.0.place = place;
         }
         self
     }
 
     pub(crate) fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
-        if self.0.traceback.is_none() {
+        if self.0.traceback.is_none() && self.is_of_code() {
             self.0.traceback = Some(traceback.into());
         }
         self
@@ -200,11 +208,30 @@ impl From<lota_runtime::Error> for Error {
                 Ok(own) => *own,
                 Err(other) => Self::runtime(other.to_string()),
             },
+            E::Tensor(inner) => Self::runtime(of_tensors(&inner)),
             E::Cancelled => Self::cancelled(),
             E::Limit(text) => Self::new(ErrorKind::Limit, text),
             E::Argument(text) => Self::argument(text),
             other => Self::runtime(other.to_string()),
         }
+    }
+}
+
+/// The text of a failed tensor operation: without the backtrace of our own functions that candle
+/// adds where `RUST_BACKTRACE` is set, and with shapes as scripts write them.
+fn of_tensors(error: &candle_core::Error) -> String {
+    use candle_core::Error as E;
+    let shape = |s: &candle_core::Shape| {
+        format!("{{{}}}", s.dims().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    };
+    match error {
+        E::WithBacktrace { inner, .. } => of_tensors(inner),
+        E::Context { inner, context } => format!("{context}: {}", of_tensors(inner)),
+        E::WithPath { inner, path } => format!("{}: {}", path.display(), of_tensors(inner)),
+        E::ShapeMismatchBinaryOp { lhs, rhs, .. } => {
+            format!("the shapes {} and {} do not fit together", shape(lhs), shape(rhs))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -18,8 +18,8 @@
 --   lota run scripts/lota.lua --model DIR|FILE.gguf|HUB/ID \
 --     --task-a gsm8k:DIR --task-b arc:DIR --density 0.01          a real model and real data
 --
--- Writes a run folder: config.json, metrics.jsonl (every step, score and mask), tickets/, report.md, loss.svg,
--- overlap.svg and overlap-by-parameter.svg. With --resume, seeds that a stopped run had finished are not run again.
+-- Writes a run folder: config.json, metrics.jsonl (every step and score), tickets/, report.md, loss.svg, overlap.svg and
+-- overlap-by-parameter.svg. With --resume, an arm that a stopped run had finished for a seed is not run again.
 
 local lota = require "lota"
 local adapt = require "lota.adapt"
@@ -29,7 +29,7 @@ local tasks = require "lota.tasks"
 
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
-  task_a = { "mirror", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
+  task_a = { "skip", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
   task_b = { "nines", "the second task" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
   steps = { 120, "optimizer steps after calibration" },
@@ -48,7 +48,11 @@ local args = lota.args({
   max_prompt = { 256, "tokens of a prompt at most" },
   seeds = { 3, "how many seeds" },
   eval = { 128, "test examples for each score (0: all)" },
-  arms = { { "lotto", "overlap", "random", "full" }, "which arms to run" },
+  arms = {
+    default = { "lotto", "overlap", "random", "full" },
+    help = "which arms to run",
+    choices = { "lotto", "overlap", "random", "full" },
+  },
   dtype = { default = "f32", help = "how the weights are held", choices = { "f32", "bf16" } },
   checkpoint = {
     default = "none",
@@ -60,12 +64,19 @@ local args = lota.args({
 })
 
 local built_in = args.model == "builtin"
-local model = built_in and lota.model.builtin({ dtype = args.dtype })
-  or lota.model.load(args.model, { dtype = args.dtype })
+local load = built_in and lota.model.builtin or function(o)
+  return lota.model.load(args.model, o)
+end
+local model = load { dtype = args.dtype }
 local a, b = tasks.open(args.task_a), tasks.open(args.task_b)
 local base, fingerprint = model:snapshot(), model:fingerprint()
 local lr = args.lr or (built_in and 6e-4 or 1e-5)
 local sparse_lr = args.sparse_lr or lr
+local steps_per_task = args.calibration_steps + args.steps
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The arms. Each adapts `model`, which holds the base weights, to A and then to B, and calls `done(index, stage)` after
+-- each; a stage is what the method returned: { mask, ticket, losses }.
 
 local training = {
   steps = args.steps,
@@ -78,300 +89,179 @@ local training = {
   max_prompt = args.max_prompt,
   checkpoint = args.checkpoint,
 }
-local sparse = { density = args.density, lr = sparse_lr, base = fingerprint }
+local sparse = { density = args.density, lr = sparse_lr }
 local calibrated = options.with(sparse, { calibration_steps = args.calibration_steps, calibration_lr = lr })
-local steps_per_task = args.calibration_steps + args.steps
-local uncalibrated = { steps = steps_per_task }
-
--- ---------------------------------------------------------------------------------------------------------------------
--- The arms. Each adapts `model`, which holds the base weights, to A and then to B, and calls `done(index, stage)` after
--- each; a stage is what the method returned: { mask, ticket, losses }.
-
 local arms = {}
 
 --- LoTA on A, which two arms begin with: done once a seed. { seed, stage, weights }
 local first = {}
 
 function arms.lotto(o, done)
-  o = options.with(o, calibrated)
-  o.base = nil
-  o.after = function(index, stage)
-    if index == 1 then
-      first = { seed = o.seed, stage = stage, weights = model:snapshot() }
-    end
-    done(index, stage)
-  end
-  adapt.lotto(model, { a, b }, o)
+  adapt.lotto(
+    model,
+    { a, b },
+    options.with(options.with(o, calibrated), {
+      after = function(index, stage)
+        if index == 1 then
+          first = { seed = o.seed, stage = stage, weights = model:snapshot() }
+        end
+        done(index, stage)
+      end,
+    })
+  )
 end
 
 function arms.overlap(o, done)
-  o = options.with(o, calibrated)
+  o = options.with(options.with(o, calibrated), { base = fingerprint })
   if first.seed == o.seed then
     model:restore(first.weights)
-    done(1, first.stage)
-  else
-    done(1, adapt.lota(model, a, o))
   end
+  done(1, first.seed == o.seed and first.stage or adapt.lota(model, a, o))
   done(2, adapt.lota(model, b, o))
 end
 
 function arms.random(o, done)
-  o = options.with(options.with(o, sparse), uncalibrated)
+  o = options.with(options.with(o, sparse), { base = fingerprint, steps = steps_per_task })
   local one = adapt.random(model, a, o)
   done(1, one)
   done(2, adapt.random(model, b, options.with(o, { avoid = one.mask })))
 end
 
 function arms.full(o, done)
-  o = options.with(o, uncalibrated)
+  o = options.with(o, { steps = steps_per_task })
   done(1, adapt.fft(model, a, o))
   done(2, adapt.fft(model, b, o))
 end
 
 local titles = {
+  none = "no training",
   lotto = "LoTA on A, LoTTO on B",
   overlap = "LoTA on A, LoTA on B",
   random = "random masks",
   full = "full fine-tuning",
 }
 
-for _, name in ipairs(args.arms) do
-  if not arms[name] then
-    error(("--arms: no arm is called `%s`; did you mean `%s`?"):format(name, options.nearest(name, arms)), 0)
-  end
-end
-
 -- ---------------------------------------------------------------------------------------------------------------------
--- Measuring
+-- Measuring: one record for an arm and a seed
 
-local config = { lr_used = lr, sparse_lr_used = sparse_lr, lota = lota.version, base = fingerprint }
-for name, value in pairs(args) do
-  if name ~= "out" and name ~= "resume" then
-    config[name] = value
-  end
-end
+local config = options.with(args, { lr = lr, sparse_lr = sparse_lr, lota = lota.version, base = fingerprint })
+config.out, config.resume = nil, nil
 local run = report.start("lota", args.out, { config = config, resume = args.resume })
 local count = args.eval > 0 and args.eval or nil
+local letters = { "a", "b" }
 
-local function scores()
-  return { a = (a.score(model, count)), b = (b.score(model, count)) }
+local function ticket_path(arm, seed, letter)
+  return run:path(("tickets/seed-%d-%s-%s.safetensors"):format(seed, arm, letter))
 end
 
---- One arm with one seed: a flat record of what came out, and the masks and losses of the two stages.
-local function measure(name, seed, bar)
+local function score_after(record, letter)
+  record["a_after_" .. letter], record["b_after_" .. letter] = (a.score(model, count)), (b.score(model, count))
+end
+
+local function measure(arm, seed, bar)
   model:restore(base)
-  local record = { kind = "result", arm = name, seed = seed }
-  local stages = {}
-  local settings = options.with(training, {
-    seed = seed,
-    on_step = function(info, phase)
-      local task = #stages == 0 and "a" or "b"
-      run:log({
-        kind = "step",
-        arm = name,
-        seed = seed,
-        task = task,
-        phase = phase,
-        step = info.step,
-        loss = info.loss,
-        grad_norm = info.grad_norm,
-      })
-      bar:step(("seed %d %s %s: loss %.3f"):format(seed, name, task:upper(), info.loss))
-    end,
-  })
-  arms[name](settings, function(index, stage)
-    stages[index] = stage
-    local now, letter = scores(), index == 1 and "a" or "b"
-    record["a_after_" .. letter], record["b_after_" .. letter] = now.a, now.b
+  local record, masks, finished = { kind = "result", arm = arm, seed = seed }, {}, 0
+  local function on_step(info, phase)
+    local step = { kind = "step", arm = arm, seed = seed, task = letters[finished + 1], phase = phase }
+    step.step, step.loss, step.grad_norm = info.step, info.loss, info.grad_norm
+    run:log(step)
+    bar.step(("seed %d %s %s: loss %.3f"):format(seed, arm, step.task:upper(), info.loss))
+  end
+  arms[arm](options.with(training, { seed = seed, on_step = on_step }), function(index, stage)
+    finished, masks[index] = index, stage.mask
+    score_after(record, letters[index])
     if stage.ticket then
-      local path = run:path(("tickets/seed-%d-%s-%s.safetensors"):format(seed, name, letter))
-      record["bytes_" .. letter] = stage.ticket:save(path).bytes
+      record["bytes_" .. letters[index]] = stage.ticket:save(ticket_path(arm, seed, letters[index])).bytes
     end
   end)
   record.forgetting = record.a_after_a - record.a_after_b
-  local one, two = stages[1].mask, stages[2].mask
-  if one then
-    local taken = lota.mask.union(one, two)
-    record.overlap = one:jaccard(two)
-    record.capacity = lota.mask.capacity({ one, two }).free
-    local changed = model:hash({ outside = taken })
+  if #masks == 2 then
+    local outside = { outside = lota.mask.union(masks[1], masks[2]) }
+    record.overlap = masks[1]:jaccard(masks[2])
+    record.capacity = lota.mask.capacity(masks).free
+    local changed = model:hash(outside)
     model:restore(base)
-    if changed ~= model:hash({ outside = taken }) then
-      error(("%s, seed %d: entries outside the masks have changed"):format(name, seed))
+    if changed ~= model:hash(outside) then
+      error(("%s, seed %d: entries outside the masks have changed"):format(arm, seed))
     end
   end
   run:log(record)
-  return record, stages
-end
-
--- ---------------------------------------------------------------------------------------------------------------------
--- The runs
-
-local before = scores()
-local earlier = run:records()
-if #earlier == 0 then
-  run:log({ kind = "base", a = before.a, b = before.b })
-end
-
-local records, pictured = {}, {}
-for _, record in ipairs(earlier) do
-  if record.kind == "result" then
-    records[#records + 1] = record
-  end
-end
-local function finished(name, seed)
-  for _, record in ipairs(records) do
-    if record.arm == name and record.seed == seed then
-      return true
-    end
-  end
-end
-
---- A progress bar that counts steps.
-local function progress(total)
-  local bar, at = lota.progress("adapt", total), 0
-  return {
-    step = function(_, note)
-      at = at + 1
-      bar:update(at, note)
-    end,
-    done = function()
-      bar:done()
-    end,
-  }
 end
 
 local phases = 0
-for i, name in ipairs(args.arms) do
-  local shared = name == "overlap" and table.concat(args.arms, " ", 1, i):find "lotto"
-  phases = phases + (shared and 1 or 2)
+for i, arm in ipairs(args.arms) do
+  local shares = arm == "overlap" and table.concat(args.arms, " ", 1, i):find "lotto"
+  phases = phases + (shares and 1 or 2)
 end
-local bar = progress(args.seeds * phases * steps_per_task)
+if #run:records() == 0 then
+  local record = { kind = "result", arm = "none", capacity = 1.0 }
+  score_after(record, "a")
+  record.a_after_b, record.b_after_b = record.a_after_a, record.b_after_a
+  run:log(record)
+end
+local bar = report.progress("adapt", args.seeds * phases * steps_per_task)
+local finished = report.where(run:records(), { kind = "result" })
 for seed = 1, args.seeds do
-  for _, name in ipairs(args.arms) do
-    if not finished(name, seed) then
-      local record, stages = measure(name, seed, bar)
-      records[#records + 1] = record
-      if seed == 1 then
-        pictured[name] = stages
-      end
+  for _, arm in ipairs(args.arms) do
+    if #report.where(finished, { arm = arm, seed = seed }) == 0 then
+      measure(arm, seed, bar)
     end
   end
 end
-bar:done()
+bar.done()
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- The table
+-- The report: a table over the seeds, and pictures of seed 1
 
-local function column(name, field)
-  local values = {}
-  for _, record in ipairs(records) do
-    if record.arm == name and record[field] then
-      values[#values + 1] = record[field]
+local records, rows, curves, masks = run:records(), {}, {}, {}
+for _, arm in ipairs { "none", table.unpack(args.arms) } do
+  rows[#rows + 1] = { titles[arm], report.where(records, { kind = "result", arm = arm }) }
+  local result = report.where(records, { kind = "result", arm = arm, seed = 1 })[1] or {}
+  for _, letter in ipairs(letters) do
+    local name = arm .. " " .. letter:upper()
+    local steps = report.where(records, { kind = "step", arm = arm, seed = 1, task = letter, phase = "adapt" })
+    masks[name] = result["bytes_" .. letter] and lota.ticket.load(ticket_path(arm, 1, letter)):mask()
+    if #steps > 0 then -- the stage that two arms share has its steps under the first of them
+      curves[#curves + 1] = { name = name, values = report.losses(steps) }
+      masks[#masks + 1] = masks[name] and { name, masks[name] }
     end
   end
-  return values
 end
 
-local heads = {
-  "arm",
-  "A after A",
-  "B after A",
-  "A after B",
-  "B after B",
-  "forgetting of A",
-  "mask overlap",
-  "ticket bytes, A and B",
-  "capacity left",
-}
-local score = "%.3f"
-local rows = {
-  {
-    "no training",
-    score:format(before.a),
-    score:format(before.b),
-    score:format(before.a),
-    score:format(before.b),
-    "-",
-    "-",
-    "-",
-    "1.000",
-  },
-}
-for _, name in ipairs(args.arms) do
-  local bytes = "-"
-  if #column(name, "bytes_a") > 0 then
-    bytes = ("%.0f, %.0f"):format(report.mean_sd(column(name, "bytes_a")), (report.mean_sd(column(name, "bytes_b"))))
-  end
-  rows[#rows + 1] = {
-    titles[name],
-    report.spread(column(name, "a_after_a")),
-    report.spread(column(name, "b_after_a")),
-    report.spread(column(name, "a_after_b")),
-    report.spread(column(name, "b_after_b")),
-    report.spread(column(name, "forgetting")),
-    report.spread(column(name, "overlap")),
-    bytes,
-    report.spread(column(name, "capacity")),
-  }
-end
-local text = lota.markdown(heads, rows)
-
-local summary = (
-  "A = %s (%s), B = %s (%s), %d test rows each; density %g, %d + %d steps a task of %d examples, lr %g (%g while only a"
-  .. " mask is free), %s; mean ± sd over %d seed%s."
-):format(
-  a.name,
-  a.metric,
-  b.name,
-  b.metric,
-  math.min(count or #a.test, #a.test),
-  args.density,
-  args.calibration_steps,
-  args.steps,
-  args.batch,
-  lr,
-  sparse_lr,
-  args.optimizer,
-  args.seeds,
-  args.seeds == 1 and "" or "s"
+local text = report.table("arm", rows, {
+  { "A after A", "a_after_a" },
+  { "B after A", "b_after_a" },
+  { "A after B", "a_after_b" },
+  { "B after B", "b_after_b" },
+  { "forgetting of A", "forgetting" },
+  { "mask overlap", "overlap" },
+  { "bytes, ticket A", "bytes_a", format = "%.0f" },
+  { "bytes, ticket B", "bytes_b", format = "%.0f" },
+  { "capacity left", "capacity" },
+})
+local summary = report.fill(
+  "A = {task_a} ({metric_a}), B = {task_b} ({metric_b}), {rows} test rows each; density {density}, {calibration_steps} +"
+    .. " {steps} steps a task of {batch} examples, lr {lr} ({sparse_lr} while only a mask is free), {optimizer};"
+    .. " mean ± sd over seeds 1 to {seeds}.",
+  options.with(config, {
+    task_a = a.name,
+    task_b = b.name,
+    metric_a = a.metric,
+    metric_b = b.metric,
+    rows = math.min(count or #a.test, #a.test),
+  })
 )
 
--- ---------------------------------------------------------------------------------------------------------------------
--- The pictures, from seed 1
-
-local curves, masks = {}, {}
-for _, name in ipairs(args.arms) do
-  for index, stage in ipairs(pictured[name] or {}) do
-    local letter = index == 1 and "A" or "B"
-    curves[#curves + 1] = { name = name .. " " .. letter, values = stage.losses.adapt }
-    if stage.mask and not (name == "overlap" and index == 1 and pictured.lotto) then
-      masks[#masks + 1] = { name .. " " .. letter, stage.mask }
-    end
-  end
-end
 if #curves > 0 then
-  report.curves(run:path "loss.svg", curves, { title = "Loss while adapting, seed 1", smooth = 10 })
+  report.curves(run:path "loss.svg", curves, { title = "Loss while adapting, seed 1", smooth = 10, log = true })
 end
 if #masks > 1 then
   report.overlap(run:path "overlap.svg", masks)
 end
-if pictured.overlap then
-  report.overlap_by_parameter(
-    run:path "overlap-by-parameter.svg",
-    model,
-    pictured.overlap[1].mask,
-    pictured.overlap[2].mask,
-    { title = "Overlap of the masks of A and B when nothing keeps them apart" }
-  )
+if masks["overlap A"] then
+  local title = "Overlap of the masks of A and B when nothing keeps them apart"
+  local path = run:path "overlap-by-parameter.svg"
+  report.overlap_by_parameter(path, model, masks["overlap A"], masks["overlap B"], { title = title })
 end
-
-run:write(
-  "report.md",
-  table.concat({ "# LoTA and LoTTO: " .. a.name .. ", then " .. b.name, "", summary, "", text, "" }, "\n")
-)
-print(summary)
-print()
-print(text)
-print()
-print("run folder: " .. run:dir())
+run:write("report.md", ("# LoTA and LoTTO: %s, then %s\n\n%s\n\n%s\n"):format(a.name, b.name, summary, text))
+print(summary .. "\n\n" .. text .. "\n\nrun folder: " .. run:dir())

@@ -3,6 +3,8 @@
 --   local report = require "lota.report"
 --   local run = report.start("lota", nil, { config = { density = 0.1 } })
 --   report.spread({ 0.91, 0.93, 0.92 })                     "0.920 ± 0.010"
+--   report.where(run:records(), { kind = "step", seed = 1 })
+--   report.table("method", { { "LoTA", records } }, { { "accuracy", "score" } })
 --   report.curves("loss.svg", { { name = "LoTA", values = losses } }, { title = "Loss" })
 --   report.overlap("overlap.svg", { { "A", mask_a }, { "B", mask_b } })
 
@@ -51,6 +53,79 @@ function report.spread(values, format)
   return #values == 1 and format:format(mean) or (format .. " ± " .. format):format(mean, sd)
 end
 
+--- Those of a list of records that have all the fields of `match`, in order.
+function report.where(records, match)
+  local out = {}
+  for _, record in ipairs(records) do
+    local fits = true
+    for name, value in pairs(match) do
+      fits = fits and record[name] == value
+    end
+    if fits then
+      out[#out + 1] = record
+    end
+  end
+  return out
+end
+
+--- One field of those records that have it, in order.
+function report.column(records, field)
+  local out = {}
+  for _, record in ipairs(records) do
+    out[#out + 1] = record[field]
+  end
+  return out
+end
+
+--- A Markdown table of means and spreads: a row for each group, a column for each field.
+-- `groups` is a list of { title, records }, `columns` a list of { title, field, format = "%.3f" }.
+function report.table(first, groups, columns)
+  local heads, rows = { first }, {}
+  for i, column in ipairs(columns) do
+    heads[i + 1] = column[1]
+  end
+  for g, group in ipairs(groups) do
+    rows[g] = { group[1] }
+    for i, column in ipairs(columns) do
+      rows[g][i + 1] = report.spread(report.column(group[2], column[2]), column.format)
+    end
+  end
+  return lota.markdown(heads, rows)
+end
+
+--- A text with each `{name}` in it replaced by `values[name]`.
+function report.fill(text, values)
+  return (
+    text:gsub("{([%w_]+)}", function(name)
+      local value = values[name]
+      return value == nil and "{" .. name .. "}" or tostring(value)
+    end)
+  )
+end
+
+--- A progress bar that counts: call `step(note)` once for each of the `total` steps, and `done()`.
+function report.progress(name, total)
+  local bar, at = lota.progress(name, total), 0
+  return {
+    step = function(note)
+      at = at + 1
+      bar:update(at, note)
+    end,
+    done = function()
+      bar:done()
+    end,
+  }
+end
+
+--- The losses of step records, by their number: a step that was logged again after a resume counts once.
+function report.losses(records)
+  local out = {}
+  for _, record in ipairs(records) do
+    out[record.step] = record.loss
+  end
+  return out
+end
+
 --- Each value averaged with the `width - 1` before it, so that curves of small batches can be read.
 function report.smooth(values, width)
   local out, sum = {}, 0
@@ -63,12 +138,12 @@ end
 
 --- Loss curves as an SVG file. `series` is a list of { name =, values = list of losses }.
 function report.curves(path, series, given)
-  local o = options.read("report.curves", { title = "Loss", smooth = 1, x = "step", y = "loss" }, given)
+  local o = options.read("report.curves", { title = "Loss", smooth = 1, log = false, x = "step", y = "loss" }, given)
   local lines = {}
   for i, one in ipairs(series) do
     lines[i] = { name = one.name, y = report.smooth(one.values, o.smooth) }
   end
-  return lota.plot.lines(lines, { title = o.title, x = o.x, y = o.y, path = path })
+  return lota.plot.lines(lines, { title = o.title, x = o.x, y = o.y, log = o.log, path = path })
 end
 
 --- How much masks share, as an SVG heat map: the Jaccard index of every pair. `masks` is a list of { name, mask }.

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::nearest;
 use super::record::{Op, Place, Primitive, literal};
 use super::registry::Registry;
+use crate::stdlib;
 
 /// The text of one primitive.
 pub fn primitive(p: &Primitive) -> String {
@@ -61,9 +63,52 @@ fn lines<'a>(out: &mut String, primitives: impl Iterator<Item = &'a Primitive>) 
     }
 }
 
-/// The text for a name: a primitive, an area, a type; or, for an empty name, everything in a line
-/// each. `Err` holds the nearest known name.
+/// The comment that a module of the standard library begins with.
+fn header(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("--"));
+    let mut out = String::new();
+    for line in lines {
+        let line = line.strip_prefix('-').unwrap_or(line);
+        let _ = writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(line));
+    }
+    out
+}
+
+/// A module of the standard library: its name and its comment.
+fn module(name: &str) -> Option<String> {
+    let full = format!("lota.{name}");
+    let text = header(stdlib::source(&full)?).trim_end().replace('\n', "\n    ");
+    Some(format!("require \"{full}\"\n    {text}\n"))
+}
+
+/// A line for each module of the standard library.
+fn modules(out: &mut String) {
+    let title =
+        "Modules: Lua files built in; `require 'lota.adapt'` returns one, `lota doc adapt` shows its page.";
+    let _ = writeln!(out, "{title}");
+    for (name, source) in stdlib::MODULES {
+        let text = header(source);
+        let line = text.lines().next().unwrap_or_default();
+        let end = line.find(". ").unwrap_or(line.len());
+        let _ = writeln!(out, "    {name:<28} {}", &line[..end]);
+    }
+}
+
+/// The text for a name: a primitive, an area, a type, a module; or, for an empty name, everything in
+/// a line each. Letter case matters only where two names differ in nothing else. `Err` holds the
+/// nearest known name.
 pub fn lookup(registry: &Registry, name: &str) -> Result<String, Option<String>> {
+    find(registry, name).or_else(|near| {
+        let plain = name.strip_prefix("lota.").unwrap_or(name);
+        let names = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
+        match names.into_iter().find(|known| known.eq_ignore_ascii_case(plain)) {
+            Some(known) => find(registry, known),
+            None => Err(near),
+        }
+    })
+}
+
+fn find(registry: &Registry, name: &str) -> Result<String, Option<String>> {
     let name = name.strip_prefix("lota.").unwrap_or(name);
     let mut out = String::new();
     if name.is_empty() || name == "lota" {
@@ -78,7 +123,8 @@ pub fn lookup(registry: &Registry, name: &str) -> Result<String, Option<String>>
             lines(&mut out, registry.methods(ty).map(|p| &**p));
             out.push('\n');
         }
-        return Ok(out.trim_end().to_string() + "\n");
+        modules(&mut out);
+        return Ok(out);
     }
     let alternative = name.rsplit_once('.').map(|(owner, short)| format!("{owner}:{short}"));
     if let Some(p) = registry.get(name).or_else(|| alternative.and_then(|a| registry.get(&a))) {
@@ -87,6 +133,9 @@ pub fn lookup(registry: &Registry, name: &str) -> Result<String, Option<String>>
     if let Some((area, doc)) = registry.areas().find(|(area, _)| *area == name) {
         let _ = writeln!(out, "lota.{area}: {doc}");
         lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
+        if let Some(text) = module(name) {
+            let _ = write!(out, "\n{text}");
+        }
         return Ok(out);
     }
     if let Some((ty, doc)) = registry.types().find(|(ty, _)| *ty == name) {
@@ -94,10 +143,17 @@ pub fn lookup(registry: &Registry, name: &str) -> Result<String, Option<String>>
         lines(&mut out, registry.methods(ty).map(|p| &**p));
         return Ok(out);
     }
+    if let Some(text) = module(name) {
+        return Ok(text);
+    }
     let same_end: Vec<&Primitive> =
         registry.iter().filter(|p| p.short_name() == name).map(|p| &**p).collect();
     match same_end[..] {
-        [] => Err(registry.nearest(name).map(str::to_string)),
+        [] => {
+            let modules = stdlib::MODULES.iter().filter_map(|(name, _)| name.strip_prefix("lota."));
+            let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
+            Err(nearest(name, known.chain(modules)).map(str::to_string))
+        }
         [one] => Ok(primitive(one)),
         _ => {
             lines(&mut out, same_end.into_iter());

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::nearest::nearest;
 use super::record::Primitive;
 
 /// The primitives, and a line for each area and type.
@@ -56,10 +55,5 @@ impl Registry {
     /// The types of objects and their lines.
     pub fn types(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.types.iter().map(|(n, d)| (*n, *d))
-    }
-
-    /// The primitive whose name is nearest to one that is not known.
-    pub fn nearest(&self, name: &str) -> Option<&str> {
-        nearest(name, self.primitives.keys().map(String::as_str))
     }
 }

@@ -1,7 +1,7 @@
 //! `args`: the options of a script, declared in the script.
 
 use super::{Args, Ctx, Map, Primitive, Registry, Value, did_you_mean};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -32,17 +32,17 @@ fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     }
     let mut values = parse(&declared, &ctx.script_args).map_err(|stop| match stop {
         Stop::Help => {
-            ctx.print(&help(&ctx.script_name, &declared));
+            ctx.print(&help(&ctx.script_name, &header(ctx), &declared));
             Error::exit(0)
         }
-        Stop::Wrong(what) => Error::argument(format!("{what} (--help lists the options)")),
+        Stop::Wrong(what) => Error::new(ErrorKind::Usage, format!("{what} (--help lists the options)")),
     })?;
     for option in &declared {
         if values.get(&option.name).is_none() {
             if option.required {
                 let what =
                     format!("--{} is required: {} (--help lists the options)", option.flag(), option.help);
-                return Err(Error::argument(what));
+                return Err(Error::new(ErrorKind::Usage, what));
             }
             values.set(option.name.clone(), option.default.clone());
         }
@@ -240,9 +240,17 @@ fn parse(declared: &[Declared], given: &[String]) -> Result<Map, Stop> {
     Ok(values)
 }
 
-fn help(script: &str, declared: &[Declared]) -> String {
-    let name = std::path::Path::new(script).file_name().map_or("SCRIPT".into(), |n| n.to_string_lossy());
-    let mut out = format!("Usage: lota run {name} [--option value ...]\n\nOptions:\n");
+/// The line that a script begins with, where it is a comment: what the script does.
+fn header(ctx: &Ctx) -> String {
+    let source = ctx.files.allow(&ctx.script_name).ok().and_then(|path| std::fs::read_to_string(path).ok());
+    let first = source.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
+    first.strip_prefix("--").unwrap_or_default().trim_start_matches('-').trim().to_string()
+}
+
+fn help(script: &str, header: &str, declared: &[Declared]) -> String {
+    let name = if script.is_empty() { "SCRIPT" } else { script };
+    let mut out = if header.is_empty() { String::new() } else { format!("{header}\n\n") };
+    out += &format!("Usage: lota run {name} [--option value ...]\n\nOptions:\n");
     let left = |d: &Declared| match (d.kind, d.list) {
         (Kind::Switch, false) => format!("--{}", d.flag()),
         (kind, false) => format!("--{} <{}>", d.flag(), kind.word()),
@@ -263,6 +271,9 @@ fn help(script: &str, declared: &[Declared]) -> String {
         let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
         out.push_str(&format!("  {:width$}  {}{notes}\n", left(option), option.help));
     }
+    out.push_str(
+        "\nlota's own --device, --threads, --quiet and --reference go here too (`lota run --help`).\n",
+    );
     out
 }
 
@@ -297,7 +308,7 @@ mod tests {
         let given: Vec<String> = words.iter().map(ToString::to_string).collect();
         match parse(&declared(), &given) {
             Ok(map) => Ok(map.iter().map(|(k, v)| format!("{k}={}", show(v))).collect::<Vec<_>>().join(" ")),
-            Err(Stop::Help) => Ok(help("dir/x.lua", &declared())),
+            Err(Stop::Help) => Ok(help("dir/x.lua", "Does something.", &declared())),
             Err(Stop::Wrong(what)) => Err(what),
         }
     }
@@ -334,7 +345,7 @@ mod tests {
     #[test]
     fn help_lists_every_option() {
         let text = run(&["--help"]).expect("help");
-        assert!(text.starts_with("Usage: lota run x.lua "), "{text}");
+        assert!(text.starts_with("Does something.\n\nUsage: lota run dir/x.lua "), "{text}");
         assert!(
             text.contains("--sizes <integer,...>") && text.contains("[one of sgd, adamw; default sgd]"),
             "{text}"

@@ -63,8 +63,9 @@ enum Command {
         script: Vec<OsString>,
     },
     /// Run a script given on the command line and print its value
+    #[command(override_usage = "lota eval [OPTIONS] -e SCRIPT")]
     Eval {
-        /// The script
+        /// The script; the last expression needs no `return`
         #[arg(short = 'e', long = "expression", value_name = "SCRIPT")]
         expression: String,
     },

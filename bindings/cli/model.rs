@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::Common;
 use super::run::{builder, write_out};
+use super::{Common, usage};
 use crate::api::{FromValue, Map, Value, show};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,16 +33,49 @@ pub(super) fn info(common: &Common, source: &str) -> Result<()> {
     let mut out = String::new();
     let map = Map::from_value(info).map_err(|m| Error::new(ErrorKind::Host, m.expected))?;
     for (name, value) in map.iter().filter(|(_, value)| !value.is_nil()) {
-        let _ = writeln!(out, "{name:<14} {}", show(value));
+        match (name, value) {
+            ("by_role", Value::List(roles)) => {
+                for role in roles {
+                    let _ = writeln!(out, "{:<14} {}", "", of_role(role));
+                }
+            }
+            ("heads", Value::List(heads)) => {
+                let [q, kv, size] = [0, 1, 2].map(|i| heads.get(i).map(show).unwrap_or_default());
+                let _ = writeln!(out, "{name:<14} {q} for queries, {kv} for keys and values, of {size}");
+            }
+            ("bytes", Value::Int(bytes)) => {
+                let _ = writeln!(out, "{name:<14} {bytes} ({:.1} MB)", *bytes as f64 / 1e6);
+            }
+            (_, value) => {
+                let _ = writeln!(out, "{name:<14} {}", show(value));
+            }
+        }
     }
     write_out(&out);
     Ok(())
 }
 
+/// `attention: 16 parameters, 262144 entries`, from a list of those three.
+fn of_role(role: &Value) -> String {
+    match role {
+        Value::List(parts) if parts.len() == 3 => {
+            let (name, parameters, entries) = (show(&parts[0]), show(&parts[1]), show(&parts[2]));
+            format!("{name}: {parameters} parameters, {entries} entries")
+        }
+        other => show(other),
+    }
+}
+
 pub(super) fn convert(common: &Common, source: &str, folder: &Path, dtype: &str, shard: &str) -> Result<()> {
     let (engine, model) = load(common, source, Map::new())?;
     let options = Map::new().with("dtype", dtype).with("shard", shard);
-    let path = folder.display().to_string();
-    call(&engine, "Model:save", vec![model, path.into(), options.into()])?;
+    let path = folder.to_str().ok_or_else(|| usage(format!("{} is not UTF-8 text", folder.display())))?;
+    let files = call(&engine, "Model:save", vec![model, path.into(), options.into()])?;
+    let files = Vec::<String>::from_value(files).map_err(|m| Error::new(ErrorKind::Host, m.expected))?;
+    let mut out = String::new();
+    for file in files {
+        let _ = writeln!(out, "{file}");
+    }
+    write_out(&out);
     Ok(())
 }

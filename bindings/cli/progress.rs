@@ -1,8 +1,9 @@
 //! Events on a terminal: a bar with the time left for each task, notices and saved files as
 //! lines. Where standard error is no terminal there are no bars.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,6 +18,7 @@ struct Inner {
     drawn: bool,
     all: MultiProgress,
     by_task: Mutex<HashMap<String, ProgressBar>>,
+    saved: Mutex<HashSet<PathBuf>>,
 }
 
 impl Bars {
@@ -25,7 +27,7 @@ impl Bars {
         let target =
             if drawn { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         let all = MultiProgress::with_draw_target(target);
-        Self(Arc::new(Inner { quiet, drawn, all, by_task: Mutex::default() }))
+        Self(Arc::new(Inner { quiet, drawn, all, by_task: Mutex::default(), saved: Mutex::default() }))
     }
 
     /// Shows an event.
@@ -33,7 +35,10 @@ impl Bars {
         match event {
             Event::Progress { task, done, total, note } => self.progress(task, *done, *total, note),
             Event::Notice(text) if !self.0.quiet => self.beside(|| eprintln!("note: {text}")),
-            Event::Saved(path) if self.0.drawn => self.beside(|| eprintln!("saved {}", path.display())),
+            // A training that is saved every few steps is told of once.
+            Event::Saved(path) if self.0.drawn && self.is_new(path) => {
+                self.beside(|| eprintln!("saved {}", path.display()));
+            }
             _ => {}
         }
     }
@@ -41,6 +46,11 @@ impl Bars {
     /// Writes lines without tearing the bars.
     pub(super) fn beside(&self, write: impl FnOnce()) {
         if self.0.drawn { self.0.all.suspend(write) } else { write() }
+    }
+
+    fn is_new(&self, path: &Path) -> bool {
+        let mut saved = self.0.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        saved.insert(path.to_path_buf())
     }
 
     fn progress(&self, task: &str, done: u64, total: u64, note: &str) {

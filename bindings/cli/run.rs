@@ -82,6 +82,15 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         )));
     }
     let args = take_common(&mut common, rest)?;
+    // Without this, a script that never asks for its options would ignore them, and `--help` run it.
+    if !args.is_empty() && std::fs::read_to_string(&file).is_ok_and(|source| !source.contains("args")) {
+        let text = format!("{file} declares no options: it has no `lota.args`");
+        if args.iter().any(|a| a == "--help" || a == "-h") {
+            write_out(&format!("{text}\n"));
+            return Ok(());
+        }
+        return Err(usage(format!("{text}, and was given {}", args.join(" "))));
+    }
     let engine = builder(&common, &file, args)?.build()?;
     engine.run_file(&file).map(drop)
 }

@@ -44,6 +44,9 @@ pub(crate) fn raise(lua: &Lua, error: Error) -> mlua::Error {
     to_lua(error.at(place(lua)).with_traceback(traceback))
 }
 
+/// Chunks of the frontend itself, which no message names.
+const OWN_CHUNKS: [&str; 2] = ["=lota/guard", "=lota/call"];
+
 /// `file:line` of the innermost frame of the script; a frame of the standard library that lies
 /// further in is told too.
 pub(crate) fn place(lua: &Lua) -> Option<String> {
@@ -56,6 +59,9 @@ pub(crate) fn place(lua: &Lua) -> Option<String> {
         })?;
         let Some((source, line)) = frame else { continue };
         let at = format!("{}:{line}", source.trim_start_matches(['@', '=']));
+        if OWN_CHUNKS.contains(&&*source) {
+            continue;
+        }
         if source.starts_with("=lota/") {
             inside.get_or_insert(at);
         } else {

@@ -82,7 +82,23 @@ fn operate(
         }
     }
     let ty = types.iter().flatten().next().map_or("this value", Object::type_name);
-    Err(error::raise(lua, Error::argument(format!("{ty} has no operator '{}'", op.symbol()))))
+    Err(lacking(lua, state, ty, op.symbol()))
+}
+
+/// The error for an operator that a type does not have.
+fn lacking(lua: &Lua, state: &State, ty: &str, symbol: &str) -> mlua::Error {
+    let instead = match symbol {
+        "<" | ">" => "lt",
+        "<=" | ">=" => "le",
+        _ => "",
+    };
+    let hint = if state.registry.methods(ty).any(|p| p.short_name() == instead) {
+        // A comparison in Lua is one true or false, never one for each element.
+        format!("; a:{instead}(b) compares element by element")
+    } else {
+        String::new()
+    };
+    error::raise(lua, Error::argument(format!("{ty} has no operator '{symbol}'{hint}")))
 }
 
 impl UserData for LuaObject {
@@ -110,6 +126,16 @@ impl UserData for LuaObject {
         {
             methods
                 .add_meta_function(meta, move |lua, a: mlua::Value| operate(lua, &*state(lua)?, op, a, None));
+        }
+        for (meta, symbol) in [(MetaMethod::IDiv, "//"), (MetaMethod::Shl, "<<"), (MetaMethod::Shr, ">>")] {
+            methods.add_meta_function(
+                meta,
+                move |lua, (a, b): (mlua::Value, mlua::Value)| -> mlua::Result<()> {
+                    let object = object_of(&a).or_else(|| object_of(&b));
+                    let ty = object.map_or("this value", |o| o.type_name());
+                    Err(lacking(lua, &*state(lua)?, ty, symbol))
+                },
+            );
         }
         methods.add_meta_function(MetaMethod::Eq, |lua, (a, b): (mlua::Value, mlua::Value)| {
             let state = state(lua)?;

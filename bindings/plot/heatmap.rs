@@ -34,6 +34,7 @@ impl HeatMap {
         let mut svg = Svg::new(width, top + grid.1 + 46.0);
         svg.text(width / 2.0, 26.0, &self.title, Style { size: 16.0, bold: true, ..Style::default() });
         let (low, high) = self.range.unwrap_or_else(|| self.extent());
+        let places = self.places();
         let share = |v: f64| if high > low { (v - low) / (high - low) } else { 0.5 };
         for (c, name) in self.columns.iter().enumerate() {
             let x = left + (c as f64 + 0.5) * cell_width;
@@ -64,7 +65,7 @@ impl HeatMap {
                     continue;
                 }
                 let (fill, ink) = colour::cell(share(*value));
-                let text = short(*value);
+                let text = aligned(*value, places);
                 svg.rect(
                     x,
                     y,
@@ -98,6 +99,13 @@ impl HeatMap {
         svg.text(x + width, y + 23.0, &short(high), Style { size, anchor: Anchor::End, ..Style::default() });
     }
 
+    /// The most decimal places that a cell needs.
+    fn places(&self) -> usize {
+        let needed = |v: &f64| short(*v).split_once('.').map_or(0, |(_, tail)| tail.len());
+        let shown = self.values.iter().flatten().filter(|v| v.is_finite() && !short(**v).contains('e'));
+        shown.map(needed).max().unwrap_or(0)
+    }
+
     fn extent(&self) -> (f64, f64) {
         let finite = || self.values.iter().flatten().copied().filter(|v| v.is_finite());
         let (low, high) =
@@ -113,6 +121,16 @@ fn short(value: f64) -> String {
         return format!("{value:.1e}");
     }
     if size >= 1000.0 { number(value.round()) } else { trim(&format!("{value:.3}")) }
+}
+
+/// The same with as many decimal places as the cells beside it, so that columns can be compared;
+/// whole numbers stay as they are.
+fn aligned(value: f64, places: usize) -> String {
+    let text = short(value);
+    match text.split_once('.') {
+        Some((_, tail)) if !tail.contains('e') => format!("{value:.places$}"),
+        _ => text,
+    }
 }
 
 fn trim(text: &str) -> String {
@@ -146,6 +164,15 @@ mod tests {
         let values = vec![vec![2.0, 2.0], vec![2.0]];
         let svg = HeatMap { title: "c".into(), values, ..HeatMap::default() }.to_svg();
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn cells_of_one_map_have_the_same_decimal_places() {
+        let values = vec![vec![0.06, 0.125, 0.0, 1.0]];
+        let svg = HeatMap { values, ..HeatMap::default() }.to_svg();
+        for text in [">0.060<", ">0.125<", ">0<", ">1<"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
     }
 
     #[test]

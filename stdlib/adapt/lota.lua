@@ -26,9 +26,8 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.lota", defaults, given)
-  local base = o.base or model:fingerprint()
   local before = model:snapshot()
-  local losses = {}
+  local calibrated
 
   if o.calibration_steps > 0 then
     local free = o.calibrate
@@ -36,7 +35,7 @@ return function(model, task, given)
       free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
     end
     local calibration = options.with(o, { steps = o.calibration_steps, lr = o.calibration_lr or o.lr })
-    losses.calibrate = phase.train("calibrate", model, task, free, calibration)
+    calibrated = phase.train("calibrate", model, task, free, calibration)
   end
 
   local moved = o.score and o.score(model, before, task) or scores.delta(model, before, { params = o.params })
@@ -48,19 +47,7 @@ return function(model, task, given)
     avoid = o.avoid,
   })
 
-  local data
-  losses.adapt, data = phase.train("adapt", model, task, mask, o)
-  local ticket = lota.ticket.new(model, mask, {
-    method = o.avoid and "lotto" or "lota",
-    base = base,
-    seed = o.seed,
-    data = data,
-    task = task.name,
-    density = o.density,
-    steps = o.steps,
-    calibration_steps = o.calibration_steps,
-    lr = o.lr,
-    optimizer = o.optimizer,
-  })
-  return { mask = mask, ticket = ticket, losses = losses }
+  local result = phase.sparse(o.avoid and "lotto" or "lota", model, task, mask, o)
+  result.losses.calibrate = calibrated
+  return result
 end

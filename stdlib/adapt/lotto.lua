@@ -21,7 +21,8 @@ local own = {
 
 return function(model, tasks, given)
   if #tasks == 0 then
-    error("adapt.lotto: expected a list of tasks, got an empty one", 2)
+    local got = tasks.train and "one task: write { task }" or "an empty one"
+    error("adapt.lotto: expected a list of tasks, got " .. got, 2)
   end
   local o = options.pick(own, given or {})
   local base = model:fingerprint()
@@ -31,6 +32,7 @@ return function(model, tasks, given)
   for index, task in ipairs(tasks) do
     local settings = options.with(given, { base = base, avoid = taken:count() > 0 and taken or nil })
     settings.after = nil
+    settings.save_to = settings.save_to and ("%s/task-%d"):format(settings.save_to, index)
     stages[index] = sparse(model, task, settings)
     taken = lota.mask.union(taken, stages[index].mask)
     if o.after then

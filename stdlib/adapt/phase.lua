@@ -23,12 +23,18 @@ phase.defaults = {
   weight_decay = options.optional,
   checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
   seed = 0,
+  save_to = options.optional, -- a folder, for one call alone, that keeps each phase's training, also on Ctrl-C
+  save_every = 0, -- steps between two savings; 0: only on Ctrl-C and at the end of a phase
+  resume = false, -- go on from what is in save_to: the same bits as a run that was never stopped
   on_step = options.optional, -- function(info, phase name); returning false ends the phase
 }
 
 --- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
 -- Returns the list of losses, one a step, each before its update, and a fingerprint of the data and its order.
 function phase.train(name, model, task, free, o)
+  if type(task) ~= "table" or type(task.train) ~= "table" or #task.train == 0 then
+    error("a task must be a table whose `train` is a list of { prompt =, target = }, and not an empty one", 3)
+  end
   local examples = lota.data.examples(
     model,
     task.train,
@@ -51,12 +57,35 @@ function phase.train(name, model, task, free, o)
   })
   local fit = trainer:fit(batches, {
     steps = o.steps,
+    save_to = o.save_to and ("%s/%s.safetensors"):format(o.save_to, name),
+    save_every = o.save_every,
+    resume = o.resume,
     on_step = o.on_step and function(info)
       return o.on_step(info, name)
     end,
   })
   trainer:close()
   return fit.losses, batches:fingerprint()
+end
+
+--- Trains the entries of `mask` and makes a ticket of them. `model` must hold the weights that the ticket is to apply to.
+-- Returns { mask, ticket, losses = { adapt } }.
+function phase.sparse(method, model, task, mask, o)
+  local base = o.base or model:fingerprint()
+  local losses, data = phase.train("adapt", model, task, mask, o)
+  local ticket = lota.ticket.new(model, mask, {
+    method = method,
+    base = base,
+    seed = o.seed,
+    data = data,
+    task = task.name,
+    density = o.density,
+    steps = o.steps,
+    calibration_steps = o.calibration_steps,
+    lr = o.lr,
+    optimizer = o.optimizer,
+  })
+  return { mask = mask, ticket = ticket, losses = { adapt = losses } }
 end
 
 return phase

@@ -18,7 +18,6 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.random", defaults, given)
-  local base = o.base or model:fingerprint()
   local mask = lota.mask.random(model, {
     density = o.density,
     params = o.params,
@@ -26,17 +25,5 @@ return function(model, task, given)
     avoid = o.avoid,
     seed = o.seed,
   })
-  local losses, data = phase.train("adapt", model, task, mask, o)
-  local ticket = lota.ticket.new(model, mask, {
-    method = "random",
-    base = base,
-    seed = o.seed,
-    data = data,
-    task = task.name,
-    density = o.density,
-    steps = o.steps,
-    lr = o.lr,
-    optimizer = o.optimizer,
-  })
-  return { mask = mask, ticket = ticket, losses = { adapt = losses } }
+  return phase.sparse("random", model, task, mask, o)
 end

@@ -5,24 +5,27 @@
 -- without the marker is judged by its own first letter). Opened as `arc-choice`, the score is the fraction of questions
 -- where the right choice's text is the likeliest of the choices, which says something about an untrained model too.
 
+local dataset = require "lota.tasks.dataset"
 local lota = require "lota"
 local options = require "lota.options"
 local scoring = require "lota.tasks.scoring"
 
-local defaults = { max_tokens = 48, batch = 16, seed = 0, normalize = "token" }
+local arc = {}
 
 local instruction = "Answer the following #Question given the possible #Choices which are separated by commas."
   .. " First think step by step and then give the final answer.\n"
 
 local function row(item)
-  local texts, labels = item.choices.text, item.choices.label
   local listed, choices, answer = {}, {}, nil
-  for i, label in ipairs(labels) do
-    listed[i] = label .. ": " .. texts[i]
+  for i, label in ipairs(item.choices.label) do
+    listed[i] = label .. ": " .. item.choices.text[i]
     choices[i] = scoring.marker .. listed[i]
     if label == item.answerKey then
       answer = i
     end
+  end
+  if not answer then
+    error(("no choice has the label `%s` of its answerKey"):format(item.answerKey), 0)
   end
   return {
     prompt = instruction .. "#Question: " .. item.question .. "\nChoices: " .. table.concat(listed, ", "),
@@ -32,37 +35,33 @@ local function row(item)
   }
 end
 
-local function rows(path)
-  local out = {}
-  for i, item in ipairs(lota.data.read(path)) do
-    out[i] = row(item)
-  end
-  return out
+local function letter(text)
+  local answer, plain = scoring.after_marker(text)
+  return scoring.trim(answer or plain):sub(1, 1)
 end
 
-local function generate(folder, given)
-  local o = options.read("tasks.open(arc)", defaults, given)
-  local task = {
+local function open(folder, o)
+  return dataset.open(folder, o, {
     name = "arc",
     metric = "right letter",
-    train = rows(folder .. "/train.jsonl"),
-    test = rows(folder .. "/test.jsonl"),
-    max_tokens = o.max_tokens,
-  }
-  local function letter(text)
-    local answer, plain = scoring.after_marker(text)
-    return scoring.trim(answer or plain):sub(1, 1)
-  end
-  task.score = scoring.by_generating(task, function(output, target)
-    return letter(output) == letter(target) and 1 or 0
-  end, { batch = o.batch })
-  return task, o
+    fields = { "question", "choices", "answerKey" },
+    row = row,
+    judge = function(output, target)
+      return letter(output) == letter(target) and 1 or 0
+    end,
+  })
 end
 
-local function choice(folder, given)
-  local task, o = generate(folder, given)
-  task.name = "arc-choice"
-  task.metric = "likeliest choice"
+--- Scored by what is generated.
+function arc.generate(folder, given)
+  return open(folder, options.read("tasks.open(arc)", { max_tokens = 48, batch = 16 }, given))
+end
+
+--- Scored by which choice is likeliest; `normalize` is that of lota.eval.choice.
+function arc.choice(folder, given)
+  local o = options.read("tasks.open(arc-choice)", { max_tokens = 48, batch = 16, normalize = "token" }, given)
+  local task = open(folder, o)
+  task.name, task.metric = "arc-choice", "likeliest choice"
   task.score = function(model, n)
     local result = lota.eval.choice(model, scoring.first(task.test, n), { normalize = o.normalize })
     return result.accuracy, result.predictions
@@ -70,4 +69,4 @@ local function choice(folder, given)
   return task
 end
 
-return { generate = generate, choice = choice }
+return arc

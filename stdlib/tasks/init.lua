@@ -61,7 +61,7 @@ function tasks.open(spec, given)
   if not path then
     error(("tasks.open: `%s` needs its folder, as in `%s:data/%s`"):format(name, name, name), 2)
   end
-  return (open(path, given))
+  return open(path, given)
 end
 
 return tasks

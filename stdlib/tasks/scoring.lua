@@ -60,6 +60,9 @@ end
 function scoring.by_generating(task, judge, given)
   return function(model, n)
     local rows = scoring.first(task.test, n)
+    if #rows == 0 then
+      error(("%s: there are no test rows to score"):format(task.name), 2)
+    end
     local outputs = lota.eval.generate(model, rows, {
       max_tokens = task.max_tokens,
       batch = given and given.batch or 16,

@@ -4,11 +4,11 @@
 -- rows are the test set. Score: overlap of words between the generated and the right query as an F1 measure (ROUGE-1 as
 -- in the paper, without its stemmer); `exact = true` asks for the same query instead, letter case and spacing aside.
 
-local lota = require "lota"
+local dataset = require "lota.tasks.dataset"
 local options = require "lota.options"
 local scoring = require "lota.tasks.scoring"
 
-local defaults = { max_tokens = 96, batch = 16, seed = 0, held_out = 1000, exact = false }
+local defaults = { max_tokens = 96, batch = 16, held_out = 1000, exact = false }
 
 local instruction = "Answer the below question. First think step by step and then give the final answer.\n"
   .. "Please convert the provided natural language query into an SQL query, taking into account the structure of the"
@@ -44,11 +44,10 @@ return function(folder, given)
     test = {},
     max_tokens = o.max_tokens,
   }
-  local items = lota.data.read(folder .. "/all.json")
-  for i, item in ipairs(items) do
-    local into = i <= #items - o.held_out and task.train or task.test
-    into[#into + 1] = row(item)
-  end
+  local rows = dataset.rows(folder .. "/all.json", { "question", "context", "answer" }, row)
+  local first = math.max(#rows - o.held_out, 0)
+  table.move(rows, 1, first, 1, task.train)
+  table.move(rows, first + 1, #rows, 1, task.test)
   task.score = scoring.by_generating(task, function(output, target)
     if o.exact then
       return plain(query(output)) == plain(query(target)) and 1 or 0

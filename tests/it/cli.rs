@@ -54,9 +54,60 @@ fn a_scripts_options_are_read_and_its_help_is_its_own() {
     assert!(help.status.success());
     let help = text(&help.stdout);
     assert!(help.contains("--rate") && help.contains("how fast"), "{help}");
+    assert!(help.contains("--device") && help.starts_with("Usage: lota run script.lua "), "{help}");
     let wrong = script(source, &["--raet", "1"]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(text(&wrong.stderr).contains("rate"), "{}", text(&wrong.stderr));
+    // The command line is wrong, not the script: no line of it is shown.
+    assert_eq!(
+        text(&wrong.stderr),
+        "error: unknown option '--raet'; did you mean 'rate'? (--help lists the options)\n"
+    );
+    let described = script(&format!("--- Rates things.\n{source}"), &["--help"]);
+    assert!(text(&described.stdout).starts_with("Rates things.\n\nUsage: "), "{}", text(&described.stdout));
+}
+
+#[test]
+fn options_of_a_script_that_declares_none_are_not_ignored() {
+    let wrong = script("print 'ran'", &["--rate", "1"]);
+    assert_eq!((wrong.status.code(), text(&wrong.stdout)), (Some(1), String::new()));
+    assert!(text(&wrong.stderr).contains("declares no options"), "{}", text(&wrong.stderr));
+    let help = script("print 'ran'", &["--help"]);
+    assert!(help.status.success() && text(&help.stdout).contains("declares no options"));
+}
+
+#[test]
+fn misused_operators_say_what_there_is() {
+    let error =
+        |source: &str| text(&script(source, &[]).stderr).lines().next().unwrap_or_default().to_string();
+    let with = |line: &str| error(&format!("local x = require('lota').tensor{{1, 2}}\nlocal y = {line}"));
+    assert_eq!(
+        with("x < x"),
+        "error: script.lua:2: Tensor has no operator '<'; a:lt(b) compares element by element"
+    );
+    assert_eq!(with("x // 2"), "error: script.lua:2: Tensor has no operator '//'");
+    assert_eq!(
+        with("x + require('lota').tensor{1, 2, 3}"),
+        "error: script.lua:2: Tensor:add: the shapes {2} and {3} do not fit together"
+    );
+    let caught = "print(select(2, pcall(x.reshape, x, {5})))";
+    let out = script(&format!("local x = require('lota').tensor{{1, 2}}\n{caught}"), &[]);
+    assert!(text(&out.stdout).starts_with("script.lua:2: Tensor:reshape: "), "{}", text(&out.stdout));
+}
+
+#[test]
+fn modules_are_documented_and_models_shown_and_converted() {
+    let module = text(&lota(&["doc", "adapt.lotto"]).stdout);
+    assert!(module.starts_with("require \"lota.adapt.lotto\"\n    LoTTO, "), "{module}");
+    assert_eq!(text(&lota(&["doc", "tensor:MATMUL"]).stdout), text(&lota(&["doc", "Tensor:matmul"]).stdout));
+    assert!(text(&lota(&["doc"]).stdout).contains("\n    lota.adapt.lota "));
+    let info = text(&lota(&["model", "info", "builtin"]).stdout);
+    assert!(info.contains("attention: 16 parameters, 262144 entries\n"), "{info}");
+    assert!(info.contains("heads          4 for queries, 4 for keys and values, of 32\n"), "{info}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("converted").to_string_lossy().into_owned();
+    let told = text(&lota(&["model", "convert", "builtin", &out, "--dtype", "f16"]).stdout);
+    let files: Vec<&str> = told.lines().collect();
+    assert!(files.len() >= 4 && files.iter().all(|f| std::path::Path::new(f).is_file()), "{told}");
 }
 
 #[test]

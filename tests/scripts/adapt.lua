@@ -116,3 +116,38 @@ test.case("every score can be turned into a mask", function()
     test.equal(mask:subset(lota.mask.all(model, { params = "adaptable" })), true, name)
   end
 end)
+
+test.case("a method that was stopped goes on with the same bits", function()
+  local function once(given)
+    model:restore(base)
+    local result = adapt.lota(model, first, options.with(quick, given or {}))
+    return model:fingerprint(), result.mask
+  end
+  local bits, mask = once()
+  for stop_phase, stop_step in pairs({ calibrate = 1, adapt = 2 }) do
+    local folder = lota.run.start(os.tmpname() .. "-" .. stop_phase):path "training"
+    local ok = pcall(once, {
+      save_to = folder,
+      save_every = 1,
+      on_step = function(info, phase)
+        if phase == stop_phase and info.step == stop_step + 1 then
+          error "stopped"
+        end
+      end,
+    })
+    test.equal(ok, false)
+    local again, same = once({ save_to = folder, resume = true })
+    test.equal(again, bits, stop_phase)
+    test.equal(same == mask, true)
+  end
+  model:restore(base)
+end)
+
+test.case("what is no task is refused with what a task is", function()
+  test.raises(function()
+    adapt.lota(model, {}, quick)
+  end, "a list of { prompt =, target = }")
+  test.raises(function()
+    adapt.lotto(model, first, quick)
+  end, "write { task }")
+end)

@@ -34,3 +34,19 @@ test.case("loss curves are an SVG file", function()
   local text = file:read "a"
   test.equal(text:find("<svg", 1, true) ~= nil and text:find("LoTA", 1, true) ~= nil, true)
 end)
+
+test.case("records become a table of means and spreads", function()
+  local records = {
+    { arm = "a", seed = 1, score = 0.5 },
+    { arm = "a", seed = 2, score = 0.7 },
+    { arm = "b", seed = 1 },
+  }
+  test.equal(#report.where(records, { arm = "a", seed = 2 }), 1)
+  test.equal(report.column(records, "score"), { 0.5, 0.7 })
+  local groups = { { "A", report.where(records, { arm = "a" }) }, { "B", report.where(records, { arm = "b" }) } }
+  local text = report.table("arm", groups, { { "score", "score", format = "%.1f" } })
+  test.equal(text:find("| A   | 0.6 ± 0.1 |", 1, true) ~= nil, true, text)
+  test.equal(text:find("| B   |         - |", 1, true) ~= nil, true, text)
+  test.equal(report.fill("{arm}: {n} of {unknown}", { arm = "a", n = 3 }), "a: 3 of {unknown}")
+  test.equal(report.losses({ { step = 1, loss = 3 }, { step = 2, loss = 2 }, { step = 2, loss = 1 } }), { 3, 1 })
+end)

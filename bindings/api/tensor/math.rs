@@ -90,12 +90,7 @@ fn in_place(name: &'static str, sum: &'static str, f: Binary) -> Primitive {
         })
 }
 
-fn unary(
-    name: &'static str,
-    doc: &'static str,
-    example: &'static str,
-    f: fn(&Tensor) -> candle_core::Result<Tensor>,
-) -> Primitive {
+fn unary(name: &'static str, doc: &'static str, example: &'static str, f: Unary) -> Primitive {
     Primitive::method("Tensor", name, doc)
         .returns("Tensor", "a new tensor of the same shape")
         .example(example)
@@ -190,53 +185,35 @@ fn comparisons(r: &mut Registry) {
     );
 }
 
+type Unary = fn(&Tensor) -> candle_core::Result<Tensor>;
+
+#[rustfmt::skip] // a table: one operation a line
+const UNARY: [(&str, &str, &str, Unary); 14] = [
+    ("abs", "The absolute value.", "assert(lota.tensor({-1, 2}):abs():sum():item() == 3)", Tensor::abs),
+    ("sqrt", "The square root.", "assert(lota.tensor({4}):sqrt():item() == 2)", |x| float(x)?.sqrt()),
+    ("square", "The square.", "assert(lota.tensor({3}):square():item() == 9)", Tensor::sqr),
+    ("exp", "e to the power of it.", "assert(lota.tensor({0}):exp():item() == 1)", |x| float(x)?.exp()),
+    ("log", "The natural logarithm.", "assert(lota.tensor({1}):log():item() == 0)", |x| float(x)?.log()),
+    ("sin", "The sine.", "assert(lota.tensor({0}):sin():item() == 0)", |x| float(x)?.sin()),
+    ("cos", "The cosine.", "assert(lota.tensor({0}):cos():item() == 1)", |x| float(x)?.cos()),
+    ("tanh", "The hyperbolic tangent.", "assert(lota.tensor({0}):tanh():item() == 0)", |x| float(x)?.tanh()),
+    // By tanh, which has a backward and does not overflow.
+    ("sigmoid", "1 / (1 + exp(-x)).", "assert(lota.tensor({0}):sigmoid():item() == 0.5)",
+        |x| float(x)?.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)),
+    ("relu", "The number, or 0 if it is negative.", "assert(lota.tensor({-1, 2}):relu():sum():item() == 2)", Tensor::relu),
+    ("floor", "Rounded down.", "assert(lota.tensor({1.7}):floor():item() == 1)", |x| float(x)?.floor()),
+    ("round", "Rounded to the nearest whole number.", "assert(lota.tensor({1.7}):round():item() == 2)", |x| float(x)?.round()),
+    ("sign", "-1, 0 or 1.", "assert(lota.tensor({-3, 0, 5}):sign():sum():item() == 0)", |x| float(x)?.sign()),
+    ("neg", "The negative.", "assert((-lota.tensor({1, 2})):sum():item() == -3)", |x| {
+        if matches!(x.dtype(), DType::U8 | DType::U32) { x.to_dtype(DType::I64)?.neg() } else { x.neg() }
+    }),
+];
+
 fn unaries(r: &mut Registry) {
-    r.add(
-        unary("neg", "The negative.", "assert((-lota.tensor({1, 2})):sum():item() == -3)", |x| {
-            if matches!(x.dtype(), DType::U8 | DType::U32) { x.to_dtype(DType::I64)?.neg() } else { x.neg() }
-        })
-        .operator(Op::Neg),
-    );
-    r.add(unary("abs", "The absolute value.", "assert(lota.tensor({-1, 2}):abs():sum():item() == 3)", |x| {
-        x.abs()
-    }));
-    r.add(unary("sqrt", "The square root.", "assert(lota.tensor({4}):sqrt():item() == 2)", |x| {
-        float(x)?.sqrt()
-    }));
-    r.add(unary("square", "The square.", "assert(lota.tensor({3}):square():item() == 9)", Tensor::sqr));
-    r.add(unary("exp", "e to the power of it.", "assert(lota.tensor({0}):exp():item() == 1)", |x| {
-        float(x)?.exp()
-    }));
-    r.add(unary("log", "The natural logarithm.", "assert(lota.tensor({1}):log():item() == 0)", |x| {
-        float(x)?.log()
-    }));
-    r.add(unary("sin", "The sine.", "assert(lota.tensor({0}):sin():item() == 0)", |x| float(x)?.sin()));
-    r.add(unary("cos", "The cosine.", "assert(lota.tensor({0}):cos():item() == 1)", |x| float(x)?.cos()));
-    r.add(unary("tanh", "The hyperbolic tangent.", "assert(lota.tensor({0}):tanh():item() == 0)", |x| {
-        float(x)?.tanh()
-    }));
-    r.add(unary("sigmoid", "1 / (1 + exp(-x)).", "assert(lota.tensor({0}):sigmoid():item() == 0.5)", |x| {
-        // tanh has a backward and does not overflow.
-        float(x)?.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)
-    }));
-    r.add(unary(
-        "relu",
-        "The number, or 0 if it is negative.",
-        "assert(lota.tensor({-1, 2}):relu():sum():item() == 2)",
-        Tensor::relu,
-    ));
-    r.add(unary("floor", "Rounded down.", "assert(lota.tensor({1.7}):floor():item() == 1)", |x| {
-        float(x)?.floor()
-    }));
-    r.add(unary(
-        "round",
-        "Rounded to the nearest whole number.",
-        "assert(lota.tensor({1.7}):round():item() == 2)",
-        |x| float(x)?.round(),
-    ));
-    r.add(unary("sign", "-1, 0 or 1.", "assert(lota.tensor({-3, 0, 5}):sign():sum():item() == 0)", |x| {
-        float(x)?.sign()
-    }));
+    for (name, doc, example, f) in UNARY {
+        let record = unary(name, doc, example, f);
+        r.add(if name == "neg" { record.operator(Op::Neg) } else { record });
+    }
     r.add(
         Primitive::method("Tensor", "clamp", "Limited to a range.")
             .arg("low", "number", "the least")

@@ -13,7 +13,7 @@ use super::BEGIN;
 use super::loss::ScriptLoss;
 use crate::api::data::{ScriptBatch, ScriptBatches};
 use crate::api::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Scripted, Value};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A trainer that scripts hold.
 pub(crate) struct ScriptTrainer {
@@ -215,7 +215,7 @@ fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
         return Err(args.wrong("save_to", "is missing: save_every and resume need a place"));
     }
     let path = save_to.map(|path| state_file(ctx, &path)).transpose()?;
-    let save = path.map(|path| Save { path, every });
+    let save = path.clone().map(|path| Save { path, every });
     let options = FitOptions { steps, accumulate: trainer.accumulate, save, resume };
     let progress = args.opt("progress")?.unwrap_or(on_step.is_none());
     let host = if progress { ctx.host.clone() } else { without_progress(&ctx.host) };
@@ -228,7 +228,15 @@ fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
             Ok(!matches!(on_step.call(&[Value::Map(report(step))])?, Value::Bool(false)))
         };
         Ok(fit(t, subject, &host, &mut stream, &options, loss, &mut each)?)
-    })?;
+    });
+    if let (Err(e), Some(path)) = (&out, &path)
+        && e.kind() == ErrorKind::Cancelled
+        && path.exists()
+    {
+        let what = format!("the training is kept in {}; resume = true goes on from there", path.display());
+        ctx.host.events.notice(what);
+    }
+    let out = out?;
     Ok(Map::new()
         .with("losses", out.steps.iter().map(|s| s.loss).collect::<Vec<f64>>())
         .with("steps", out.steps.len())

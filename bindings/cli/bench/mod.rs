@@ -93,17 +93,20 @@ fn dtype(name: &str) -> Result<candle_core::DType> {
     }
 }
 
-/// Loads a model as a measurement wants it.
-fn load(common: &Common, source: &str, name: &str) -> Result<lota_runtime::model::Model> {
-    let exec = super::health::exec(common)?;
-    let options = lota_runtime::model::LoadOptions {
-        dtype: dtype(name)?,
-        exec,
-        hub: crate::hub_from_environment(),
-        ..lota_runtime::model::LoadOptions::default()
-    };
+/// Loads a model as a measurement wants it; a config.json alone gives the shape of one with random weights.
+fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
+    let (dtype, exec) = (dtype(name)?, super::health::exec(common)?);
     if source == "builtin" {
-        return Err(Error::argument("the built-in model is too small to be measured: name another"));
+        return Err(super::usage("the built-in model is too small to be measured: name another"));
     }
-    Ok(lota_runtime::model::load(source, &options, &lota_runtime::host::Host::default())?)
+    if source.ends_with(".json") {
+        let config = Config::from_json(&std::fs::read_to_string(source).map_err(|e| {
+            Error::runtime(format!("{source}: {e}"))
+        })?)?;
+        let universe = Decoder::new(&config)?.universe().clone();
+        let params = init(&universe, &config, dtype, &exec, &mut Rng::new(1))?;
+        return Ok(Model::new(config, params, exec, source)?);
+    }
+    let options = LoadOptions { dtype, exec, hub: crate::hub_from_environment(), ..LoadOptions::default() };
+    Ok(lota_runtime::model::load(source, &options, &Host::default())?)
 }
