@@ -11,7 +11,7 @@ use crate::error::Result;
 
 #[derive(Args)]
 pub(in crate::cli) struct Generate {
-    /// A folder, a GGUF file or a hub id
+    /// A folder, a GGUF file, a hub id, or a config.json, which gets random weights
     model: String,
     /// How weights are held: f32 or bf16
     #[arg(long, default_value = "f32")]

@@ -8,6 +8,8 @@ mod select;
 mod step;
 
 use clap::Subcommand;
+use lota_runtime::host::Host;
+use lota_runtime::model::{Config, Decoder, LoadOptions, Model, init};
 use serde_json::{Map, Value, json};
 
 use super::Common;
@@ -99,14 +101,15 @@ fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
     if source == "builtin" {
         return Err(super::usage("the built-in model is too small to be measured: name another"));
     }
+    let host = Host::default();
     if source.ends_with(".json") {
-        let config = Config::from_json(&std::fs::read_to_string(source).map_err(|e| {
-            Error::runtime(format!("{source}: {e}"))
-        })?)?;
-        let universe = Decoder::new(&config)?.universe().clone();
-        let params = init(&universe, &config, dtype, &exec, &mut Rng::new(1))?;
+        let wrong = |e: &dyn std::fmt::Display| Error::runtime(format!("{source}: {e}"));
+        let text = std::fs::read(source).map_err(|e| wrong(&e))?;
+        let json = serde_json::from_slice(&text).map_err(|e| wrong(&e))?;
+        let config = Config::from_json(&json)?;
+        let params = init::random(&Decoder::new(&config)?, 1, dtype, &exec, &host)?;
         return Ok(Model::new(config, params, exec, source)?);
     }
     let options = LoadOptions { dtype, exec, hub: crate::hub_from_environment(), ..LoadOptions::default() };
-    Ok(lota_runtime::model::load(source, &options, &Host::default())?)
+    Ok(lota_runtime::model::load(source, &options, &host)?)
 }

@@ -14,7 +14,7 @@ use crate::error::Result;
 
 #[derive(Args)]
 pub(in crate::cli) struct Step {
-    /// A folder, a GGUF file or a hub id
+    /// A folder, a GGUF file, a hub id, or a config.json, which gets random weights
     model: String,
     /// The fraction of attention and MLP entries that are trained, at random; `full` trains every weight
     #[arg(long, default_value = "0.01")]

@@ -1,7 +1,7 @@
 //! Random weights for a model that is to be trained from scratch.
 
 use candle_core::{DType, Tensor};
-
+use half::bf16;
 use rayon::prelude::*;
 
 use super::{Decoder, ParamSpec, Params, Role};
@@ -31,19 +31,24 @@ pub fn random(decoder: &Decoder, seed: u64, dtype: DType, exec: &Exec, host: &Ho
     let root = Rng::new(seed);
     let make = |spec: &ParamSpec| -> Result<Tensor> {
         host.cancel.check()?;
-        let count = spec.entries() as usize;
-        let values = match spec.role {
-            Role::Norm => vec![if config.norm_offset { 0.0 } else { 1.0 }; count],
-            Role::Bias => vec![0.0; count],
-            Role::Embed | Role::Attention | Role::Mlp | Role::Head => {
-                let writes = spec.name.ends_with("o_proj.weight") || spec.name.ends_with("down_proj.weight");
-                let scale = if writes { residual } else { deviation };
-                let mut rng = root.fork(&spec.name);
-                (0..count).map(|_| (rng.normal() * scale) as f32).collect()
-            }
+        let writes = spec.name.ends_with("o_proj.weight") || spec.name.ends_with("down_proj.weight");
+        let scale = if writes { residual } else { deviation };
+        let mut rng = root.fork(&spec.name);
+        let mut value = || match spec.role {
+            Role::Norm if config.norm_offset => 0.0,
+            Role::Norm => 1.0,
+            Role::Bias => 0.0,
+            Role::Embed | Role::Attention | Role::Mlp | Role::Head => (rng.normal() * scale) as f32,
         };
-        let tensor = Tensor::from_vec(values, spec.shape.as_slice(), exec.device())?;
-        Ok(tensor.to_dtype(Params::dtype_of(spec.role, dtype))?)
+        let (count, shape) = (spec.entries() as usize, spec.shape.as_slice());
+        // An embedding of a large model held as f32 on its way to bf16 would be the peak of a run.
+        Ok(match Params::dtype_of(spec.role, dtype) {
+            DType::BF16 => {
+                let values: Vec<bf16> = (0..count).map(|_| bf16::from_f32(value())).collect();
+                Tensor::from_vec(values, shape, exec.device())?
+            }
+            _ => Tensor::from_vec((0..count).map(|_| value()).collect::<Vec<f32>>(), shape, exec.device())?,
+        })
     };
     let specs = decoder.universe().specs();
     let tensors = exec.run(|| specs.par_iter().map(make).collect::<Result<_>>())?;
