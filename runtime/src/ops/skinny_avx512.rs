@@ -43,15 +43,20 @@ impl Stored for bf16 {
 /// `out[t] = Σ w · x[t]`, with rows of `w.len()` values in `x`. The processor must have AVX-512 (F, BW, VL).
 pub(super) fn dots<T: Stored>(w: &[T], x: &[f32], out: &mut [f32]) {
     assert!(x.len() >= w.len() * out.len(), "a row of x for every value of the result");
-    for (i, out) in out.chunks_mut(4).enumerate() {
-        let x = x[i * 4 * w.len()..].as_ptr();
+    for (i, out) in out.chunks_mut(8).enumerate() {
+        let x = x[i * 8 * w.len()..].as_ptr();
+        // Few tokens leave registers for several sums of each; many share the work of reading the weight.
         // SAFETY: the caller has AVX-512, and `x` has as many rows as `out` has values.
         unsafe {
             match out.len() {
-                1 => kernel::<T, 1>(w, x, out),
-                2 => kernel::<T, 2>(w, x, out),
-                3 => kernel::<T, 3>(w, x, out),
-                _ => kernel::<T, 4>(w, x, out),
+                1 => kernel::<T, 1, 4>(w, x, out),
+                2 => kernel::<T, 2, 4>(w, x, out),
+                3 => kernel::<T, 3, 4>(w, x, out),
+                4 => kernel::<T, 4, 4>(w, x, out),
+                5 => kernel::<T, 5, 2>(w, x, out),
+                6 => kernel::<T, 6, 2>(w, x, out),
+                7 => kernel::<T, 7, 2>(w, x, out),
+                _ => kernel::<T, 8, 2>(w, x, out),
             }
         }
     }
@@ -61,14 +66,14 @@ pub(super) fn dots<T: Stored>(w: &[T], x: &[f32], out: &mut [f32]) {
 ///
 /// The processor has AVX-512 F, BW and VL; `x` has `N` rows of `w.len()` values.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn kernel<T: Stored, const N: usize>(w: &[T], x: *const f32, out: &mut [f32]) {
+unsafe fn kernel<T: Stored, const N: usize, const P: usize>(w: &[T], x: *const f32, out: &mut [f32]) {
     const FULL: __mmask16 = __mmask16::MAX;
-    let mut sums = [[_mm512_setzero_ps(); 4]; N];
+    let mut sums = [[_mm512_setzero_ps(); P]; N];
     let mut at = 0;
-    while at + 4 * LANES <= w.len() {
-        // SAFETY: four registers of values lie at `at` in `w` and in every row of `x`.
+    while at + P * LANES <= w.len() {
+        // SAFETY: `P` registers of values lie at `at` in `w` and in every row of `x`.
         unsafe {
-            for part in 0..4 {
+            for part in 0..P {
                 let here = at + part * LANES;
                 let weight = T::load(FULL, w.as_ptr().add(here));
                 for (t, sums) in sums.iter_mut().enumerate() {
@@ -77,7 +82,7 @@ unsafe fn kernel<T: Stored, const N: usize>(w: &[T], x: *const f32, out: &mut [f
                 }
             }
         }
-        at += 4 * LANES;
+        at += P * LANES;
     }
     while at < w.len() {
         let left = (w.len() - at).min(LANES);
@@ -93,7 +98,10 @@ unsafe fn kernel<T: Stored, const N: usize>(w: &[T], x: *const f32, out: &mut [f
         at += LANES;
     }
     for (out, sums) in out.iter_mut().zip(sums) {
-        let [a, b, c, d] = sums;
-        *out = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d)));
+        let half = P / 2;
+        let low = sums[..half].iter().copied().reduce(|a, b| _mm512_add_ps(a, b));
+        let high = sums[half..].iter().copied().reduce(|a, b| _mm512_add_ps(a, b));
+        let zero = _mm512_setzero_ps();
+        *out = _mm512_reduce_add_ps(_mm512_add_ps(low.unwrap_or(zero), high.unwrap_or(zero)));
     }
 }
