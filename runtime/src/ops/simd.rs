@@ -64,6 +64,15 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
+/// The nearest bf16, ties to even, in operations that vectorise; what is no number stays none.
+#[inline(always)]
+pub(crate) fn round_bf16(x: f32) -> half::bf16 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let quiet = bits >> 16 | 0x40;
+    half::bf16::from_bits(if x.is_nan() { quiet } else { nearest } as u16)
+}
+
 multiversion! {
     /// bf16 to f32.
     pub(crate) fn widen<I>(from: &[half::bf16], to: &mut [f32]) {
@@ -166,6 +175,16 @@ pub(crate) fn erf<I: Isa>(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounding_is_that_of_half() {
+        let some = (0..1 << 16).flat_map(|high: u32| {
+            [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map(|low| f32::from_bits(high << 16 | low))
+        });
+        for x in some {
+            assert_eq!(round_bf16(x).to_bits(), half::bf16::from_f32(x).to_bits(), "{x:?}");
+        }
+    }
 
     #[test]
     fn functions_are_close_to_the_standard_library() {

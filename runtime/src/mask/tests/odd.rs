@@ -123,7 +123,8 @@ fn sorted(
     largest: bool,
 ) -> Option<Set> {
     let (universe, _, numbers, _) = case;
-    let mut groups: BTreeMap<_, (u64, Vec<(f32, (usize, u32))>)> = BTreeMap::new();
+    type Candidate = (f32, (usize, u32));
+    let mut groups: BTreeMap<_, (u64, Vec<Candidate>)> = BTreeMap::new();
     if scope == Scope::Global {
         groups.insert((0, 0), Default::default());
     }

@@ -7,6 +7,7 @@ use super::{Now, Optimizer};
 use crate::ops::SparseIndex;
 #[cfg(target_arch = "x86_64")]
 use crate::ops::simd::has_avx512;
+use crate::ops::simd::round_bf16;
 use crate::ops::slice::WeightMut;
 
 /// Pieces are halved until they have no more entries than this.
@@ -182,13 +183,14 @@ impl<'a, const N: usize> Piece<'a, N> {
                 match masters {
                     // Where the weight was changed by someone else, it and not the old master counts.
                     Some(masters) => {
-                        let masters = load(masters, k, n);
-                        std::array::from_fn(|i| {
-                            let same = bf16::from_f32(masters[i]).to_bits() == stored[i].to_bits();
-                            if same { masters[i] } else { stored[i].to_f32() }
-                        })
+                        let mut current = load(masters, k, n);
+                        for (master, stored) in current.iter_mut().zip(stored) {
+                            let same = round_bf16(*master).to_bits() == stored.to_bits();
+                            *master = if same { *master } else { wide(stored) };
+                        }
+                        current
                     }
-                    None => stored.map(bf16::to_f32),
+                    None => stored.map(wide),
                 }
             }
         };
@@ -208,9 +210,17 @@ impl<'a, const N: usize> Piece<'a, N> {
         match &mut self.weight {
             WeightMut::F32(to) if whole => to[k..k + n].copy_from_slice(&w[..n]),
             WeightMut::F32(to) => (0..n).for_each(|i| to[at[i]] = w[i]),
-            WeightMut::BF16(to) => (0..n).for_each(|i| to[at[i]] = bf16::from_f32(w[i])),
+            WeightMut::BF16(to) if whole => {
+                to[k..k + n].iter_mut().zip(w).for_each(|(to, w)| *to = round_bf16(w));
+            }
+            WeightMut::BF16(to) => (0..n).for_each(|i| to[at[i]] = round_bf16(w[i])),
         }
     }
+}
+
+#[inline(always)]
+fn wide(x: bf16) -> f32 {
+    f32::from_bits(u32::from(x.to_bits()) << 16)
 }
 
 /// `n` values from place `k` on, padded with zeros.
