@@ -355,6 +355,57 @@ proptest! {
     }
 
     #[test]
+    fn units_are_ranked_by_their_means(
+        universe in any_universe(), seed in any::<u64>(), unit in select(vec![
+            Unit::Row, Unit::Column, Unit::Block(1, 1), Unit::Block(2, 3), Unit::Block(64, 1), Unit::Block(100, 100),
+        ]), budget in any_budget(), largest in any::<bool>(),
+        scope in select(vec![Scope::Global, Scope::PerParameter, Scope::PerLayer]),
+    ) {
+        // Small whole numbers, whose sums are exact in any order; a quarter of them zero.
+        let mut rng = Rng::new(seed);
+        let values: Vec<Vec<f32>> = universe.specs().iter()
+            .map(|spec| (0..spec.entries()).map(|_| rng.below(4) as f32 - rng.below(2) as f32 * 2.0).collect())
+            .collect();
+        let scores = Scores::from_fn(universe.clone(), |p, spec| {
+            Ok(Some(Tensor::from_slice(&values[p], spec.shape.clone(), &Device::Cpu)?))
+        }).expect("fits");
+        let mut units: BTreeMap<(usize, usize, usize), (f64, Vec<(usize, u32)>)> = BTreeMap::new();
+        for (p, i) in everything(&universe) {
+            let cols = universe.spec(p).rows_cols().1;
+            let (row, col) = (i as usize / cols, i as usize % cols);
+            let place = match unit {
+                Unit::Row => (p, row, 0),
+                Unit::Column => (p, 0, col),
+                Unit::Block(height, width) => (p, row / height, col / width),
+            };
+            let (sum, entries) = units.entry(place).or_default();
+            *sum += f64::from(values[p][i as usize].abs());
+            entries.push((p, i));
+        }
+        let mut groups: BTreeMap<_, Vec<(f64, Vec<(usize, u32)>)>> = BTreeMap::new();
+        for (_, (sum, entries)) in units {
+            groups.entry(group(&universe, scope, entries[0])).or_default().push((sum / entries.len() as f64, entries));
+        }
+        let mut expected = Some(Set::new());
+        for mut ranked in groups.into_values() {
+            let k = budget.of(ranked.len() as u64).expect("in range") as usize;
+            ranked.sort_by(|a, b| if largest { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) });
+            if k > ranked.len() || largest && ranked[..k].iter().any(|(mean, _)| *mean == 0.0) {
+                expected = None;
+                break;
+            }
+            if let Some(expected) = &mut expected {
+                expected.extend(ranked[..k].iter().flat_map(|(_, entries)| entries));
+            }
+        }
+        let found = top_units(&scores, unit, budget, scope, largest, &Host::default());
+        match expected {
+            Some(expected) => prop_assert_eq!(set(&found.expect("enough")), expected),
+            None => prop_assert!(found.is_err()),
+        }
+    }
+
+    #[test]
     fn a_number_that_is_none_is_refused_wherever_it_lies(
         universe in any_universe(), at in any::<prop::sample::Index>(), scope in any_scope(), k in 0u64..2,
     ) {
