@@ -47,6 +47,7 @@ local args = lota.args({
   max_len = { 512, "tokens of an example at most" },
   max_prompt = { 256, "tokens of a prompt at most" },
   seeds = { 3, "how many seeds" },
+  first_seed = { 1, "the first of them" },
   eval = { 128, "test examples for each score (0: all)" },
   arms = {
     default = { "lotto", "overlap", "random", "full" },
@@ -145,6 +146,7 @@ local titles = {
 -- Measuring: one record for an arm and a seed
 
 local config = options.with(args, { lr = lr, sparse_lr = sparse_lr, lota = lota.version, base = fingerprint })
+config.compute = model:info().compute
 config.out, config.resume = nil, nil
 local run = report.start("lota", args.out, { config = config, resume = args.resume })
 local count = args.eval > 0 and args.eval or nil
@@ -199,9 +201,10 @@ if #run:records() == 0 then
   record.a_after_b, record.b_after_b = record.a_after_a, record.b_after_a
   run:log(record)
 end
+local last_seed = args.first_seed + args.seeds - 1
 local bar = report.progress("adapt", args.seeds * phases * steps_per_task)
 local finished = report.where(run:records(), { kind = "result" })
-for seed = 1, args.seeds do
+for seed = args.first_seed, last_seed do
   for _, arm in ipairs(args.arms) do
     if #report.where(finished, { arm = arm, seed = seed }) == 0 then
       measure(arm, seed, bar)
@@ -211,16 +214,16 @@ end
 bar.done()
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- The report: a table over the seeds, and pictures of seed 1
+-- The report: a table over the seeds, and pictures of the first
 
 local records, rows, curves, masks = run:records(), {}, {}, {}
 for _, arm in ipairs { "none", table.unpack(args.arms) } do
   rows[#rows + 1] = { titles[arm], report.where(records, { kind = "result", arm = arm }) }
-  local result = report.where(records, { kind = "result", arm = arm, seed = 1 })[1] or {}
+  local result = report.where(records, { kind = "result", arm = arm, seed = args.first_seed })[1] or {}
   for _, letter in ipairs(letters) do
     local name = arm .. " " .. letter:upper()
-    local steps = report.where(records, { kind = "step", arm = arm, seed = 1, task = letter, phase = "adapt" })
-    masks[name] = result["bytes_" .. letter] and lota.ticket.load(ticket_path(arm, 1, letter)):mask()
+    local steps = report.where(records, { kind = "step", arm = arm, seed = args.first_seed, task = letter, phase = "adapt" })
+    masks[name] = result["bytes_" .. letter] and lota.ticket.load(ticket_path(arm, args.first_seed, letter)):mask()
     if #steps > 0 then -- the stage that two arms share has its steps under the first of them
       curves[#curves + 1] = { name = name, values = report.losses(steps) }
       masks[#masks + 1] = masks[name] and { name, masks[name] }
@@ -242,18 +245,19 @@ local text = report.table("arm", rows, {
 local summary = report.fill(
   "A = {task_a} ({metric_a}), B = {task_b} ({metric_b}), {rows} test rows each; density {density}, {calibration_steps} +"
     .. " {steps} steps a task of {batch} examples, lr {lr} ({sparse_lr} while only a mask is free), {optimizer};"
-    .. " mean ± sd over seeds 1 to {seeds}.",
+    .. " mean ± sd over seeds {first_seed} to {last_seed}; products of {compute} operands.",
   options.with(config, {
     task_a = a.name,
     task_b = b.name,
     metric_a = a.metric,
     metric_b = b.metric,
     rows = math.min(count or #a.test, #a.test),
+    last_seed = last_seed,
   })
 )
 
 if #curves > 0 then
-  report.curves(run:path "loss.svg", curves, { title = "Loss while adapting, seed 1", smooth = 10, log = true })
+  report.curves(run:path "loss.svg", curves, { title = "Loss while adapting, seed " .. args.first_seed, smooth = 10, log = true })
 end
 if #masks > 1 then
   report.overlap(run:path "overlap.svg", masks)

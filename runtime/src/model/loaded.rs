@@ -50,6 +50,8 @@ pub struct Info {
     pub by_role: Vec<(String, usize, u64)>,
     /// The type of the weights.
     pub dtype: String,
+    /// What dense products multiply as.
+    pub compute: String,
     /// The bytes all parameters take.
     pub bytes: u64,
     /// Decoder layers.
@@ -157,6 +159,7 @@ impl Model {
             entries: self.params.universe().entries(),
             by_role,
             dtype: if self.params.dtype() == DType::BF16 { "bf16" } else { "f32" }.to_string(),
+            compute: self.exec.compute().as_str().to_string(),
             bytes: self.params.bytes(),
             layers: c.layers.len(),
             hidden: c.hidden_size,

@@ -369,7 +369,8 @@ proptest! {
         let scores = Scores::from_fn(universe.clone(), |p, spec| {
             Ok(Some(Tensor::from_slice(&values[p], spec.shape.clone(), &Device::Cpu)?))
         }).expect("fits");
-        let mut units: BTreeMap<(usize, usize, usize), (f64, Vec<(usize, u32)>)> = BTreeMap::new();
+        type Members = Vec<(usize, u32)>;
+        let mut units: BTreeMap<(usize, usize, usize), (f64, Members)> = BTreeMap::new();
         for (p, i) in everything(&universe) {
             let cols = universe.spec(p).rows_cols().1;
             let (row, col) = (i as usize / cols, i as usize % cols);
@@ -382,7 +383,7 @@ proptest! {
             *sum += f64::from(values[p][i as usize].abs());
             entries.push((p, i));
         }
-        let mut groups: BTreeMap<_, Vec<(f64, Vec<(usize, u32)>)>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<(f64, Members)>> = BTreeMap::new();
         for (_, (sum, entries)) in units {
             groups.entry(group(&universe, scope, entries[0])).or_default().push((sum / entries.len() as f64, entries));
         }
