@@ -106,11 +106,8 @@ fn text_method(s: &str, name: &str, args: &[Value]) -> Result<Option<Value>, Jin
         "isdigit" | "isnumeric" | "isalnum" | "isalpha" | "isspace" if s.is_empty() => Value::from(false),
         "islower" | "isupper" => {
             let () = from_args(args)?;
-            let (right, wrong): (fn(char) -> bool, fn(char) -> bool) = match name {
-                "islower" => (char::is_lowercase, char::is_uppercase),
-                _ => (char::is_uppercase, char::is_lowercase),
-            };
-            Value::from(s.chars().any(right) && !s.chars().any(wrong))
+            let (lower, upper) = (s.chars().any(char::is_lowercase), s.chars().any(char::is_uppercase));
+            Value::from(if name == "islower" { lower && !upper } else { upper && !lower })
         }
         "startswith" | "endswith" if args.len() > 1 => {
             return Err(refused(format!("{name} with a position is not supported: slice the text instead")));
