@@ -64,13 +64,24 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
-/// The nearest bf16, ties to even, in operations that vectorise; what is no number stays none.
+/// One of the two bf16 around `x`, the nearer the likelier: the value at `place` of a parameter is rounded up in magnitude
+/// if its discarded bits exceed a threshold that is drawn, once and for all, from the place. A value that is a bf16 stays
+/// what it is.
+///
+/// Steps much smaller than the distance between two bf16 never move the nearest one. Under these thresholds they move a
+/// fraction of the entries, so that over many of them the rounded weights follow the exact ones; as stochastic rounding
+/// does (arXiv 1502.02551), but the same for the same values wherever and whenever it is done.
 #[inline(always)]
-pub(crate) fn round_bf16(x: f32) -> half::bf16 {
+pub(crate) fn dither_bf16(x: f32, place: u32) -> half::bf16 {
     let bits = x.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    // The low-bias mixer of 32 bits by C. Wellons (hash prospector).
+    let mut hash = place ^ (place >> 16);
+    hash = hash.wrapping_mul(0x7feb_352d);
+    hash ^= hash >> 15;
+    hash = hash.wrapping_mul(0x846c_a68b);
+    let chosen = bits.wrapping_add(hash >> 16) >> 16;
     let quiet = bits >> 16 | 0x40;
-    half::bf16::from_bits(if x.is_nan() { quiet } else { nearest } as u16)
+    half::bf16::from_bits(if x.is_nan() { quiet } else { chosen } as u16)
 }
 
 multiversion! {
@@ -177,12 +188,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_is_that_of_half() {
-        let some = (0..1 << 16).flat_map(|high: u32| {
-            [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map(|low| f32::from_bits(high << 16 | low))
-        });
-        for x in some {
-            assert_eq!(round_bf16(x).to_bits(), half::bf16::from_f32(x).to_bits(), "{x:?}");
+    fn dithered_values_follow_the_exact_ones() {
+        use half::bf16;
+        for high in 0..1u32 << 16 {
+            let exact = f32::from_bits(high << 16);
+            let found = dither_bf16(exact, high.wrapping_mul(0x9e37_79b9));
+            let same = found.to_bits() == bf16::from_f32(exact).to_bits();
+            assert!(same || exact.is_nan() && found.is_nan(), "{exact:?} is a bf16 and became {found:?}");
+        }
+        assert!(dither_bf16(f32::from_bits(0x7f80_0001), 0).is_nan());
+        for x in [0.13f32, -1.7, 3e-20] {
+            let (low, high) = (
+                f32::from_bits(x.to_bits() >> 16 << 16),
+                f32::from_bits((x.to_bits() >> 16 << 16) + 0x1_0000),
+            );
+            for share in [0.03f32, 0.25, 0.5, 0.9] {
+                let value = low + (high - low) * share;
+                let places = 1 << 16;
+                let sum: f64 = (0..places).map(|place| dither_bf16(value, place).to_f64()).sum();
+                let error =
+                    (sum / f64::from(places) - f64::from(value)).abs() / f64::from((high - low).abs());
+                assert!(error < 0.01, "{value}: off by {error} of a step");
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::optimizer::{Now, Optimizer, Target, update, updated};
 use crate::model::decoder::Want;
+use crate::ops::simd::dither_bf16;
 use crate::ops::slice::{self, WeightMut};
 use crate::ops::{Exec, SparseIndex, scatter};
 use crate::{Error, Result};
@@ -133,8 +134,24 @@ impl Slot {
         self.index().map_or(w.elem_count(), SparseIndex::nnz)
     }
 
+    /// Values as the parameter can hold them, f32. Of bf16 they are rounded as [`dither_bf16`] says, on the host: tensors
+    /// have no operations on bits, and these are as many numbers as are trained, not as the parameter has.
+    fn rounded(&self, w: &Tensor, values: &Tensor) -> Result<Tensor> {
+        if w.dtype() == DType::F32 {
+            return Ok(values.clone());
+        }
+        let mut numbers = values.flatten_all()?.to_vec1::<f32>()?;
+        let round = |value: &mut f32, place: u32| *value = dither_bf16(*value, place).to_f32();
+        match self.index() {
+            Some(index) => numbers.iter_mut().zip(index.iter()).for_each(|(value, at)| round(value, at)),
+            None => numbers.iter_mut().zip(0..).for_each(|(value, at)| round(value, at)),
+        }
+        Ok(Tensor::new(numbers, values.device())?)
+    }
+
     /// Writes values into the parameter, rounded to its type.
     fn put(&self, exec: &Exec, w: &Tensor, values: &Tensor) -> Result<()> {
+        let values = &self.rounded(w, values)?;
         match self.index() {
             Some(index) => scatter::scatter_in_place(exec, w, index, values),
             None => Ok(w.slice_set(&values.to_dtype(w.dtype())?.reshape(w.shape())?, 0, 0)?),
@@ -209,7 +226,7 @@ impl Slot {
             // Where the weight was changed by someone else, it and not the old master counts.
             Some(masters) => {
                 let masters = tensor(masters)?;
-                let same = masters.to_dtype(w.dtype())?.to_dtype(DType::F32)?.eq(&stored)?;
+                let same = self.rounded(w, &masters)?.eq(&stored)?;
                 same.where_cond(&masters, &stored)?
             }
         };

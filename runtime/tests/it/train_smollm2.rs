@@ -11,6 +11,7 @@ use lota_runtime::data::{Batch, Padded};
 use lota_runtime::host::Host;
 use lota_runtime::mask::{Budget, Delta, Mask, Scope, top};
 use lota_runtime::model::{LoadOptions, Model, ParamSpec, load};
+use lota_runtime::ops::Compute;
 use lota_runtime::train::{Optimizer, Selection, TrainOptions, Trainer, frozen_fingerprint};
 
 use crate::common::exec;
@@ -135,17 +136,16 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
     }
 }
 
-/// A first step of 1e-4 is less than half the distance between two bf16 numbers at most weights, so the forward
-/// sees it late, though no part of it is lost: the f32 masters keep it. How far the losses are off is printed; with
-/// `LOTA_TEST_TRAJECTORY` set, of all 16 steps.
+/// Weights held as bf16, with products of f32 and of bf16 operands: every loss is within 1 % of the f32 reference.
 #[test]
-fn smollm2_in_bf16_follows_at_a_distance() {
-    let Some(mut setup) = setup(DType::BF16) else { return };
-    if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
-        setup.steps = 2;
+fn smollm2_in_bf16_stays_within_one_percent() {
+    let Some(setup) = setup(DType::BF16) else { return };
+    for compute in [Compute::F32, Compute::BF16] {
+        let mut model = setup.model.duplicate().expect("copies");
+        model.exec = model.exec.with_compute(compute);
+        let selection = Selection::masked(&setup.reference_mask()).expect("not empty");
+        let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
+        setup.train(&model, selection.clone(), RMSPROP, "lota_rmsprop_lr1e-5_10pct", |loss| 0.01 * loss);
+        assert_eq!(before, frozen_fingerprint(&model.params, &selection).expect("hashes"));
     }
-    let selection = Selection::masked(&setup.reference_mask()).expect("not empty");
-    let before = frozen_fingerprint(&setup.model.params, &selection).expect("hashes");
-    setup.train(&setup.model, selection.clone(), RMSPROP, "lota_rmsprop_lr1e-5_10pct", |loss| 0.2 * loss);
-    assert_eq!(before, frozen_fingerprint(&setup.model.params, &selection).expect("hashes"));
 }

@@ -5,9 +5,9 @@ use half::bf16;
 use super::rule::{LANES, Made, Rule};
 use super::{Now, Optimizer};
 use crate::ops::SparseIndex;
+use crate::ops::simd::dither_bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::ops::simd::has_avx512;
-use crate::ops::simd::round_bf16;
 use crate::ops::slice::WeightMut;
 
 /// Pieces are halved until they have no more entries than this.
@@ -53,8 +53,15 @@ fn run<R: Rule<N>, const N: usize>(
     let states: [&mut [f32]; N] =
         std::array::from_fn(|_| states.next().map_or(&mut [][..], |s| s.as_mut_slice()));
     let rows = target.index.map_or(0..0, |i| 0..i.rows());
-    let piece =
-        Piece { weight: target.weight, masters: target.masters, rows, index: target.index, g, states };
+    let piece = Piece {
+        weight: target.weight,
+        masters: target.masters,
+        start: 0,
+        rows,
+        index: target.index,
+        g,
+        states,
+    };
     piece.run(rule, scale);
 }
 
@@ -63,6 +70,8 @@ fn run<R: Rule<N>, const N: usize>(
 struct Piece<'a, const N: usize> {
     weight: WeightMut<'a>,
     masters: Option<&'a mut [f32]>,
+    /// The place in the parameter where `weight` begins.
+    start: usize,
     rows: std::ops::Range<usize>,
     index: Option<&'a SparseIndex>,
     g: &'a [f32],
@@ -82,7 +91,7 @@ impl<'a, const N: usize> Piece<'a, N> {
 
     /// Two pieces of about the same number of entries.
     fn halve(self) -> (Self, Self) {
-        let Piece { weight, masters, rows, index, g, states } = self;
+        let Piece { weight, masters, start, rows, index, g, states } = self;
         // Entries and weights in the left half, and the row where the right one begins.
         let (entries, weights, row) = match index {
             None => {
@@ -116,8 +125,16 @@ impl<'a, const N: usize> Piece<'a, N> {
             (*l, *r) = s.split_at_mut(entries);
         }
         (
-            Piece { weight: wl, masters: ml, rows: rows.start..row, index, g: gl, states: sl },
-            Piece { weight: wr, masters: mr, rows: row..rows.end, index, g: gr, states: sr },
+            Piece { weight: wl, masters: ml, start, rows: rows.start..row, index, g: gl, states: sl },
+            Piece {
+                weight: wr,
+                masters: mr,
+                start: start + weights,
+                rows: row..rows.end,
+                index,
+                g: gr,
+                states: sr,
+            },
         )
     }
 
@@ -170,6 +187,7 @@ impl<'a, const N: usize> Piece<'a, N> {
     fn group<R: Rule<N>>(&mut self, rule: &R, scale: f32, k: usize, at: [usize; LANES], n: usize) {
         // Without an index the entries are the weights themselves, one after the other.
         let whole = self.index.is_none();
+        let place = |i: usize| (self.start + if whole { k + i } else { at[i] }) as u32;
         let g = load(self.g, k, n);
         let mut s = [[0.0; LANES]; N];
         for (s, from) in s.iter_mut().zip(&self.states) {
@@ -184,8 +202,8 @@ impl<'a, const N: usize> Piece<'a, N> {
                     // Where the weight was changed by someone else, it and not the old master counts.
                     Some(masters) => {
                         let mut current = load(masters, k, n);
-                        for (master, stored) in current.iter_mut().zip(stored) {
-                            let same = round_bf16(*master).to_bits() == stored.to_bits();
+                        for (i, (master, stored)) in current.iter_mut().zip(stored).enumerate() {
+                            let same = dither_bf16(*master, place(i)).to_bits() == stored.to_bits();
                             *master = if same { *master } else { wide(stored) };
                         }
                         current
@@ -207,13 +225,18 @@ impl<'a, const N: usize> Piece<'a, N> {
         if let Some(masters) = &mut self.masters {
             masters[k..k + n].copy_from_slice(&w[..n]);
         }
+        let start = self.start;
         match &mut self.weight {
             WeightMut::F32(to) if whole => to[k..k + n].copy_from_slice(&w[..n]),
             WeightMut::F32(to) => (0..n).for_each(|i| to[at[i]] = w[i]),
             WeightMut::BF16(to) if whole => {
-                to[k..k + n].iter_mut().zip(w).for_each(|(to, w)| *to = round_bf16(w));
+                let rounded: [bf16; LANES] =
+                    std::array::from_fn(|i| dither_bf16(w[i], (start + k + i) as u32));
+                to[k..k + n].copy_from_slice(&rounded[..n]);
             }
-            WeightMut::BF16(to) => (0..n).for_each(|i| to[at[i]] = round_bf16(w[i])),
+            WeightMut::BF16(to) => {
+                (0..n).for_each(|i| to[at[i]] = dither_bf16(w[i], (start + at[i]) as u32));
+            }
         }
     }
 }

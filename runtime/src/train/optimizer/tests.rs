@@ -6,6 +6,7 @@ use half::bf16;
 use super::*;
 use crate::host::Rng;
 use crate::ops::SparseIndex;
+use crate::ops::simd::dither_bf16;
 use crate::ops::slice::WeightMut;
 
 const STEPS: u64 = 7;
@@ -169,7 +170,7 @@ fn bf16_weights_hold_the_roundings_of_their_masters() {
         }
         for (k, &at) in entries.iter().enumerate() {
             close(masters[k], case.wanted(&optimizer, k, at as usize), &optimizer);
-            assert_eq!(w[at as usize], bf16::from_f32(masters[k]));
+            assert_eq!(w[at as usize], dither_bf16(masters[k], at));
             w[at as usize] = stored[at as usize];
         }
         assert!(w == stored, "{optimizer:?}");
@@ -179,7 +180,7 @@ fn bf16_weights_hold_the_roundings_of_their_masters() {
 #[test]
 fn a_bf16_weight_that_was_changed_from_outside_counts_more_than_its_master() {
     let optimizer = Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
-    let (mut w, mut masters) = ([bf16::from_f32(4.0), bf16::from_f32(1.0)], [1.0, 1.001]);
+    let (mut w, mut masters) = ([bf16::from_f32(4.0), dither_bf16(1.001, 1)], [1.0, 1.001]);
     let target = Target { weight: WeightMut::BF16(&mut w), index: None, masters: Some(&mut masters) };
     update(&optimizer, Now { lr: 1.0, t: 1, scale: 1.0 }, target, &[0.5, 0.5], &mut []);
     assert_eq!(masters, [3.5, 1.001 - 0.5]);
