@@ -103,7 +103,7 @@ impl Apply {
             let ticket = call(&engine, "ticket.load", vec![name.clone().into(), expected.into()])?;
             let options = Map::new().with("name", name.clone()).with("any_base", self.any_base);
             call(&engine, "Ticket:apply", vec![ticket.clone(), model.clone(), options.into()])
-                .map_err(|e| Error::runtime(format!("{name}: {e}")))?;
+                .map_err(|e| Error::runtime(format!("{name}: {}", e.message())))?;
             let entries = call(&engine, "Ticket:entries", vec![ticket])?;
             let entries = u64::from_value(entries).map_err(|m| Error::runtime(m.expected))?;
             write_out(&format!("{name}: {entries} entries\n"));

@@ -10,7 +10,8 @@ local lota = require "lota"
 local m = lota.model.builtin()
 local base, before = m:fingerprint(), m:snapshot()
 local function ticket(mask, factor, seed)
-  for _, name in ipairs(m:names()) do
+  for _, p in ipairs(m:params()) do
+    local name = p.name
     if name:find "_proj.weight" then m:set_param(name, m:param(name):mul(factor)) end
   end
   local t = lota.ticket.new(m, mask, {base = base, method = "test", seed = seed, density = 0.01, note = "a b"})
