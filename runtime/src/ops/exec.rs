@@ -6,7 +6,8 @@ use candle_core::{Device, Tensor};
 
 use crate::{Error, Result};
 
-/// What the operands of dense products are multiplied as. Sums, norms, attention and losses are f32 in either mode.
+/// What the operands of products are multiplied as. Sums, norms, softmax and losses are f32 in either mode, and so are
+/// products of a handful of tokens, where reading the weight is what takes time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compute {
     /// As f32.

@@ -151,6 +151,7 @@ pub fn bias_grad(exec: &Exec, dy: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Compute;
     use crate::ops::testing::{alone, check_gradient, close, fast, plain, random, random_bf16, same_bits};
 
     const SHAPES: [(usize, usize, usize); 6] =
@@ -178,6 +179,28 @@ mod tests {
             let db = bias_grad(&f, &dy)?;
             close("bias", &db, &bias_grad(&p, &dy)?, 2e-6);
             same_bits("bias", &db, &bias_grad(&alone(), &dy)?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn both_paths_round_the_operands_of_bf16_products_alike() -> Result<()> {
+        let (f, p) = (fast().with_compute(Compute::BF16), plain().with_compute(Compute::BF16));
+        let one = alone().with_compute(Compute::BF16);
+        for (tokens, inner, out) in SHAPES.into_iter().filter(|s| s.0 > skinny::MAX_TOKENS) {
+            let (x, dy) = (random(1, &[tokens, inner]), random(2, &[tokens, out]));
+            for w in [random(4, &[out, inner]), random_bf16(4, &[out, inner])] {
+                let y = forward(&f, &x, &w, None)?;
+                close("value", &y, &forward(&p, &x, &w, None)?, 1e-5);
+                same_bits("value", &y, &forward(&one, &x, &w, None)?);
+                close("input", &backward_input(&f, &dy, &w)?, &backward_input(&p, &dy, &w)?, 1e-5);
+            }
+            let dw = weight_grad_dense(&f, &dy, &x)?;
+            close("weight", &dw, &weight_grad_dense(&p, &dy, &x)?, 1e-5);
+            let index = SparseIndex::from_sorted(out, inner, (0..(inner * out) as u32).step_by(7))?;
+            let found = weight_grad_at(&f, &dy, &Input::new(&x), &index)?;
+            close("masked", &found, &super::super::scatter::gather(&p, &dw, &index)?, 1e-2);
+            same_bits("masked", &found, &weight_grad_at(&one, &dy, &Input::new(&x), &index)?);
         }
         Ok(())
     }
