@@ -8,7 +8,7 @@ greedy generation; the choice of the largest scores. Both see the same token ids
 How each is measured: a process of its own, one step that is not counted and then some that are; processes of both sides
 alternate, and the ratio is the median over the pairs. Memory is the peak of the whole process, as the system counted it.
 
-    python3 scripts/bench/peer.py --model MODEL [--only step,generate,select] [--pairs 3] [--steps 3] [--out FILE.json]
+    python3 scripts/bench/peer.py --model MODEL [--only step,generate,select] [--match "bf16: full|f32: LoTA"] [--pairs 3] [--steps 3] [--out FILE.json]
 
 Needs torch and transformers (and peft for LoRA and SHiRA); says what it leaves out. MODEL is what `lota --model` takes: it is
 written as a folder of f32 safetensors first, which both sides then load.
@@ -213,7 +213,7 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--lota", default=str(HERE.parent.parent / "target/release/lota"))
     parser.add_argument("--only", default="step,generate,select")
-    parser.add_argument("--match", default="", help="only comparisons whose name contains this")
+    parser.add_argument("--match", default="", help="only comparisons whose name contains one of these (a|b)")
     parser.add_argument("--real", help="a safetensors file of real padded batches, to compare on too")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3)
@@ -245,7 +245,7 @@ def main():
         print(f"{'':<52} {'ours, s':>8} {'theirs':>8} {'ratio':>8} {'MiB':>7} {'theirs':>7} {'memory':>6}  loss differs")
 
         def pair(name, ours, theirs):
-            if args.match not in name:
+            if not any(part in name for part in args.match.split("|")):
                 return
             ours = [args.lota, "bench", *ours, "--json", "--threads", str(args.threads)]
             theirs = [sys.executable, __file__, *theirs, "--threads", str(args.threads)]
@@ -275,7 +275,7 @@ def main():
                         title = f"step {shape} {dtype}: LoTA {density}" if density != "full" else f"step {shape} {dtype}: full"
                         title += " recompute" if checkpoint == "block" else ""
                         title += {"masked": "", "full": ""}.get(what, f" against {what} r{64 if what == 'lora' else 35}")
-                        ours = ["step", folder, "--batch", path, "--density", density, "--dtype", dtype]
+                        ours = ["step", folder, "--batch", path, "--density", density, "--dtype", dtype, "--compute", dtype]
                         ours += ["--checkpoint", checkpoint, "--steps", str(args.steps)]
                         theirs = ["--worker", "step", "--folder", folder, "--batch", path, "--what", what]
                         theirs += ["--dtype", dtype, "--steps", str(args.steps)]
