@@ -15,11 +15,12 @@ use super::simd::multiversion;
 use super::transpose::{Strip, turn};
 use super::{Compute, Exec, SparseIndex, par};
 
-/// Above this density one dense product and a gather are faster (measured on 1024 tokens, 1536×576).
+/// Above this density one dense product and a gather are faster (docs/performance.md has the measurement: whole steps,
+/// 1024 tokens, matrices of 1536×576, AVX-512).
 pub(super) fn break_even(exec: &Exec) -> f64 {
     match exec.compute() {
-        Compute::F32 => 0.33,
-        Compute::BF16 => 0.33,
+        Compute::F32 => 0.85,
+        Compute::BF16 => 0.6,
     }
 }
 
