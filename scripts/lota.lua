@@ -222,7 +222,8 @@ for _, arm in ipairs { "none", table.unpack(args.arms) } do
   local result = report.where(records, { kind = "result", arm = arm, seed = args.first_seed })[1] or {}
   for _, letter in ipairs(letters) do
     local name = arm .. " " .. letter:upper()
-    local steps = report.where(records, { kind = "step", arm = arm, seed = args.first_seed, task = letter, phase = "adapt" })
+    local steps =
+      report.where(records, { kind = "step", arm = arm, seed = args.first_seed, task = letter, phase = "adapt" })
     masks[name] = result["bytes_" .. letter] and lota.ticket.load(ticket_path(arm, args.first_seed, letter)):mask()
     if #steps > 0 then -- the stage that two arms share has its steps under the first of them
       curves[#curves + 1] = { name = name, values = report.losses(steps) }
@@ -257,7 +258,11 @@ local summary = report.fill(
 )
 
 if #curves > 0 then
-  report.curves(run:path "loss.svg", curves, { title = "Loss while adapting, seed " .. args.first_seed, smooth = 10, log = true })
+  report.curves(
+    run:path "loss.svg",
+    curves,
+    { title = "Loss while adapting, seed " .. args.first_seed, smooth = 10, log = true }
+  )
 end
 if #masks > 1 then
   report.overlap(run:path "overlap.svg", masks)
