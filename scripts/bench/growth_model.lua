@@ -26,7 +26,6 @@ local args = lota.args({
 })
 
 local modes = { "f32", "bf16" }
-local sampled_below = 0.33 -- runtime/src/ops/sampled.rs: above this density a gradient is one dense product
 
 local function read(path)
   local file = assert(io.open(path))
@@ -48,7 +47,7 @@ local time_terms = { "fixed", "block", "head", "elementwise", "attention", "samp
 local function time_features(p)
   local s, tokens = p.sizes, p.sequences * p.tokens
   local all, density = p.density == "full", tonumber(p.density) or 1
-  local whole = all and s.blocks + s.head or density >= sampled_below and s.blocks or 0
+  local whole = all and s.blocks + s.head or density >= p.sampled_below and s.blocks or 0
   local square = s.layers * s.width * p.sequences * p.tokens ^ 2
   local n = p.entries
   return {
@@ -203,8 +202,15 @@ end
 
 if args.predict then
   local s = sizes(read(args.predict))
-  local p =
-    { mode = "bf16", sizes = s, sequences = 1, tokens = args.tokens, density = "0.01", entries = s.blocks // 100 }
+  local p = {
+    mode = "bf16",
+    sizes = s,
+    sequences = 1,
+    tokens = args.tokens,
+    density = "0.01",
+    entries = s.blocks // 100,
+    sampled_below = 1,
+  }
   local time = apply(models.bf16.time, time_features(p))
   local gib = (weight_bytes(p) + apply(models.bf16.memory, memory_features(p))) / 2 ^ 30
   lota.print(("1 × %d tokens, 1 %%, bf16: %.1f s, %.1f GiB with activations kept"):format(p.tokens, time, gib))
