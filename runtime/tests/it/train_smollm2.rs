@@ -136,10 +136,14 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
     }
 }
 
-/// Weights held as bf16, with products of f32 and of bf16 operands: every loss is within 1 % of the f32 reference.
+/// Weights held as bf16, with products of f32 and of bf16 operands: every loss is within 1 % of the f32 reference. Six
+/// steps each, in which roundings to the nearest bf16 were off by up to 17 %; all 16 with `LOTA_TEST_TRAJECTORY` set.
 #[test]
 fn smollm2_in_bf16_stays_within_one_percent() {
-    let Some(setup) = setup(DType::BF16) else { return };
+    let Some(mut setup) = setup(DType::BF16) else { return };
+    if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
+        setup.steps = setup.steps.min(6);
+    }
     for compute in [Compute::F32, Compute::BF16] {
         let mut model = setup.model.duplicate().expect("copies");
         model.exec = model.exec.with_compute(compute);
