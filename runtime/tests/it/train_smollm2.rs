@@ -137,7 +137,7 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
 }
 
 /// Weights held as bf16, with products of f32 and of bf16 operands: every loss is within 1 % of the f32 reference. Six
-/// steps each, in which roundings to the nearest bf16 were off by up to 17 %; all 16 with `LOTA_TEST_TRAJECTORY` set.
+/// steps each (with weights rounded to the nearest bf16 the second was off by 5 %); all 16 with `LOTA_TEST_TRAJECTORY` set.
 #[test]
 fn smollm2_in_bf16_stays_within_one_percent() {
     let Some(mut setup) = setup(DType::BF16) else { return };

@@ -22,7 +22,7 @@ impl Mapped {
         Ok(Self(map))
     }
 
-    /// Tells the system that a part has been read and is not needed for now. Without this a model
+    /// Tells the system that a part has been read and is not needed again. Without this a model
     /// that is converted while it is loaded counts twice until the file is closed.
     pub(crate) fn release(&self, part: Range<usize>) {
         let part = part.start..part.end.min(self.0.len());
