@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
 use lota_runtime::host::Rng;
-use lota_runtime::ops::{Compute, Exec, linear};
+use lota_runtime::ops::{Exec, linear};
 
 use super::Common;
 use super::run::write_out;
@@ -112,7 +112,7 @@ pub(super) fn print(common: &Common) -> Result<()> {
     );
     write_out(&out);
     // f32 sums of 576 products of normal numbers, in two orders.
-    if difference > if exec.compute() == Compute::F32 { 1e-3 } else { 1.0 } || difference.is_nan() {
+    if difference > 1e-3 || difference.is_nan() {
         return Err(Error::runtime(
             "the fast path and the reference path disagree; run with --reference and report this",
         ));
