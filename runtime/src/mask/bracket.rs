@@ -2,7 +2,7 @@
 //! and only the keys in between are gathered. Exact whatever the sample says: if the k-th key is
 //! not where it was expected, or too much lies there, the answer is that it was not found.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
@@ -26,16 +26,20 @@ const CHUNK: usize = 64 * WORD;
 struct Bracket {
     low: u32,
     high: u32,
+    /// About how many candidates are expected in between.
+    between: usize,
 }
 
-/// What one pass finds out about a bracket.
+/// What one pass counts about a bracket.
 #[derive(Default)]
 struct Tally {
     above: u64,
     at_high: u64,
-    between: Vec<u32>,
+    between: u64,
     at_low: u64,
     nan: Option<usize>,
+    /// Keys between, of one piece at a time.
+    here: Vec<u32>,
 }
 
 /// A search for the k-th largest key.
@@ -53,17 +57,20 @@ impl Keys<'_> {
     pub fn search(&self, pieces: &[Piece], candidates: u64, k: u64) -> Result<Search> {
         debug_assert!((1..=candidates).contains(&k));
         let Some(bracket) = self.bracket(pieces, candidates, k)? else { return Ok(Search::Missed) };
-        let tally = self.tally(pieces, bracket)?;
+        let (tally, between) = self.tally(pieces, bracket)?;
         if let Some(param) = tally.nan {
             return Err(nan_error(&self.source.universe().spec(param).name));
         }
-        Ok(tally.resolve(bracket, k))
+        if tally.between > MOST as u64 {
+            return Ok(Search::Missed);
+        }
+        Ok(tally.resolve(bracket, between, k))
     }
 
     /// An error if any score is not a number.
     pub fn check_numbers(&self, pieces: &[Piece]) -> Result<()> {
         let top = 0x7fff_ffff;
-        match self.tally(pieces, Bracket { low: top, high: top })?.nan {
+        match self.tally(pieces, Bracket { low: top, high: top, between: 0 })?.0.nan {
             Some(param) => Err(nan_error(&self.source.universe().spec(param).name)),
             None => Ok(()),
         }
@@ -73,7 +80,7 @@ impl Keys<'_> {
     fn bracket(&self, pieces: &[Piece], candidates: u64, k: u64) -> Result<Option<Bracket>> {
         let (mut low, mut high) = (0, 0x7fff_ffff);
         if candidates <= FEW {
-            return Ok(Some(Bracket { low, high }));
+            return Ok(Some(Bracket { low, high, between: candidates as usize }));
         }
         let mut sample = self.sample(pieces)?;
         if sample.len() < 1024 {
@@ -90,7 +97,10 @@ impl Keys<'_> {
         if rank + margin < size {
             low = sample[(rank + margin) as usize];
         }
-        Ok(Some(Bracket { low, high }))
+        let above = sample.partition_point(|key| *key >= high);
+        let inside = sample.partition_point(|key| *key > low).saturating_sub(above);
+        let between = (inside as f64 / size * candidates as f64) as usize;
+        Ok(Some(Bracket { low, high, between }))
     }
 
     /// Keys of candidates from all over the pieces, in short runs. Which ones depends on nothing
@@ -112,35 +122,38 @@ impl Keys<'_> {
             }
         }
         let flip = self.flip();
-        let read = |mut keys: Vec<u32>, spot: &Piece| -> Result<Vec<u32>> {
-            self.source.read(spot.param, spot.start, spot.len, &mut |scores| {
-                for (i, score) in scores.iter().enumerate() {
-                    if self.domain.holds(spot.param, spot.start + i) {
-                        keys.push(magnitude(*score) ^ flip);
+        let read = |spots: &[Piece]| -> Result<Vec<u32>> {
+            let mut keys = Vec::with_capacity(spots.len() * RUN);
+            for spot in spots {
+                self.source.read(spot.param, spot.start, spot.len, &mut |scores| {
+                    for (i, score) in scores.iter().enumerate() {
+                        if self.domain.holds(spot.param, spot.start + i) {
+                            keys.push(magnitude(*score) ^ flip);
+                        }
                     }
-                }
-            })?;
+                })?;
+            }
             Ok(keys)
         };
-        spots.par_iter().try_fold(Vec::new, read).try_reduce(Vec::new, |mut a, mut b| {
-            a.append(&mut b);
-            Ok(a)
-        })
+        Ok(spots.par_chunks(1 << 10).map(read).collect::<Result<Vec<_>>>()?.concat())
     }
 
-    /// Counts what is above and at the ends of a bracket and gathers what is between.
-    fn tally(&self, pieces: &[Piece], bracket: Bracket) -> Result<Tally> {
+    /// Counts what is above, at the ends of and in a bracket, and gathers the keys in between, in
+    /// no certain order, unless there are more than [`MOST`].
+    fn tally(&self, pieces: &[Piece], bracket: Bracket) -> Result<(Tally, Vec<u32>)> {
         let flip = self.flip();
         let (low, high) = (bracket.low as i32, bracket.high as i32);
         let bounds = [low - 1, low, (high - 1).max(low), high];
-        let gathered = AtomicUsize::new(0);
+        // One buffer for all, of about the right size: many that grow would take several times as much.
+        let expected = bracket.between + bracket.between / 8 + 64;
+        let gathered = Mutex::new(Vec::with_capacity(expected.min(MOST)));
         let count = |mut tally: Tally, piece: &Piece| -> Result<Tally> {
             self.host.cancel.check()?;
             let domain = self.domain.words(piece);
             self.source.read(piece.param, piece.start, piece.len, &mut |scores| {
                 let mut words = [[0; 4]; CHUNK / WORD];
                 let mut most = 0;
-                let before = tally.between.len();
+                tally.here.clear();
                 for (chunk, part) in scores.chunks(CHUNK).enumerate() {
                     let words = &mut words[..part.len().div_ceil(WORD)];
                     most = most.max(compare(part, flip, &bounds, words));
@@ -156,7 +169,7 @@ impl Keys<'_> {
                         let mut left = above_low & !from_high;
                         while left != 0 {
                             let i = left.trailing_zeros() as usize;
-                            tally.between.push(magnitude(part[w * WORD + i]) ^ flip);
+                            tally.here.push(magnitude(part[w * WORD + i]) ^ flip);
                             left &= left - 1;
                         }
                     }
@@ -164,51 +177,44 @@ impl Keys<'_> {
                 if most > f32::INFINITY.to_bits() {
                     tally.nan = Some(tally.nan.map_or(piece.param, |p| p.min(piece.param)));
                 }
-                let new = tally.between.len() - before;
-                if gathered.fetch_add(new, Ordering::Relaxed) + new > MOST {
-                    // The bracket will be given up, whatever else is found.
-                    tally.between = Vec::new();
+                tally.between += tally.here.len() as u64;
+                let mut gathered = gathered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if gathered.len() + tally.here.len() <= MOST {
+                    gathered.extend_from_slice(&tally.here);
                 }
             })?;
             Ok(tally)
         };
-        let mut tally = pieces.par_iter().try_fold(Tally::default, count).try_reduce(Tally::default, join)?;
-        if gathered.into_inner() > MOST {
-            tally = Tally { nan: tally.nan, ..Tally::default() };
-        }
-        Ok(tally)
+        let tally = pieces.par_iter().try_fold(Tally::default, count).try_reduce(Tally::default, join)?;
+        Ok((tally, gathered.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)))
     }
 }
 
-fn join(mut a: Tally, mut b: Tally) -> Result<Tally> {
-    if a.between.len() < b.between.len() {
-        std::mem::swap(&mut a.between, &mut b.between);
-    }
-    a.between.append(&mut b.between);
+fn join(a: Tally, b: Tally) -> Result<Tally> {
     Ok(Tally {
         above: a.above + b.above,
         at_high: a.at_high + b.at_high,
-        between: a.between,
+        between: a.between + b.between,
         at_low: a.at_low + b.at_low,
         nan: a.nan.into_iter().chain(b.nan).min(),
+        here: Vec::new(),
     })
 }
 
 impl Tally {
     /// The k-th largest key, if it is among what was counted.
-    fn resolve(mut self, bracket: Bracket, k: u64) -> Search {
+    fn resolve(&self, bracket: Bracket, mut between: Vec<u32>, k: u64) -> Search {
         let found = |key, ties| Search::Found(Cut { key, ties });
         let Some(left) = k.checked_sub(self.above).filter(|left| *left > 0) else { return Search::Missed };
         if left <= self.at_high {
             return found(bracket.high, left);
         }
         let left = left - self.at_high;
-        let between = self.between.len() as u64;
-        if left > between {
-            let left = left - between;
+        if left > self.between {
+            let left = left - self.between;
             return if left <= self.at_low { found(bracket.low, left) } else { Search::Missed };
         }
-        let (greater, key, _) = self.between.select_nth_unstable_by(left as usize - 1, |a, b| b.cmp(a));
+        let (greater, key, _) = between.select_nth_unstable_by(left as usize - 1, |a, b| b.cmp(a));
         let key = *key;
         let above = greater.iter().filter(|other| **other > key).count() as u64;
         found(key, left - above)
