@@ -60,6 +60,7 @@ local args = lota.args({
     help = "`block` recomputes activations: less memory, more time",
     choices = { "none", "block" },
   },
+  keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
   out = { type = "string", help = "the run folder (default: the first free one of runs/lota-1, runs/lota-2, …)" },
   resume = { false, "continue the run in --out" },
 })
@@ -89,6 +90,7 @@ local training = {
   max_len = args.max_len,
   max_prompt = args.max_prompt,
   checkpoint = args.checkpoint,
+  keep_packed = args.keep_packed,
 }
 local sparse = { density = args.density, lr = sparse_lr }
 local calibrated = options.with(sparse, { calibration_steps = args.calibration_steps, calibration_lr = lr })

@@ -22,6 +22,7 @@ phase.defaults = {
   clip_norm = options.optional,
   weight_decay = options.optional,
   checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
+  keep_packed = false, -- keeps frozen matrices as products read them: more memory, less time
   seed = 0,
   save_to = options.optional, -- a folder, for one call alone, that keeps each phase's training, also on Ctrl-C
   save_every = 0, -- steps between two savings; 0: only on Ctrl-C and at the end of a phase
@@ -54,6 +55,7 @@ function phase.train(name, model, task, free, o)
     clip_norm = o.clip_norm,
     weight_decay = o.weight_decay,
     checkpoint = o.checkpoint,
+    keep_packed = o.keep_packed,
   })
   local fit = trainer:fit(batches, {
     steps = o.steps,

@@ -48,6 +48,7 @@ pub(super) fn register(r: &mut Registry) {
             .opt("reduction", "string", "mean", "cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum")
             .opt("loss", "function", (), LOSS_DOC)
             .opt("per_block", "boolean", false, "update each block as soon as its gradients are there, so that they are never all held")
+            .opt("keep_packed", "boolean", false, KEEP_DOC)
             .returns("Trainer", "the trainer, at step 0")
             .example(format!(
                 "{BEGIN}local t = lota.train.new(m, {{params = 'adaptable', optimizer = 'adamw', lr = 1e-3}})\n\
@@ -56,6 +57,9 @@ pub(super) fn register(r: &mut Registry) {
             .call(new),
     );
 }
+
+const KEEP_DOC: &str = "keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same \
+    bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them";
 
 fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
     let model: Arc<ScriptModel> = args.get("model")?;
@@ -71,6 +75,7 @@ fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
         checkpoint: word(args, "checkpoint", &["none", "block"])?.parse()?,
         reduction: word(args, "reduction", &["mean", "sum"])?.parse()?,
         per_block: args.get("per_block")?,
+        keep_packed: args.get("keep_packed")?,
     };
     let accumulate: usize = args.get("accumulate")?;
     if accumulate == 0 {

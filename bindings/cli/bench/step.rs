@@ -25,6 +25,9 @@ pub(in crate::cli) struct Step {
     /// What the backward keeps of the forward: none (all of it) or block (recompute)
     #[arg(long, default_value = "none")]
     checkpoint: String,
+    /// Keep frozen matrices packed from step to step
+    #[arg(long)]
+    keep_packed: bool,
     /// The optimizer
     #[arg(long, default_value = "rmsprop")]
     optimizer: String,
@@ -57,6 +60,7 @@ impl Step {
         let loaded = super::resident("VmRSS");
         let options = TrainOptions {
             checkpoint: self.checkpoint.parse()?,
+            keep_packed: self.keep_packed,
             ..TrainOptions::new(Optimizer::named(&self.optimizer)?, self.lr)
         };
         let mut trainer = Trainer::new((&model).into(), selection, options)?;
@@ -74,6 +78,7 @@ impl Step {
             .with("dtype", self.dtype.as_str())
             .with("compute", common.compute.as_str())
             .with("checkpoint", self.checkpoint.as_str())
+            .with("keep_packed", self.keep_packed)
             .with("entries", entries)
             .with("tokens", batches[0].len())
             .with("labelled", batches[0].labelled())

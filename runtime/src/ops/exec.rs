@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+use super::packs::Packs;
 use crate::{Error, Result};
 
 /// What the operands of products are multiplied as. Sums, norms, softmax and losses are f32 in either mode, and so are
@@ -47,6 +48,7 @@ pub struct Exec {
     compute: Compute,
     pool: Option<Arc<rayon::ThreadPool>>,
     threads: usize,
+    packs: Option<Arc<Packs>>,
 }
 
 impl Exec {
@@ -63,7 +65,7 @@ impl Exec {
             Some(Arc::new(pool))
         };
         let count = pool.as_ref().map_or_else(rayon::current_num_threads, |p| p.current_num_threads());
-        Ok(Self { device, reference: false, compute: Compute::F32, pool, threads: count })
+        Ok(Self { device, reference: false, compute: Compute::F32, pool, threads: count, packs: None })
     }
 
     /// The CPU with rayon's own number of threads.
@@ -74,6 +76,7 @@ impl Exec {
             compute: Compute::F32,
             pool: None,
             threads: rayon::current_num_threads(),
+            packs: None,
         }
     }
 
@@ -92,6 +95,17 @@ impl Exec {
     /// The numeric mode of dense products.
     pub fn compute(&self) -> Compute {
         self.compute
+    }
+
+    /// The same, with weights that are kept packed.
+    pub fn with_packs(mut self, packs: Option<Arc<Packs>>) -> Self {
+        self.packs = packs;
+        self
+    }
+
+    /// The weights that are kept packed.
+    pub(crate) fn packs(&self) -> Option<&Packs> {
+        self.packs.as_deref()
     }
 
     /// Where tensors of this run live.

@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 
 use candle_core::Tensor;
 
-use super::gemm::{Factor, Mat, Out, product_parallel};
+use super::gemm::{Mat, Out, product_parallel};
+use super::packs::{self, Side};
 use super::slice::{read, tensor, uninit};
 use super::{Exec, SparseIndex, check, par, reference, sampled, skinny};
 use crate::Result;
@@ -24,16 +25,17 @@ pub fn forward(exec: &Exec, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Re
             None => y,
         });
     }
-    let (x, w) = (read(x)?, read(w)?);
-    let (x, w) = (x.lock(), w.lock());
-    let (x, w) = (x.f32()?, w.weight()?);
+    let x = read(x)?;
+    let x = x.lock();
+    let x = x.f32()?;
     // SAFETY: both products write every value.
     let mut y = unsafe { uninit(tokens * out) };
     if tokens <= skinny::MAX_TOKENS {
-        skinny::product(exec, x, tokens, w, inner, &mut y);
+        let w = read(w)?;
+        skinny::product(exec, x, tokens, w.lock().weight()?, inner, &mut y);
     } else {
         let to = Out { data: &mut y, row_stride: out, add: false };
-        product_parallel(exec, Mat::new(x, tokens, inner), Factor::new(w, out, inner).t(), to);
+        packs::product(exec, Mat::new(x, tokens, inner), w, Side::Turned, to)?;
     }
     if let Some(bias) = bias {
         let bias = read(bias)?;
@@ -56,13 +58,12 @@ pub fn backward_input(exec: &Exec, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     if !exec.fast(dy) {
         return reference::product(exec, dy, w);
     }
-    let (dy, w) = (read(dy)?, read(w)?);
-    let (dy, w) = (dy.lock(), w.lock());
-    let (dy, w) = (dy.f32()?, w.weight()?);
+    let dy = read(dy)?;
+    let dy = dy.lock();
     // SAFETY: the product writes every value.
     let mut dx = unsafe { uninit(tokens * inner) };
     let to = Out { data: &mut dx, row_stride: inner, add: false };
-    product_parallel(exec, Mat::new(dy, tokens, out), Factor::new(w, out, inner), to);
+    packs::product(exec, Mat::new(dy.f32()?, tokens, out), w, Side::Plain, to)?;
     tensor(dx, &[tokens, inner])
 }
 

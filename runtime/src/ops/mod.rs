@@ -22,6 +22,7 @@ pub mod glu;
 pub mod head;
 pub mod index;
 pub mod linear;
+pub mod packs;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 mod par;

@@ -4,6 +4,7 @@ mod checkpoint;
 mod fit;
 mod frozen;
 mod gradient;
+mod kept;
 mod optimizer;
 mod schedule;
 mod score;

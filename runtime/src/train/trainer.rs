@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::gradient::{Clip, Collect, square_sum};
+use super::kept::Kept;
 use super::optimizer::{Now, Optimizer};
 use super::schedule::Schedule;
 use super::selection::Selection;
@@ -57,6 +58,9 @@ pub struct TrainOptions {
     /// all are never held together. Such a step cannot be cancelled half-way, and neither global
     /// clipping nor several micro-batches are possible.
     pub per_block: bool,
+    /// Keeps frozen and sparsely trained matrices packed as the kernels read them, from one step to the next: the same
+    /// bits sooner, the more so the fewer tokens a step has, for the memory of two more copies of them.
+    pub keep_packed: bool,
 }
 
 impl TrainOptions {
@@ -72,6 +76,7 @@ impl TrainOptions {
             checkpoint: Checkpoint::None,
             reduction: Reduction::Mean,
             per_block: false,
+            keep_packed: false,
         }
     }
 
@@ -120,6 +125,7 @@ pub struct Trainer {
     pub(super) slots: Vec<Slot>,
     pub(super) step: u64,
     pub(super) tokens: u64,
+    kept: Option<Kept>,
 }
 
 impl Trainer {
@@ -133,7 +139,8 @@ impl Trainer {
         for (i, want) in selection.wants().iter().enumerate() {
             slots.extend(Slot::new(exec, i, params.get(i), want, states)?);
         }
-        Ok(Self { selection, options, slots, step: 0, tokens: 0 })
+        let kept = options.keep_packed.then(|| Kept::new(params, selection.wants()));
+        Ok(Self { selection, options, slots, step: 0, tokens: 0, kept })
     }
 
     /// What may change.
@@ -184,6 +191,11 @@ impl Trainer {
     ) -> Result<StepReport> {
         let begin = Instant::now();
         host.cancel.check()?;
+        let exec = match &mut self.kept {
+            Some(kept) => kept.exec(subject.exec, subject.params),
+            None => subject.exec.clone(),
+        };
+        let subject = Subject { exec: &exec, ..subject };
         subject.params.universe().check_same(self.selection.universe())?;
         let entropy = CrossEntropy::new(self.options.reduction);
         let batches: Vec<&Batch> = batches.iter().filter(|b| b.labelled() > 0).collect();
@@ -241,6 +253,9 @@ impl Trainer {
             subject.params.touch();
             norm?
         };
+        if let Some(kept) = &mut self.kept {
+            kept.stepped(&exec, subject.params, self.selection.wants())?;
+        }
         let tokens = batches.iter().map(|b| b.len() as u64).sum();
         self.step += 1;
         self.tokens += tokens;

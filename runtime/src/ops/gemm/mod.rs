@@ -8,11 +8,14 @@
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
+mod packed;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
 use half::bf16;
+
+pub(crate) use packed::Packed;
 
 use crate::ops::slice::Weight;
 use crate::ops::{Compute, Exec};
@@ -95,8 +98,9 @@ pub(crate) struct Out<'a> {
     pub(crate) add: bool,
 }
 
-fn reach(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+/// Whether a matrix lies inside a slice of `len` values.
+fn inside(rows: usize, cols: usize, row_stride: usize, col_stride: usize, len: usize) -> bool {
+    rows == 0 || cols == 0 || (rows - 1) * row_stride + (cols - 1) * col_stride < len
 }
 
 /// `out = scale · a · b` (or `out += …`) on the calling thread.
@@ -106,8 +110,7 @@ pub(crate) fn product(compute: Compute, a: Mat<'_>, b: Mat<'_>, scale: f32, out:
 
 /// `out = a · b` (or `out += …`) in the numeric mode and on the threads of `exec`.
 pub(crate) fn product_parallel<'a>(exec: &Exec, a: Mat<'_>, b: impl Into<Factor<'a>>, out: Out<'_>) {
-    let threads = (exec.threads() > 1).then_some(exec);
-    run(threads, exec.compute(), Kernels::best(), a, b.into(), 1.0, out);
+    run(threads(exec), exec.compute(), Kernels::best(), a, b.into(), 1.0, out);
 }
 
 /// Which kernels carry out a product.
@@ -134,6 +137,11 @@ impl Kernels {
     }
 }
 
+/// The threads a product may use.
+fn threads(exec: &Exec) -> Option<&Exec> {
+    (exec.threads() > 1).then_some(exec)
+}
+
 fn run(
     exec: Option<&Exec>,
     compute: Compute,
@@ -144,7 +152,6 @@ fn run(
     out: Out<'_>,
 ) {
     assert_eq!(a.cols, b.rows, "a product of matrices that do not fit");
-    let inside = |rows, cols, row_stride, col_stride, len| reach(rows, cols, row_stride, col_stride) <= len;
     assert!(
         inside(a.rows, a.cols, a.row_stride, a.col_stride, a.data.len())
             && inside(b.rows, b.cols, b.row_stride, b.col_stride, b.data.len()),

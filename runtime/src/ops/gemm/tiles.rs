@@ -62,58 +62,153 @@ pub(super) trait Micro {
     unsafe fn tile<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place);
 }
 
+/// How a right factor of a size is cut: blocks of columns, and of each block stretches of the inner dimension.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    inner: usize,
+    cols: usize,
+    /// Of a stretch but the last.
+    depth: usize,
+    /// Of a block but the last.
+    width: usize,
+}
+
+/// One block over one stretch.
+#[derive(Clone, Copy)]
+struct Block {
+    first: usize,
+    count: usize,
+    stretch: Stretch,
+    /// Words of its panels.
+    size: usize,
+}
+
+impl Plan {
+    /// The plan for `[inner, cols]`, neither of them 0.
+    pub(super) fn new<M: Micro>(inner: usize, cols: usize) -> Self {
+        let depth = inner.div_ceil(inner.div_ceil(M::DEPTH)).next_multiple_of(M::PER_WORD);
+        let width = (PACKED / (depth / M::PER_WORD)).next_multiple_of(COLS).min(cols.next_multiple_of(COLS));
+        Self { inner, cols, depth, width }
+    }
+
+    /// Words of the whole factor, packed.
+    pub(super) fn size<M: Micro>(&self) -> usize {
+        self.cols.next_multiple_of(COLS) * self.words::<M>()
+    }
+
+    /// Words of one column.
+    fn words<M: Micro>(&self) -> usize {
+        let (whole, rest) = (self.inner / self.depth, self.inner % self.depth);
+        whole * (self.depth / M::PER_WORD) + rest.div_ceil(M::PER_WORD)
+    }
+
+    /// The blocks in the order they are packed in.
+    fn blocks<M: Micro>(self, add: bool) -> impl Iterator<Item = Block> {
+        (0..self.cols).step_by(self.width).flat_map(move |first| {
+            let count = self.width.min(self.cols - first);
+            (0..self.inner).step_by(self.depth).map(move |from| {
+                let len = self.depth.min(self.inner - from);
+                let size = count.next_multiple_of(COLS) * len.div_ceil(M::PER_WORD);
+                Block { first, count, stretch: Stretch { from, len, add: add || from > 0 }, size }
+            })
+        })
+    }
+
+    /// Where the value at `[k, c]` lies in the packed factor, in values of a word's size divided by [`Micro::PER_WORD`].
+    pub(super) fn place<M: Micro>(&self, k: usize, c: usize) -> usize {
+        let (first, from) = (c / self.width * self.width, k / self.depth * self.depth);
+        let count = self.width.min(self.cols - first).next_multiple_of(COLS);
+        let words = self.depth.min(self.inner - from).div_ceil(M::PER_WORD);
+        let block = first * self.words::<M>() + count * (from / M::PER_WORD);
+        let panel = block + (c - first) / COLS * COLS * words;
+        let word = panel + (k - from) / M::PER_WORD * COLS + (c - first) % COLS;
+        word * M::PER_WORD + (k - from) % M::PER_WORD
+    }
+}
+
 /// `out (+)= scale · a · b`, on the threads of `exec` if given. The matrices fit and lie inside their slices, and the
 /// processor has what `M` needs.
-pub(super) fn product<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, b: Factor<'_>, scale: f32, out: Out<'_>) {
-    let (rows, cols, inner) = (a.rows, b.cols, a.cols);
-    if rows == 0 || cols == 0 {
-        return;
-    }
-    if inner == 0 {
-        if !out.add {
-            (0..rows).for_each(|r| out.data[r * out.row_stride..][..cols].fill(0.0));
-        }
-        return;
-    }
-    let depth = inner.div_ceil(inner.div_ceil(M::DEPTH)).next_multiple_of(M::PER_WORD);
-    let words = depth / M::PER_WORD;
-    let width = (PACKED / words).next_multiple_of(COLS).min(cols.next_multiple_of(COLS));
+pub(super) fn product<M: Micro>(
+    exec: Option<&Exec>,
+    a: Mat<'_>,
+    b: Factor<'_>,
+    scale: f32,
+    mut out: Out<'_>,
+) {
+    let Some((plan, target)) = begin::<M>(a, b.cols, scale, &mut out) else { return nothing(a, b.cols, out) };
     let mut packed = SHARED.take();
-    if packed.len() < width * words {
-        packed.resize(width * words, 0.0);
-    }
-    let target = Target { start: out.data.as_mut_ptr(), stride: out.row_stride, scale };
-    for first in (0..cols).step_by(width) {
-        let count = width.min(cols - first);
-        for from in (0..inner).step_by(depth) {
-            let stretch = Stretch { from, len: depth.min(inner - from), add: out.add || from > 0 };
-            let size = COLS * stretch.len.div_ceil(M::PER_WORD);
-            let panels = &mut packed[..count.div_ceil(COLS) * size];
-            let some = |(i, panels): (usize, &mut [f32])| {
-                let at = first + i * TOGETHER * COLS;
-                M::pack(b, at, (TOGETHER * COLS).min(first + count - at), stretch, panels);
-            };
-            match exec {
-                Some(exec) if panels.len() > size * TOGETHER => {
-                    exec.run(|| panels.par_chunks_mut(size * TOGETHER).enumerate().for_each(some));
-                }
-                _ => panels.chunks_mut(size * TOGETHER).enumerate().for_each(some),
-            }
-            tiles::<M>(exec, a, panels, (first, count), stretch, target);
+    for block in plan.blocks::<M>(out.add) {
+        if packed.len() < block.size {
+            packed.resize(block.size, 0.0);
         }
+        let panels = &mut packed[..block.size];
+        fill::<M>(exec, b, block, panels);
+        tiles::<M>(exec, a, panels, block, target);
     }
     SHARED.replace(packed);
 }
 
-/// All tiles of a block of columns over one stretch.
-fn tiles<M: Micro>(
+/// The same with a factor of `cols` columns that [`pack`] has packed.
+pub(super) fn product_packed<M: Micro>(
     exec: Option<&Exec>,
     a: Mat<'_>,
-    panels: &[f32],
-    (first, count): (usize, usize),
-    stretch: Stretch,
-    target: Target,
+    (mut panels, cols): (&[f32], usize),
+    mut out: Out<'_>,
 ) {
+    let Some((plan, target)) = begin::<M>(a, cols, 1.0, &mut out) else { return nothing(a, cols, out) };
+    assert_eq!(panels.len(), plan.size::<M>(), "a packed factor of this size");
+    for block in plan.blocks::<M>(out.add) {
+        let (now, later) = panels.split_at(block.size);
+        tiles::<M>(exec, a, now, block, target);
+        panels = later;
+    }
+}
+
+/// A whole factor, packed.
+pub(super) fn pack<M: Micro>(exec: Option<&Exec>, b: Factor<'_>) -> Vec<f32> {
+    let plan = Plan::new::<M>(b.rows, b.cols);
+    let mut packed = vec![0.0; plan.size::<M>()];
+    let mut rest = packed.as_mut_slice();
+    for block in plan.blocks::<M>(false) {
+        let (now, later) = rest.split_at_mut(block.size);
+        fill::<M>(exec, b, block, now);
+        rest = later;
+    }
+    packed
+}
+
+/// How a product is cut and where it goes; `None` if no product of two values is in it.
+fn begin<M: Micro>(a: Mat<'_>, cols: usize, scale: f32, out: &mut Out<'_>) -> Option<(Plan, Target)> {
+    let target = Target { start: out.data.as_mut_ptr(), stride: out.row_stride, scale };
+    (a.rows > 0 && cols > 0 && a.cols > 0).then(|| (Plan::new::<M>(a.cols, cols), target))
+}
+
+/// The product of matrices of which one is empty.
+fn nothing(a: Mat<'_>, cols: usize, out: Out<'_>) {
+    if !out.add && a.rows > 0 && cols > 0 {
+        (0..a.rows).for_each(|r| out.data[r * out.row_stride..][..cols].fill(0.0));
+    }
+}
+
+/// Packs a block into its panels.
+fn fill<M: Micro>(exec: Option<&Exec>, b: Factor<'_>, block: Block, panels: &mut [f32]) {
+    let Block { first, count, stretch, .. } = block;
+    let some = TOGETHER * COLS * stretch.len.div_ceil(M::PER_WORD);
+    let work = |(i, panels): (usize, &mut [f32])| {
+        let at = first + i * TOGETHER * COLS;
+        M::pack(b, at, (TOGETHER * COLS).min(first + count - at), stretch, panels);
+    };
+    match exec {
+        Some(exec) if panels.len() > some => {
+            exec.run(|| panels.par_chunks_mut(some).enumerate().for_each(work));
+        }
+        _ => panels.chunks_mut(some).enumerate().for_each(work),
+    }
+}
+
+/// All tiles of a block of columns over one stretch.
+fn tiles<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, panels: &[f32], block: Block, target: Target) {
+    let Block { first, count, stretch, .. } = block;
     let words = stretch.len.div_ceil(M::PER_WORD);
     let size = COLS * words;
     let (row_blocks, panel_count) = (a.rows.div_ceil(BLOCK), panels.len() / size);

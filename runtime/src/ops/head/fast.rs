@@ -1,11 +1,14 @@
 //! The output layer on the CPU: a chunk of labelled rows at a time, its logits turned into gradients where they lie.
 
+use candle_core::Tensor;
+
 use super::{Head, HeadGrads, Labels, WeightGrad};
 use crate::Result;
-use crate::ops::gemm::{Factor, Mat, Out, product_parallel};
+use crate::ops::gemm::{Mat, Out, product_parallel};
+use crate::ops::packs::{self, Side};
 use crate::ops::sampled;
 use crate::ops::simd::{exp, fold, multiversion, tanh};
-use crate::ops::slice::{Weight, tensor};
+use crate::ops::slice::tensor;
 use crate::ops::{Exec, SparseIndex, par};
 
 /// Values of the largest buffer of logits, and rows of the largest chunk.
@@ -18,7 +21,7 @@ pub(super) struct Layer<'a> {
     pub(super) exec: &'a Exec,
     pub(super) head: Head,
     pub(super) h: &'a [f32],
-    pub(super) w: Weight<'a>,
+    pub(super) w: &'a Tensor,
     pub(super) width: usize,
     pub(super) vocab: usize,
     pub(super) labels: &'a Labels,
@@ -42,11 +45,10 @@ impl Layer<'_> {
     }
 
     /// Raw logits of `h` into `logits`.
-    fn logits(&self, h: &[f32], logits: &mut [f32]) {
+    fn logits(&self, h: &[f32], logits: &mut [f32]) -> Result<()> {
         let rows = h.len() / self.width;
         let to = Out { data: logits, row_stride: self.vocab, add: false };
-        let w = Factor::new(self.w, self.vocab, self.width);
-        product_parallel(self.exec, Mat::new(h, rows, self.width), w.t(), to);
+        packs::product(self.exec, Mat::new(h, rows, self.width), self.w, Side::Turned, to)
     }
 
     /// The buffer that all chunks share.
@@ -55,14 +57,14 @@ impl Layer<'_> {
     }
 }
 
-pub(super) fn logp(layer: Layer<'_>) -> Vec<f32> {
+pub(super) fn logp(layer: Layer<'_>) -> Result<Vec<f32>> {
     let mut found = vec![0.0; layer.labels.len()];
     let mut buffer = layer.buffer();
     let (scale, cap) = layer.head.constants();
     let chunks = layer.labels.rows.chunks(layer.step()).zip(layer.labels.targets.chunks(layer.step()));
     for ((rows, targets), found) in chunks.zip(found.chunks_mut(layer.step())) {
         let logits = &mut buffer[..rows.len() * layer.vocab];
-        layer.logits(&layer.collect(rows), logits);
+        layer.logits(&layer.collect(rows), logits)?;
         par::rows2(layer.exec, (logits, layer.vocab), (found, 1), |first, logits, found| {
             let lines = logits.chunks_exact_mut(layer.vocab).zip(&targets[first..]);
             for ((line, target), found) in lines.zip(found) {
@@ -70,7 +72,7 @@ pub(super) fn logp(layer: Layer<'_>) -> Vec<f32> {
             }
         });
     }
-    found
+    Ok(found)
 }
 
 pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: WeightGrad<'_>) -> Result<HeadGrads> {
@@ -86,7 +88,7 @@ pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: WeightGrad<'_>) ->
         let (rows, targets) = (&layer.labels.rows[start..end], &layer.labels.targets[start..end]);
         let h = layer.collect(rows);
         let logits = &mut buffer[..rows.len() * vocab];
-        layer.logits(&h, logits);
+        layer.logits(&h, logits)?;
         par::rows2(exec, (logits, vocab), (&mut found[start..end], 1), |first, logits, found| {
             let lines = logits.chunks_exact_mut(vocab).zip(&targets[first..]);
             for (((line, target), found), weight) in lines.zip(found).zip(&dlogp[start + first..]) {
@@ -100,8 +102,7 @@ pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: WeightGrad<'_>) ->
         });
         let mut part = vec![0.0; h.len()];
         let to = Out { data: &mut part, row_stride: width, add: false };
-        let w = Factor::new(layer.w, vocab, width);
-        product_parallel(exec, Mat::new(logits, rows.len(), vocab), w, to);
+        packs::product(exec, Mat::new(logits, rows.len(), vocab), layer.w, Side::Plain, to)?;
         for (row, part) in rows.iter().zip(part.chunks_exact(width)) {
             dh[*row as usize * width..][..width].copy_from_slice(part);
         }
@@ -144,7 +145,7 @@ impl<'a> Sum<'a> {
         }
     }
 
-    fn finish(self) -> Result<Option<candle_core::Tensor>> {
+    fn finish(self) -> Result<Option<Tensor>> {
         Ok(match self {
             Self::No => None,
             Self::Dense { sum, vocab, width, gather: None } => Some(tensor(sum, &[vocab, width])?),

@@ -93,9 +93,9 @@ pub fn logits(exec: &Exec, head: Head, h: &Tensor, w: &Tensor) -> Result<Tensor>
 pub fn logp(exec: &Exec, head: Head, h: &Tensor, w: &Tensor, labels: &Labels) -> Result<Tensor> {
     let (width, vocab) = checked(h, w, labels)?;
     if exec.fast(h) {
-        let (h, w) = (read(h)?, read(w)?);
-        let (h, w) = (h.lock(), w.lock());
-        let found = fast::logp(fast::Layer { exec, head, h: h.f32()?, w: w.weight()?, width, vocab, labels });
+        let h = read(h)?;
+        let h = h.lock();
+        let found = fast::logp(fast::Layer { exec, head, h: h.f32()?, w, width, vocab, labels })?;
         return tensor(found, &[labels.len()]);
     }
     if labels.is_empty() {
@@ -127,9 +127,9 @@ pub fn backward(
         index.check("head", w.dims())?;
     }
     if exec.fast(h) {
-        let (h, w, dlogp) = (read(h)?, read(w)?, read(dlogp)?);
-        let (h, w, dlogp) = (h.lock(), w.lock(), dlogp.lock());
-        let layer = fast::Layer { exec, head, h: h.f32()?, w: w.weight()?, width, vocab, labels };
+        let (h, dlogp) = (read(h)?, read(dlogp)?);
+        let (h, dlogp) = (h.lock(), dlogp.lock());
+        let layer = fast::Layer { exec, head, h: h.f32()?, w, width, vocab, labels };
         return fast::backward(layer, dlogp.f32()?, want);
     }
     let (h, w) = (&reference::operand(exec, h)?, reference::operand(exec, w)?);
