@@ -219,7 +219,7 @@ impl From<lota_runtime::Error> for Error {
 
 /// The text of a failed tensor operation: without the backtrace of our own functions that candle
 /// adds where `RUST_BACKTRACE` is set, and with shapes as scripts write them.
-fn of_tensors(error: &candle_core::Error) -> String {
+pub(crate) fn of_tensors(error: &candle_core::Error) -> String {
     use candle_core::Error as E;
     let shape = |s: &candle_core::Shape| {
         format!("{{{}}}", s.dims().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))

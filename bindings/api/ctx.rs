@@ -10,7 +10,7 @@ use lota_runtime::ops::{Compute, Exec};
 use super::files::Files;
 use super::memory::Memory;
 use super::record::panic_text;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, of_tensors};
 
 /// Where printed text goes.
 pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
@@ -92,7 +92,10 @@ pub fn open_device(name: &str) -> Result<Device> {
         }
         match std::panic::catch_unwind(|| make(ordinal)) {
             Ok(Ok(device)) => Ok(device),
-            Ok(Err(e)) => Err(Error::runtime(format!("device '{name}' cannot be opened ({lacking}): {e}"))),
+            Ok(Err(e)) => Err(Error::runtime(format!(
+                "device '{name}' cannot be opened ({lacking}): {}",
+                of_tensors(&e)
+            ))),
             Err(panic) => Err(Error::runtime(format!(
                 "device '{name}' cannot be opened ({lacking}): {}",
                 panic_text(&*panic)

@@ -213,7 +213,7 @@ def main():
     parser.add_argument("--model")
     parser.add_argument("--lota", default=str(HERE.parent.parent / "target/release/lota"))
     parser.add_argument("--only", default="step,generate,select")
-    parser.add_argument("--match", default="", help="only comparisons whose name contains one of these (a|b)")
+    parser.add_argument("--match", default="", help="only comparisons whose name contains one of these (a|b; $ is the end of a name)")
     parser.add_argument("--real", help="a safetensors file of real padded batches, to compare on too")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3)
@@ -245,7 +245,7 @@ def main():
         print(f"{'':<52} {'ours, s':>8} {'theirs':>8} {'ratio':>8} {'MiB':>7} {'theirs':>7} {'memory':>6}  loss differs")
 
         def pair(name, ours, theirs):
-            if not any(part in name for part in args.match.split("|")):
+            if not any(part in name + "$" for part in args.match.split("|")):
                 return
             ours = [args.lota, "bench", *ours, "--json", "--threads", str(args.threads)]
             theirs = [sys.executable, __file__, *theirs, "--threads", str(args.threads)]

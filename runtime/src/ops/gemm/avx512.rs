@@ -3,7 +3,7 @@
 use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps};
 use std::cell::RefCell;
 
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, ROWS, Rows, Stretch};
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
 use super::{Factor, Mat};
 use crate::ops::simd::widen;
 use crate::ops::slice::Weight;
@@ -20,6 +20,8 @@ pub(super) struct Single;
 
 impl Micro for Single {
     const PER_WORD: usize = 1;
+    const STEP: usize = 1;
+    const ROWS: usize = 8;
     const DEPTH: usize = 640;
 
     fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [f32]) {
@@ -65,24 +67,24 @@ impl Micro for Single {
             return work(Left::rows(&a.data[first * a.row_stride + stretch.from..], a.row_stride));
         }
         let mut own = OWN.take();
-        let size = ROWS * stretch.len;
-        if own.len() < count.div_ceil(ROWS) * size {
+        let size = Self::ROWS * stretch.len;
+        if own.len() < count.div_ceil(Self::ROWS) * size {
             own.resize(BLOCK * Self::DEPTH, 0.0);
         }
         for k in 0..stretch.len {
             let start = (stretch.from + k) * a.col_stride + first;
             let line = &a.data[start..start + count];
-            for (i, part) in line.chunks(ROWS).enumerate() {
-                own[i * size + k * ROWS..][..part.len()].copy_from_slice(part);
+            for (i, part) in line.chunks(Self::ROWS).enumerate() {
+                own[i * size + k * Self::ROWS..][..part.len()].copy_from_slice(part);
             }
         }
         work(Left::packed(&own, stretch.len));
         OWN.replace(own);
     }
 
-    unsafe fn tile<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place) {
+    unsafe fn tile(a: Rows, b: *const f32, words: usize, place: Place, rows: usize) {
         // SAFETY: passed on to the caller.
-        unsafe { kernel::<R>(a, b, words, place) }
+        unsafe { by_rows!(rows, kernel(a, b, words, place)) }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::arch::x86_64::{__m512, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps};
 use std::cell::RefCell;
 
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, ROWS, Rows, Stretch};
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
 use super::{Factor, Mat};
 use crate::ops::pairs::{Word, as_pairs, couple, interleave};
 use crate::ops::slice::Weight;
@@ -24,34 +24,12 @@ pub(super) struct Pairs;
 
 impl Micro for Pairs {
     const PER_WORD: usize = 2;
+    const STEP: usize = 2;
+    const ROWS: usize = 8;
     const DEPTH: usize = 1536;
 
     fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [Word]) {
-        let pairs = stretch.len.div_ceil(2);
-        let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
-        if b.col_stride == 1 {
-            for p in 0..pairs {
-                for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * pairs)) {
-                    let row = |k: usize| {
-                        let start = (stretch.from + k) * b.row_stride + from;
-                        (k < stretch.len).then(|| b.data.part(start, width))
-                    };
-                    interleave(row(2 * p), row(2 * p + 1), &mut panel[p * COLS..p * COLS + width]);
-                }
-            }
-            return;
-        }
-        let mut lines = LINES.take();
-        if lines.len() < COLS * pairs {
-            lines.resize(COLS * Self::DEPTH / 2, 0.0);
-        }
-        for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * pairs)) {
-            for (c, line) in lines.chunks_exact_mut(pairs).take(width).enumerate() {
-                couple(b.data.part((from + c) * b.col_stride + stretch.from, stretch.len), line);
-            }
-            turn(&lines, Strip { stride: pairs, first: 0, width: pairs, tokens: width }, panel, COLS);
-        }
-        LINES.replace(lines);
+        pack(b, (at, width), stretch, Self::words(stretch.len), panels);
     }
 
     fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {
@@ -74,8 +52,8 @@ impl Micro for Pairs {
                     (k < stretch.len).then(|| data.part(start, count))
                 };
                 interleave(row(2 * p), row(2 * p + 1), &mut line[..count]);
-                for (i, part) in line[..count].chunks(ROWS).enumerate() {
-                    own[i * ROWS * pairs + p * ROWS..][..part.len()].copy_from_slice(part);
+                for (i, part) in line[..count].chunks(Self::ROWS).enumerate() {
+                    own[(i * pairs + p) * Self::ROWS..][..part.len()].copy_from_slice(part);
                 }
             }
             work(Left::packed(&own, pairs));
@@ -83,10 +61,47 @@ impl Micro for Pairs {
         OWN.replace(own);
     }
 
-    unsafe fn tile<const R: usize>(a: Rows, b: *const Word, words: usize, place: Place) {
+    unsafe fn tile(a: Rows, b: *const Word, words: usize, place: Place, rows: usize) {
         // SAFETY: passed on to the caller.
-        unsafe { kernel::<R>(a, b, words, place) }
+        unsafe { by_rows!(rows, kernel(a, b, words, place)) }
     }
+}
+
+/// Packs `width` columns from `at` as [`Micro::pack`] says, each into `words` words, at least as many as there are pairs:
+/// the others are zeros.
+pub(super) fn pack(
+    b: Factor<'_>,
+    (at, width): (usize, usize),
+    stretch: Stretch,
+    words: usize,
+    panels: &mut [Word],
+) {
+    let pairs = stretch.len.div_ceil(2);
+    let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
+    panels.chunks_exact_mut(COLS * words).for_each(|panel| panel[COLS * pairs..].fill(0.0));
+    if b.col_stride == 1 {
+        for p in 0..pairs {
+            for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * words)) {
+                let row = |k: usize| {
+                    let start = (stretch.from + k) * b.row_stride + from;
+                    (k < stretch.len).then(|| b.data.part(start, width))
+                };
+                interleave(row(2 * p), row(2 * p + 1), &mut panel[p * COLS..p * COLS + width]);
+            }
+        }
+        return;
+    }
+    let mut lines = LINES.take();
+    if lines.len() < COLS * pairs {
+        lines.resize(COLS * Pairs::DEPTH / 2, 0.0);
+    }
+    for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * words)) {
+        for (c, line) in lines.chunks_exact_mut(pairs).take(width).enumerate() {
+            couple(b.data.part((from + c) * b.col_stride + stretch.from, stretch.len), line);
+        }
+        turn(&lines, Strip { stride: pairs, first: 0, width: pairs, tokens: width }, panel, COLS);
+    }
+    LINES.replace(lines);
 }
 
 /// # Safety

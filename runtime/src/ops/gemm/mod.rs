@@ -1,9 +1,11 @@
-//! Dense products on slices: our own kernels where the processor has AVX-512, else the `gemm` crate's.
+//! Dense products on slices: our own kernels where the processor has AVX-512 or AMX, else the `gemm` crate's.
 //!
 //! The left factor and the result are f32. The right factor is f32 or bf16, and the product's [`Compute`] says what the
 //! operands are multiplied as; sums are f32 in either mode. Without AVX-512 BF16 a product of bf16 operands is one of
 //! f32 whose operands were rounded first.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
@@ -124,6 +126,12 @@ enum Kernels {
     /// Ours, with the instruction for pairs of bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// Ours, with tiles of pairs of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
+    /// The same with a stand-in for the tile unit.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    AmxStandIn,
 }
 
 impl Kernels {
@@ -131,7 +139,11 @@ impl Kernels {
     fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         if crate::ops::simd::has_avx512() {
-            return if crate::ops::pairs::available() { Self::Avx512Bf16 } else { Self::Avx512 };
+            return match crate::ops::pairs::available() {
+                true if amx::available() => Self::Amx,
+                true => Self::Avx512Bf16,
+                false => Self::Avx512,
+            };
         }
         Self::Portable
     }
@@ -163,9 +175,17 @@ fn run(
     );
     match (compute, kernels) {
         #[cfg(target_arch = "x86_64")]
-        (Compute::F32, Kernels::Avx512 | Kernels::Avx512Bf16) => {
-            tiles::product::<avx512::Single>(exec, a, b, scale, out);
+        (Compute::BF16, Kernels::Amx) => {
+            tiles::product::<amx::Tiles<amx::Unit>>(exec, a, b, scale, out);
         }
+        #[cfg(all(test, target_arch = "x86_64"))]
+        (Compute::BF16, Kernels::AmxStandIn) => {
+            tiles::product::<amx::Tiles<amx::StandIn>>(exec, a, b, scale, out);
+        }
+        (Compute::F32, Kernels::Portable) => portable::product(exec, a, b, scale, out),
+        (Compute::BF16, Kernels::Portable) => rounded(a, b, |a, b| portable::product(exec, a, b, scale, out)),
+        #[cfg(target_arch = "x86_64")]
+        (Compute::F32, _) => tiles::product::<avx512::Single>(exec, a, b, scale, out),
         #[cfg(target_arch = "x86_64")]
         (Compute::BF16, Kernels::Avx512Bf16) => {
             tiles::product::<avx512bf16::Pairs>(exec, a, b, scale, out);
@@ -174,8 +194,6 @@ fn run(
         (Compute::BF16, Kernels::Avx512) => {
             rounded(a, b, |a, b| tiles::product::<avx512::Single>(exec, a, b, scale, out));
         }
-        (Compute::F32, Kernels::Portable) => portable::product(exec, a, b, scale, out),
-        (Compute::BF16, Kernels::Portable) => rounded(a, b, |a, b| portable::product(exec, a, b, scale, out)),
     }
 }
 
@@ -208,13 +226,16 @@ mod tests {
         (17, 96, 3100),
     ];
 
-    fn kernels() -> Vec<Kernels> {
+    pub(super) fn kernels() -> Vec<Kernels> {
         let mut all = vec![Kernels::Portable];
         #[cfg(target_arch = "x86_64")]
         match Kernels::best() {
             Kernels::Avx512 => all.push(Kernels::Avx512),
-            Kernels::Avx512Bf16 => all.extend([Kernels::Avx512, Kernels::Avx512Bf16]),
-            Kernels::Portable => {}
+            Kernels::Avx512Bf16 => all.extend([Kernels::Avx512, Kernels::Avx512Bf16, Kernels::AmxStandIn]),
+            Kernels::Amx => {
+                all.extend([Kernels::Avx512, Kernels::Avx512Bf16, Kernels::AmxStandIn, Kernels::Amx]);
+            }
+            Kernels::Portable | Kernels::AmxStandIn => {}
         }
         all
     }

@@ -2,7 +2,7 @@
 
 use super::{Factor, Kernels, Mat, Out, inside, threads};
 #[cfg(target_arch = "x86_64")]
-use super::{avx512::Single, avx512bf16::Pairs, tiles};
+use super::{amx, avx512::Single, avx512bf16::Pairs, tiles};
 #[cfg(target_arch = "x86_64")]
 use crate::ops::pairs::couple;
 use crate::ops::slice::Weight;
@@ -15,11 +15,47 @@ pub(crate) struct Packed {
     rows: usize,
     cols: usize,
     compute: Compute,
+    kernels: Kernels,
+}
+
+/// Evaluates `$work` with `$m` as the type of the kernels, or `$other` where they take no packed factors.
+macro_rules! with_micro {
+    ($compute:expr, $kernels:expr, $m:ident => $work:expr, $other:expr) => {
+        match ($compute, $kernels) {
+            (_, Kernels::Portable) => $other,
+            #[cfg(target_arch = "x86_64")]
+            (Compute::F32, _) => {
+                type $m = Single;
+                $work
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Compute::BF16, Kernels::Avx512) => $other,
+            #[cfg(target_arch = "x86_64")]
+            (Compute::BF16, Kernels::Avx512Bf16) => {
+                type $m = Pairs;
+                $work
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Compute::BF16, Kernels::Amx) => {
+                type $m = amx::Tiles<amx::Unit>;
+                $work
+            }
+            #[cfg(all(test, target_arch = "x86_64"))]
+            (Compute::BF16, Kernels::AmxStandIn) => {
+                type $m = amx::Tiles<amx::StandIn>;
+                $work
+            }
+        }
+    };
 }
 
 impl Packed {
     /// Packs `b`; `None` where the kernels of this processor do not take packed factors, or `b` is empty.
     pub(crate) fn new(exec: &Exec, b: Factor<'_>) -> Option<Self> {
+        Self::for_kernels(exec, Kernels::best(), b)
+    }
+
+    fn for_kernels(exec: &Exec, kernels: Kernels, b: Factor<'_>) -> Option<Self> {
         assert!(
             inside(b.rows, b.cols, b.row_stride, b.col_stride, b.data.len()),
             "a matrix reaches beyond its slice"
@@ -28,14 +64,8 @@ impl Packed {
             return None;
         }
         let (rows, cols, compute) = (b.rows, b.cols, exec.compute());
-        let words = match (compute, Kernels::best()) {
-            #[cfg(target_arch = "x86_64")]
-            (Compute::F32, Kernels::Avx512 | Kernels::Avx512Bf16) => tiles::pack::<Single>(threads(exec), b),
-            #[cfg(target_arch = "x86_64")]
-            (Compute::BF16, Kernels::Avx512Bf16) => tiles::pack::<Pairs>(threads(exec), b),
-            _ => return None,
-        };
-        Some(Self { words, rows, cols, compute })
+        let words = with_micro!(compute, kernels, M => tiles::pack::<M>(threads(exec), b), return None);
+        Some(Self { words, rows, cols, compute, kernels })
     }
 
     /// The numeric mode it is packed for.
@@ -59,60 +89,54 @@ impl Packed {
             out.row_stride >= self.cols && inside(a.rows, self.cols, out.row_stride, 1, out.data.len()),
             "a product reaches beyond its slice"
         );
-        #[cfg(target_arch = "x86_64")]
-        match self.compute {
-            Compute::F32 => {
-                tiles::product_packed::<Single>(threads(exec), a, (&self.words, self.cols), out);
-            }
-            Compute::BF16 => {
-                tiles::product_packed::<Pairs>(threads(exec), a, (&self.words, self.cols), out);
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        unreachable!(
-            "nothing is packed on this processor: {exec:?} {out:?}",
-            exec = exec.threads(),
-            out = out.row_stride
+        let b = (&self.words[..], self.cols);
+        with_micro!(
+            self.compute, self.kernels,
+            M => tiles::product_packed::<M>(threads(exec), a, b, out),
+            unreachable!("these kernels pack nothing")
         );
     }
 
-    /// Sets entries `(row, col)` to what `value` has at their places.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn set(&mut self, entries: impl Iterator<Item = (usize, usize, usize)>, value: Weight<'_>) {
-        match self.compute {
-            Compute::F32 => {
-                let plan = tiles::Plan::new::<Single>(self.rows, self.cols);
-                for (row, col, at) in entries {
-                    self.words[plan.place::<Single>(row, col)] = match value {
-                        Weight::F32(values) => values[at],
-                        Weight::BF16(values) => values[at].to_f32(),
-                    };
-                }
-            }
-            Compute::BF16 => {
-                let plan = tiles::Plan::new::<Pairs>(self.rows, self.cols);
-                for (row, col, at) in entries {
-                    let place = plan.place::<Pairs>(row, col);
-                    let mut rounded = [0.0];
-                    couple(value.part(at, 1), &mut rounded);
-                    let (word, shift) = (&mut self.words[place / 2], 16 * (place % 2));
-                    let others = word.to_bits() & !(0xffff << shift);
-                    *word = f32::from_bits(others | (rounded[0].to_bits() & 0xffff) << shift);
-                }
-            }
-        }
+    /// Sets entries `(row, col)` to what `values` holds at the third number of each.
+    pub(crate) fn set(&mut self, entries: impl Iterator<Item = (usize, usize, usize)>, values: Weight<'_>) {
+        let size = (self.rows, self.cols);
+        let words = &mut self.words;
+        with_micro!(
+            self.compute, self.kernels,
+            M => set::<M>(words, size, entries, values),
+            unreachable!("these kernels pack nothing")
+        );
     }
+}
 
-    /// Sets entries `(row, col)` to what `value` has at their places.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn set(&mut self, _: impl Iterator<Item = (usize, usize, usize)>, _: Weight<'_>) {
-        unreachable!("nothing is packed on this processor: {} by {}", self.rows, self.cols)
+#[cfg(target_arch = "x86_64")]
+fn set<M: tiles::Micro>(
+    words: &mut [f32],
+    (rows, cols): (usize, usize),
+    entries: impl Iterator<Item = (usize, usize, usize)>,
+    values: Weight<'_>,
+) {
+    let plan = tiles::Plan::new::<M>(rows, cols);
+    for (row, col, at) in entries {
+        let place = plan.place::<M>(row, col);
+        if M::PER_WORD == 1 {
+            words[place] = match values {
+                Weight::F32(values) => values[at],
+                Weight::BF16(values) => values[at].to_f32(),
+            };
+            continue;
+        }
+        let mut rounded = [0.0];
+        couple(values.part(at, 1), &mut rounded);
+        let (word, shift) = (&mut words[place / 2], 16 * (place % 2));
+        let other = word.to_bits() & !(0xffff << shift);
+        *word = f32::from_bits(other | (rounded[0].to_bits() & 0xffff) << shift);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::product_parallel;
+    use super::super::{run, tests::kernels as all};
     use super::*;
     use crate::ops::testing::{alone, fast, random, random_bf16, values};
     use half::bf16;
@@ -121,14 +145,25 @@ mod tests {
         values.iter().map(|v| v.to_bits()).collect()
     }
 
+    fn kernels() -> impl Iterator<Item = (Compute, Kernels)> {
+        all().into_iter().flat_map(|kernels| [(Compute::F32, kernels), (Compute::BF16, kernels)])
+    }
+
     /// Products with a packed factor have the bits of those with the factor itself, also after entries were set.
     #[test]
     fn packed_factors_are_the_factors() {
-        for compute in [Compute::F32, Compute::BF16] {
+        for (compute, kernels) in kernels() {
             let exec = fast().with_compute(compute);
-            for (m, inner, cols) in
-                [(1, 1, 1), (13, 33, 49), (20, 641, 100), (9, 1537, 95), (70, 3100, 1100), (16, 48, 700)]
-            {
+            for (m, inner, cols) in [
+                (1, 1, 1),
+                (13, 33, 49),
+                (20, 641, 100),
+                (9, 1537, 95),
+                (5, 640, 1700),
+                (2, 1536, 1400),
+                (17, 3100, 50),
+                (16, 48, 700),
+            ] {
                 let a = values(&random(1, &[m, inner]));
                 for half in [false, true] {
                     let w = values(&if half {
@@ -148,9 +183,9 @@ mod tests {
                         let factor = |w| {
                             if turned { Factor::new(w, cols, inner).t() } else { Factor::new(w, inner, cols) }
                         };
-                        let Some(mut packed) = Packed::new(&exec, factor(before)) else {
-                            println!("skipped: nothing is packed on this processor");
-                            return;
+                        let Some(mut packed) = Packed::for_kernels(&exec, kernels, factor(before)) else {
+                            println!("skipped: {kernels:?} packs nothing in {compute:?}");
+                            continue;
                         };
                         let check = |packed: &Packed, w| {
                             for (exec, add) in [(&exec, false), (&alone().with_compute(compute), true)] {
@@ -158,7 +193,7 @@ mod tests {
                                 let a = Mat::new(&a, m, inner);
                                 packed.product(exec, a, Out { data: &mut found, row_stride: cols, add });
                                 let to = Out { data: &mut expected, row_stride: cols, add };
-                                product_parallel(exec, a, factor(w), to);
+                                run(Some(exec), compute, kernels, a, factor(w), 1.0, to);
                                 assert_eq!(
                                     bits(&found),
                                     bits(&expected),
@@ -175,7 +210,9 @@ mod tests {
                         check(&packed, after);
                         assert_eq!(
                             bits(&packed.words),
-                            bits(&Packed::new(&exec, factor(after)).expect("as before").words)
+                            bits(
+                                &Packed::for_kernels(&exec, kernels, factor(after)).expect("as before").words
+                            )
                         );
                     }
                 }

@@ -1,6 +1,6 @@
-//! What the AVX-512 products share: panels of one operand, blocks of rows of the other, and tiles of the result.
+//! What our products share: panels of one operand, blocks of rows of the other, and tiles of the result.
 //!
-//! `b` is packed into panels of 48 columns, shared by all threads; tiles of 8×48 values of the result stay in 24
+//! `b` is packed into panels of 48 columns, shared by all threads; tiles of 8 or 16 by 48 values of the result stay in
 //! registers while the inner dimension runs. Which thread computes a tile does not change its value. What a word of a
 //! packed operand holds, and the loop over them, is a [`Micro`]'s business.
 
@@ -15,9 +15,8 @@ use rayon::prelude::*;
 use super::{Factor, Mat, Out};
 use crate::ops::Exec;
 
-/// Columns of a panel of `b`, and rows of a tile.
+/// Columns of a panel of `b`.
 pub(super) const COLS: usize = 48;
-pub(super) const ROWS: usize = 8;
 /// Rows of `a` in one task.
 pub(super) const BLOCK: usize = 64;
 /// Panels packed by one task: their lines lie side by side in `b`, and longer runs of memory are read faster.
@@ -43,8 +42,17 @@ pub(super) struct Stretch {
 pub(super) trait Micro {
     /// Values of the inner dimension in a word.
     const PER_WORD: usize;
-    /// The longest stretch a tile runs over at once; a multiple of [`Self::PER_WORD`].
+    /// Values of the inner dimension that a tile takes at once: a multiple of [`Self::PER_WORD`].
+    const STEP: usize;
+    /// The longest stretch a tile runs over at once; a multiple of [`Self::STEP`].
     const DEPTH: usize;
+    /// Rows of a tile.
+    const ROWS: usize;
+
+    /// Words that `len` values of the inner dimension are packed into.
+    fn words(len: usize) -> usize {
+        len.next_multiple_of(Self::STEP) / Self::PER_WORD
+    }
 
     /// Packs `width` columns of `b` from `at` over a stretch into as many panels as they fill: word `w` of column `c` of
     /// a panel at `w · 48 + c`.
@@ -57,9 +65,10 @@ pub(super) trait Micro {
     ///
     /// # Safety
     ///
-    /// The processor has what the mode needs. `a` has `R` rows of `words` words, `b` as many rows of 48 words, and
-    /// `place` has `R` rows of its width (at most 48) that no other thread touches.
-    unsafe fn tile<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place);
+    /// The processor has what the mode needs. `a` has `rows` rows (1 to [`Self::ROWS`]) of `words` words in memory for
+    /// [`Self::ROWS`] of them, `b` as many rows of 48 words, and `place` has `rows` rows of its width (at most 48) that no
+    /// other thread touches. It is called from within [`Self::with_rows`].
+    unsafe fn tile(a: Rows, b: *const f32, words: usize, place: Place, rows: usize);
 }
 
 /// How a right factor of a size is cut: blocks of columns, and of each block stretches of the inner dimension.
@@ -86,8 +95,8 @@ struct Block {
 impl Plan {
     /// The plan for `[inner, cols]`, neither of them 0.
     pub(super) fn new<M: Micro>(inner: usize, cols: usize) -> Self {
-        let depth = inner.div_ceil(inner.div_ceil(M::DEPTH)).next_multiple_of(M::PER_WORD);
-        let width = (PACKED / (depth / M::PER_WORD)).next_multiple_of(COLS).min(cols.next_multiple_of(COLS));
+        let depth = inner.div_ceil(inner.div_ceil(M::DEPTH)).next_multiple_of(M::STEP);
+        let width = (PACKED / M::words(depth)).next_multiple_of(COLS).min(cols.next_multiple_of(COLS));
         Self { inner, cols, depth, width }
     }
 
@@ -99,7 +108,7 @@ impl Plan {
     /// Words of one column.
     fn words<M: Micro>(&self) -> usize {
         let (whole, rest) = (self.inner / self.depth, self.inner % self.depth);
-        whole * (self.depth / M::PER_WORD) + rest.div_ceil(M::PER_WORD)
+        whole * M::words(self.depth) + M::words(rest)
     }
 
     /// The blocks in the order they are packed in.
@@ -108,18 +117,18 @@ impl Plan {
             let count = self.width.min(self.cols - first);
             (0..self.inner).step_by(self.depth).map(move |from| {
                 let len = self.depth.min(self.inner - from);
-                let size = count.next_multiple_of(COLS) * len.div_ceil(M::PER_WORD);
+                let size = count.next_multiple_of(COLS) * M::words(len);
                 Block { first, count, stretch: Stretch { from, len, add: add || from > 0 }, size }
             })
         })
     }
 
-    /// Where the value at `[k, c]` lies in the packed factor, in values of a word's size divided by [`Micro::PER_WORD`].
+    /// Where the value at `[k, c]` lies in the packed factor, counted in values, [`Micro::PER_WORD`] to a word.
     pub(super) fn place<M: Micro>(&self, k: usize, c: usize) -> usize {
         let (first, from) = (c / self.width * self.width, k / self.depth * self.depth);
         let count = self.width.min(self.cols - first).next_multiple_of(COLS);
-        let words = self.depth.min(self.inner - from).div_ceil(M::PER_WORD);
-        let block = first * self.words::<M>() + count * (from / M::PER_WORD);
+        let words = M::words(self.depth.min(self.inner - from));
+        let block = first * self.words::<M>() + count * (from / self.depth * M::words(self.depth));
         let panel = block + (c - first) / COLS * COLS * words;
         let word = panel + (k - from) / M::PER_WORD * COLS + (c - first) % COLS;
         word * M::PER_WORD + (k - from) % M::PER_WORD
@@ -193,7 +202,7 @@ fn nothing(a: Mat<'_>, cols: usize, out: Out<'_>) {
 /// Packs a block into its panels.
 fn fill<M: Micro>(exec: Option<&Exec>, b: Factor<'_>, block: Block, panels: &mut [f32]) {
     let Block { first, count, stretch, .. } = block;
-    let some = TOGETHER * COLS * stretch.len.div_ceil(M::PER_WORD);
+    let some = TOGETHER * COLS * M::words(stretch.len);
     let work = |(i, panels): (usize, &mut [f32])| {
         let at = first + i * TOGETHER * COLS;
         M::pack(b, at, (TOGETHER * COLS).min(first + count - at), stretch, panels);
@@ -209,7 +218,7 @@ fn fill<M: Micro>(exec: Option<&Exec>, b: Factor<'_>, block: Block, panels: &mut
 /// All tiles of a block of columns over one stretch.
 fn tiles<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, panels: &[f32], block: Block, target: Target) {
     let Block { first, count, stretch, .. } = block;
-    let words = stretch.len.div_ceil(M::PER_WORD);
+    let words = M::words(stretch.len);
     let size = COLS * words;
     let (row_blocks, panel_count) = (a.rows.div_ceil(BLOCK), panels.len() / size);
     let threads = exec.map_or(1, Exec::threads);
@@ -225,12 +234,12 @@ fn tiles<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, panels: &[f32], block: Block
                 let column = first + j * COLS;
                 let width = COLS.min(first + count - column);
                 let b = panels[j * size..][..size].as_ptr();
-                for at in rows.clone().step_by(ROWS) {
+                for at in rows.clone().step_by(M::ROWS) {
                     let place = target.place(at, column, width, stretch.add);
-                    let tile = left.tile(at - rows.start);
+                    let tile = left.tile::<M>(at - rows.start);
                     // SAFETY: the tile of `a` has these rows and strides, `b` is a panel, and the place lies inside
                     // the target (the caller checked) and is this task's alone.
-                    unsafe { run::<M>(tile, b, words, place, ROWS.min(rows.end - at)) };
+                    unsafe { M::tile(tile, b, words, place, M::ROWS.min(rows.end - at)) };
                 }
             }
         });
@@ -242,24 +251,22 @@ fn tiles<M: Micro>(exec: Option<&Exec>, a: Mat<'_>, panels: &[f32], block: Block
     }
 }
 
-/// # Safety
-///
-/// As for [`Micro::tile`], with `rows` rows (1 to 8).
-unsafe fn run<M: Micro>(a: Rows, b: *const f32, words: usize, place: Place, rows: usize) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        match rows {
-            1 => M::tile::<1>(a, b, words, place),
-            2 => M::tile::<2>(a, b, words, place),
-            3 => M::tile::<3>(a, b, words, place),
-            4 => M::tile::<4>(a, b, words, place),
-            5 => M::tile::<5>(a, b, words, place),
-            6 => M::tile::<6>(a, b, words, place),
-            7 => M::tile::<7>(a, b, words, place),
-            _ => M::tile::<8>(a, b, words, place),
+/// Calls `$kernel::<R>($args)` with the constant `R` that `$rows` is, 1 to 8.
+macro_rules! by_rows {
+    ($rows:expr, $kernel:ident($($arg:expr),*)) => {
+        match $rows {
+            1 => $kernel::<1>($($arg),*),
+            2 => $kernel::<2>($($arg),*),
+            3 => $kernel::<3>($($arg),*),
+            4 => $kernel::<4>($($arg),*),
+            5 => $kernel::<5>($($arg),*),
+            6 => $kernel::<6>($($arg),*),
+            7 => $kernel::<7>($($arg),*),
+            _ => $kernel::<8>($($arg),*),
         }
-    }
+    };
 }
+pub(super) use by_rows;
 
 /// A block of rows of `a` over one stretch: word `w` of row `r` of a tile lies at `r · row_stride + w · step`.
 #[derive(Clone, Copy)]
@@ -267,24 +274,25 @@ pub(super) struct Left<'a> {
     words: &'a [f32],
     row_stride: usize,
     step: usize,
-    /// Words from one tile to the next.
+    /// Words from a tile of 8 rows to the next.
     tile: usize,
 }
 
 impl<'a> Left<'a> {
     /// Rows whose words are contiguous and which lie `stride` apart.
     pub(super) fn rows(words: &'a [f32], stride: usize) -> Self {
-        Self { words, row_stride: stride, step: 1, tile: ROWS * stride }
+        Self { words, row_stride: stride, step: 1, tile: 8 * stride }
     }
 
     /// Tiles `[tile][words][8]`.
     pub(super) fn packed(data: &'a [f32], words: usize) -> Self {
-        Self { words: data, row_stride: 1, step: ROWS, tile: ROWS * words }
+        Self { words: data, row_stride: 1, step: 8, tile: 8 * words }
     }
 
     /// The tile that begins at a row of the block.
-    fn tile(self, row: usize) -> Rows {
-        let start = self.words[row / ROWS * self.tile..].as_ptr();
+    fn tile<M: Micro>(self, row: usize) -> Rows {
+        debug_assert!(row.is_multiple_of(M::ROWS), "tiles begin at whole tiles");
+        let start = self.words[row / 8 * self.tile..].as_ptr();
         Rows { start, row_stride: self.row_stride, step: self.step }
     }
 }
@@ -329,6 +337,23 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Writes the first `rows` rows of 48 sums.
+    ///
+    /// # Safety
+    ///
+    /// The place has so many rows that no other thread touches.
+    pub(super) unsafe fn write_rows(self, sums: &[f32], rows: usize) {
+        for (r, sums) in sums.chunks_exact(COLS).take(rows).enumerate() {
+            // SAFETY: the caller has this row to itself, and it is `width` values wide.
+            let to = unsafe { std::slice::from_raw_parts_mut(self.to.add(r * self.stride), self.width) };
+            if self.add {
+                to.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum * self.scale);
+            } else {
+                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum * self.scale);
+            }
+        }
+    }
+
     /// Writes the sums of a tile.
     ///
     /// # Safety
