@@ -28,6 +28,9 @@ pub(in crate::cli) struct Step {
     /// Keep frozen matrices packed from step to step
     #[arg(long)]
     keep_packed: bool,
+    /// Update each block as soon as its gradients are there
+    #[arg(long)]
+    per_block: bool,
     /// The optimizer
     #[arg(long, default_value = "rmsprop")]
     optimizer: String,
@@ -61,6 +64,7 @@ impl Step {
         let options = TrainOptions {
             checkpoint: self.checkpoint.parse()?,
             keep_packed: self.keep_packed,
+            per_block: self.per_block,
             ..TrainOptions::new(Optimizer::named(&self.optimizer)?, self.lr)
         };
         let mut trainer = Trainer::new((&model).into(), selection, options)?;
@@ -79,6 +83,7 @@ impl Step {
             .with("compute", common.compute.as_str())
             .with("checkpoint", self.checkpoint.as_str())
             .with("keep_packed", self.keep_packed)
+            .with("per_block", self.per_block)
             .with("entries", entries)
             .with("tokens", batches[0].len())
             .with("labelled", batches[0].labelled())
