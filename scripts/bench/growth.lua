@@ -73,6 +73,8 @@ local function measure(what)
   return p
 end
 
+local path = args.out .. "/growth.json"
+assert(io.open(path, "a"), "the folder that --out names must be there"):close() -- before minutes are spent
 local few, lines = args.quick, {}
 for _, mode in ipairs { "f32", "bf16" } do
   local function over(axis, field, values, more)
@@ -95,7 +97,6 @@ for _, mode in ipairs { "f32", "bf16" } do
   over("recompute", "tokens", long, { sequences = 1, checkpoint = "block" })
 end
 
-local path = args.out .. "/growth.json"
 local file = assert(io.open(path, "w"))
 file:write("[\n", table.concat(lines, ",\n"), "\n]\n")
 file:close()
