@@ -2,7 +2,7 @@
 //! keys, 1536 inside the MLP, 49152 words.
 //!
 //! Products count floating-point operations, the rest values written; an argument `bf16` stands for weights and products
-//! of bf16. Run with `cargo bench -p lota-runtime --bench kernels [NAME]`. Masks, selection and tickets are in `mask.rs`.
+//! of bf16. Run with `cargo bench --workspace --bench kernels -- [NAME]`. Masks, selection and tickets are in `mask.rs`.
 
 use candle_core::{DType, Device, Tensor};
 use divan::{Bencher, counter::ItemsCount};

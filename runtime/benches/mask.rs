@@ -2,7 +2,7 @@
 //! SmolLM2-135M (106 M adaptable entries) and of Llama-2-7B (6.5 G), and of putting a ticket on
 //! SmolLM2 and taking it off.
 //!
-//! Run with `cargo bench -p lota-runtime --bench mask [smollm2|7b|ticket]`. "extra" is the highest resident memory
+//! Run with `cargo bench --workspace --bench mask -- [smollm2|7b|ticket]`. "extra" is the highest resident memory
 //! during a step above that at its start (Linux only).
 
 use std::sync::Arc;
@@ -177,6 +177,7 @@ fn ticket(dtype: candle_core::DType, host: &Host) -> Result<()> {
     let tensor = |spec: &ParamSpec| -> Result<Tensor> {
         let mut values = vec![0.0; spec.entries() as usize];
         hashed(spec.shape[0], 0, &mut values);
+        let dtype = Params::dtype_of(spec.role, dtype);
         Ok(Tensor::from_vec(values, spec.shape.clone(), &Device::Cpu)?.to_dtype(dtype)?)
     };
     let tensors = universe.specs().iter().map(tensor).collect::<Result<_>>()?;

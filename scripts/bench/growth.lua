@@ -20,8 +20,8 @@ local args = lota.args({
   quick = { false, "fewer points" },
 })
 
---- Densities from which a gradient is one dense product (runtime/src/ops/sampled.rs), which the model must know.
-local sampled_below = { f32 = 0.85, bf16 = 0.6 }
+--- The density from which a gradient is one dense product (runtime/src/ops/sampled.rs), which the model must know.
+local sampled_below = 0.36
 
 --- SmolLM2 of another width and depth: its proportions, and heads of 64.
 local function shape(hidden, layers)
@@ -50,7 +50,7 @@ local function measure(what)
   for name, value in pairs(what) do
     p[name] = value
   end
-  p.sampled_below = sampled_below[p.mode]
+  p.sampled_below = sampled_below
   p.config = shape(p.hidden, p.layers)
   local path = os.tmpname() .. ".json"
   local file = assert(io.open(path, "w"))

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::select::{Budget, Scope, check_enough};
-use super::{Mask, difference};
+use super::{Mask, intersection};
 use crate::Result;
 use crate::host::{Host, Rng};
 
@@ -34,10 +34,7 @@ pub fn random(
     host: &Host,
 ) -> Result<Mask> {
     let universe = within.universe();
-    let free = match avoid {
-        Some(avoid) => &difference(&[within, avoid])?,
-        None => within,
-    };
+    let free = Free { within, avoided: avoid.map(|avoid| intersection(&[within, avoid])).transpose()? };
     let seed = rng.next_u64();
     let mut sets = vec![RoaringBitmap::new(); universe.len()];
     let params: Vec<usize> = within.selected().map(|(p, ..)| p).collect();
@@ -47,10 +44,10 @@ pub fn random(
         let mut stretches = Vec::new();
         let mut draw = |label: &str, spans: &[(usize, u64, u64)]| -> Result<()> {
             let population = spans.iter().map(|&(p, from, to)| among(within.set(p), from, to)).sum();
-            let candidates = spans.iter().map(|&(p, from, to)| among(free.set(p), from, to)).sum();
+            let candidates = spans.iter().map(|&(p, from, to)| free.among(p, from, to)).sum();
             let k = budget.of(population)?;
             check_enough(k, candidates, 0, false, label)?;
-            share(free, spans, candidates, k, &mut rng, &mut stretches);
+            share(&free, spans, candidates, k, &mut rng, &mut stretches);
             Ok(())
         };
         if scope == Scope::PerRow {
@@ -67,8 +64,7 @@ pub fn random(
         }
         for batch in stretches.chunks(1024) {
             host.cancel.check()?;
-            let chosen: Vec<_> =
-                batch.par_iter().map(|stretch| choose(free.set(stretch.param), stretch)).collect();
+            let chosen: Vec<_> = batch.par_iter().map(|stretch| choose(&free, stretch)).collect();
             for (stretch, chosen) in batch.iter().zip(chosen) {
                 let sorted = sets[stretch.param].append(chosen);
                 debug_assert!(sorted.is_ok());
@@ -76,6 +72,49 @@ pub fn random(
         }
     }
     Ok(Mask::from_sets(universe.clone(), sets))
+}
+
+/// What may be chosen. The difference itself is not made: of a large model it would be a bit for every entry.
+struct Free<'a> {
+    within: &'a Mask,
+    /// Entries of `within` that may not be chosen.
+    avoided: Option<Mask>,
+}
+
+impl Free<'_> {
+    /// How many candidates of a parameter lie in `from..to`.
+    fn among(&self, param: usize, from: u64, to: u64) -> u64 {
+        let avoided = self.avoided.as_ref().map_or(0, |avoided| among(avoided.set(param), from, to));
+        among(self.within.set(param), from, to) - avoided
+    }
+
+    /// The candidates of a stretch whose ranks among all of them are `ranks`, ascending.
+    fn at(&self, stretch: &Stretch, ranks: impl Iterator<Item = u32>) -> Vec<u32> {
+        let (start, last) = (stretch.start as u32, (stretch.start + stretch.len - 1) as u32);
+        if stretch.candidates == stretch.len {
+            return ranks.map(|rank| start + rank).collect();
+        }
+        let within = self.within.set(stretch.param);
+        let avoided = self.avoided.as_ref().map(|avoided| avoided.set(stretch.param));
+        if within.range_cardinality(start..=last) == stretch.len {
+            // A candidate comes as many places later as avoided entries lie before it.
+            let mut avoided = avoided.into_iter().flat_map(|set| set.range(start..=last)).peekable();
+            let mut place = start;
+            return ranks
+                .map(|rank| {
+                    let mut at = place + rank;
+                    while avoided.next_if(|&a| a <= at).is_some() {
+                        place += 1;
+                        at += 1;
+                    }
+                    at
+                })
+                .collect();
+        }
+        let allowed = |i: &u32| avoided.is_none_or(|set| !set.contains(*i));
+        let candidates: Vec<u32> = within.range(start..=last).filter(allowed).collect();
+        ranks.map(|rank| candidates[rank as usize]).collect()
+    }
 }
 
 /// How many entries of a set lie in `from..to`.
@@ -86,7 +125,7 @@ fn among(set: &RoaringBitmap, from: u64, to: u64) -> u64 {
 /// Cuts spans (parameter, from, to) into stretches and shares `k` choices out among them as a
 /// uniform choice over all candidates would.
 fn share(
-    free: &Mask,
+    free: &Free<'_>,
     spans: &[(usize, u64, u64)],
     candidates: u64,
     k: u64,
@@ -97,7 +136,7 @@ fn share(
     for &(param, from, to) in spans {
         for start in (from..to).step_by(STRETCH as usize) {
             let len = STRETCH.min(to - start);
-            let here = among(free.set(param), start, start + len);
+            let here = free.among(param, start, start + len);
             let take = hypergeometric(rng, rest, left, here);
             rest -= here;
             left -= take;
@@ -156,7 +195,7 @@ fn hypergeometric(rng: &mut Rng, all: u64, k: u64, here: u64) -> u64 {
 }
 
 /// The chosen entries of a stretch, ascending.
-fn choose(free: &RoaringBitmap, stretch: &Stretch) -> Vec<u32> {
+fn choose(free: &Free<'_>, stretch: &Stretch) -> Vec<u32> {
     let mut rng = Rng::new(stretch.seed);
     let (m, take) = (stretch.candidates, stretch.take);
     // Of a majority, those left out are drawn instead.
@@ -170,10 +209,5 @@ fn choose(free: &RoaringBitmap, stretch: &Stretch) -> Vec<u32> {
         *word |= bit;
     }
     let ranks = (0..m as u32).filter(|rank| (drawn[*rank as usize / 64] >> (rank % 64) & 1 == 1) != inverted);
-    let (start, last) = (stretch.start as u32, (stretch.start + stretch.len - 1) as u32);
-    if m == stretch.len {
-        return ranks.map(|rank| start + rank).collect();
-    }
-    let candidates: Vec<u32> = free.range(start..=last).collect();
-    ranks.map(|rank| candidates[rank as usize]).collect()
+    free.at(stretch, ranks)
 }

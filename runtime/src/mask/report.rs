@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::algebra::{difference, union};
+use super::algebra::{intersection, union};
 use super::{Mask, fraction};
 use crate::model::{ParamSpec, Role};
 use crate::{Error, Result};
@@ -154,12 +154,13 @@ pub fn capacity(masks: &[&Mask], adaptable: Option<&Mask>) -> Result<Capacity> {
             &default
         }
     };
-    let mut free = adaptable.clone();
+    // Sets as large as the masks alone: what is free of a large model would be a bit for every entry.
+    let mut before = Mask::none(claimed.universe().clone());
     let mut newly = Vec::with_capacity(masks.len());
     for mask in masks {
-        let rest = difference(&[&free, mask])?;
-        newly.push(free.count() - rest.count());
-        free = rest;
+        let inside = intersection(&[adaptable, mask])?;
+        newly.push(inside.count() - inside.intersection_count(&before)?);
+        before = union(&[&before, &inside])?;
     }
     let rows = |by| -> Result<Vec<Count>> {
         let rows = claimed.overlap(adaptable, by)?.into_iter().filter(|row| row.second > 0);
@@ -167,7 +168,7 @@ pub fn capacity(masks: &[&Mask], adaptable: Option<&Mask>) -> Result<Capacity> {
     };
     let total = adaptable.count();
     Ok(Capacity {
-        total: Count { group: "all".to_string(), entries: total, selected: total - free.count() },
+        total: Count { group: "all".to_string(), entries: total, selected: before.count() },
         roles: rows(By::Role)?,
         layers: rows(By::Layer)?,
         newly,

@@ -116,7 +116,7 @@ pub fn weight_grad_at(exec: &Exec, dy: &Tensor, input: &Input<'_>, index: &Spars
     let (rows, inner) = check::activation("linear", "the input", x)?;
     check::same("linear", "the tokens of the gradient and of the input", tokens, rows)?;
     index.check("linear", &[out, inner])?;
-    if !exec.fast(x) || index.density() > sampled::break_even(exec) {
+    if !exec.fast(x) || index.density() > sampled::BREAK_EVEN {
         let dense = weight_grad_dense(exec, dy, x)?;
         return super::scatter::gather(exec, &dense, index);
     }

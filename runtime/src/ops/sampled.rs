@@ -15,14 +15,9 @@ use super::simd::multiversion;
 use super::transpose::{Strip, turn};
 use super::{Compute, Exec, SparseIndex, par};
 
-/// Above this density one dense product and a gather are faster (docs/performance.md has the measurement: whole steps,
-/// 1024 tokens, matrices of 1536×576, AVX-512).
-pub(super) fn break_even(exec: &Exec) -> f64 {
-    match exec.compute() {
-        Compute::F32 => 0.85,
-        Compute::BF16 => 0.6,
-    }
-}
+/// Above this density one dense product and a gather are faster, in either numeric mode (docs/performance.md has the
+/// measurement: 1024 tokens, a matrix of 1536×576, AVX-512).
+pub(super) const BREAK_EVEN: f64 = 0.36;
 
 /// Most words of a panel: a row of them fills sixteen registers of sixteen words.
 const PANEL: usize = 256;

@@ -101,3 +101,20 @@ fn stretches_of_a_large_parameter_get_fair_shares() {
     assert_eq!(one, four);
     assert_eq!(one.count(), 3000 * 90);
 }
+
+#[test]
+fn avoiding_entries_is_choosing_among_the_others() {
+    let all = Mask::all(universe());
+    let count = all.count();
+    for (inside, outside) in [(1.0, 0.01), (1.0, 0.5), (1.0, 0.95), (0.6, 0.3)] {
+        let some =
+            |density, seed| draw(&all, None, Budget::Density(density), Scope::Global, seed).expect("enough");
+        let (within, avoid) = (if inside == 1.0 { all.clone() } else { some(inside, 1) }, some(outside, 2));
+        let others = difference(&[&within, &avoid]).expect("same model");
+        for k in [1, count / 50 + 1, others.count() / 2, others.count()] {
+            let plain = draw(&others, None, Budget::Count(k), Scope::Global, 7).expect("as many");
+            let found = draw(&within, Some(&avoid), Budget::Count(k), Scope::Global, 7).expect("as many");
+            assert_eq!(found, plain, "{inside} {outside} {k}");
+        }
+    }
+}

@@ -81,7 +81,7 @@ pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: WeightGrad<'_>) ->
     let (scale, cap) = layer.head.constants();
     let mut found = vec![0.0; count];
     let mut dh = vec![0.0; layer.h.len()];
-    let mut dw = Sum::new(exec, want, vocab, width);
+    let mut dw = Sum::new(want, vocab, width);
     let mut buffer = layer.buffer();
     for start in (0..count).step_by(layer.step()) {
         let end = (start + layer.step()).min(count);
@@ -120,12 +120,12 @@ enum Sum<'a> {
 }
 
 impl<'a> Sum<'a> {
-    fn new(exec: &Exec, want: WeightGrad<'a>, vocab: usize, width: usize) -> Self {
+    fn new(want: WeightGrad<'a>, vocab: usize, width: usize) -> Self {
         let dense = |gather| Self::Dense { sum: vec![0.0; vocab * width], vocab, width, gather };
         match want {
             WeightGrad::No => Self::No,
             WeightGrad::Dense => dense(None),
-            WeightGrad::At(index) if index.density() > sampled::break_even(exec) => dense(Some(index)),
+            WeightGrad::At(index) if index.density() > sampled::BREAK_EVEN => dense(Some(index)),
             WeightGrad::At(index) => Self::At(index, vec![0.0; index.nnz()]),
         }
     }
