@@ -14,6 +14,13 @@ pub fn luals(registry: &Registry) -> String {
         for p in registry.methods(ty) {
             operator(&mut out, p);
         }
+        // Functions may be operators of what they return, as lota.mask.union is `|`.
+        for p in registry.iter().filter(|p| p.owner().is_none() && p.result().0 == ty) {
+            if let Some(name) = p.operator_tag().and_then(operator_name) {
+                let other = if name == "bnot" { String::new() } else { format!("({ty})") };
+                let _ = writeln!(out, "---@operator {name}{other}: {ty}");
+            }
+        }
         let _ = writeln!(out, "local {ty} = {{}}\n");
         for p in registry.methods(ty) {
             function(&mut out, p, &format!("{ty}:{}", p.short_name()));
@@ -40,22 +47,27 @@ pub fn luals(registry: &Registry) -> String {
     out
 }
 
+/// What the language server calls an operator, if it knows it.
+fn operator_name(op: Op) -> Option<&'static str> {
+    Some(match op {
+        Op::Add => "add",
+        Op::Sub => "sub",
+        Op::Mul => "mul",
+        Op::Div => "div",
+        Op::Mod => "mod",
+        Op::Pow => "pow",
+        Op::And => "band",
+        Op::Or => "bor",
+        Op::Xor => "bxor",
+        Op::Neg => "unm",
+        Op::Not => "bnot",
+        Op::Len => "len",
+        _ => return None,
+    })
+}
+
 fn operator(out: &mut String, p: &Primitive) {
-    let name = match p.operator_tag() {
-        Some(Op::Add) => "add",
-        Some(Op::Sub) => "sub",
-        Some(Op::Mul) => "mul",
-        Some(Op::Div) => "div",
-        Some(Op::Mod) => "mod",
-        Some(Op::Pow) => "pow",
-        Some(Op::And) => "band",
-        Some(Op::Or) => "bor",
-        Some(Op::Xor) => "bxor",
-        Some(Op::Neg) => "unm",
-        Some(Op::Not) => "bnot",
-        Some(Op::Len) => "len",
-        _ => return,
-    };
+    let Some(name) = p.operator_tag().and_then(operator_name) else { return };
     let result = ty(p.result().0);
     let other = p.params().iter().find(|q| q.place == Place::Positional && q.name != "self");
     match other {
