@@ -182,7 +182,8 @@ impl<'a, const N: usize> Piece<'a, N> {
         }
     }
 
-    /// Updates `n` entries from `k` on, whose weights lie at `at`.
+    /// Updates `n` entries from `k` on, whose weights lie at `at`. Plain loops: a closure handed to a function of arrays
+    /// would be compiled for the baseline, and called for each entry.
     #[inline(always)]
     fn group<R: Rule<N>>(&mut self, rule: &R, scale: f32, k: usize, at: [usize; LANES], n: usize) {
         // Without an index the entries are the weights themselves, one after the other.
@@ -230,8 +231,10 @@ impl<'a, const N: usize> Piece<'a, N> {
             WeightMut::F32(to) if whole => to[k..k + n].copy_from_slice(&w[..n]),
             WeightMut::F32(to) => (0..n).for_each(|i| to[at[i]] = w[i]),
             WeightMut::BF16(to) if whole => {
-                let rounded: [bf16; LANES] =
-                    std::array::from_fn(|i| dither_bf16(w[i], (start + k + i) as u32));
+                let mut rounded = [bf16::ZERO; LANES];
+                for (i, (rounded, w)) in rounded.iter_mut().zip(w).enumerate() {
+                    *rounded = dither_bf16(w, (start + k + i) as u32);
+                }
                 to[k..k + n].copy_from_slice(&rounded[..n]);
             }
             WeightMut::BF16(to) => {
