@@ -155,8 +155,9 @@ fn find(registry: &Registry, name: &str) -> Result<String, Option<String>> {
         registry.iter().filter(|p| p.short_name() == name).map(|p| &**p).collect();
     match same_end[..] {
         [] => {
+            let modules: Vec<&str> = module_names().collect();
             let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
-            Err(nearest(name, known.chain(module_names())).map(str::to_string))
+            Err(nearest(name, known.chain(modules)).map(str::to_string))
         }
         [one] => Ok(primitive(one)),
         _ => {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::command::{self, Argument};
-use super::complete::{self, Thing, World};
+use super::complete::{self, Thing};
 use super::figure;
 use super::pretty::{Style, pretty};
 use super::record::Record;

@@ -101,7 +101,7 @@ fn a_prompt_is_typed_at() {
     terminal.key("Tab");
     terminal.wait("lota 2> lota.mask.union");
     terminal.text("(");
-    terminal.wait("lota.mask.union(first, ...)");
+    terminal.wait("lota.mask.union(a, ...)");
     terminal.key("C-c");
     // What was typed before is offered, and taken with the right arrow.
     terminal.text("x *");
@@ -122,7 +122,7 @@ fn ctrl_c_stops_training_and_keeps_the_variables() {
     terminal.line(
         "examples = lota.data.examples(model:tokenizer(), {{prompt = 'ab', target = 'cd'}}, {max_len = 16})",
     );
-    terminal.line("stream = lota.data.batches(examples, {batch = 1, seed = 1})");
+    terminal.line("stream = lota.data.batches(examples, {size = 1, seed = 1})");
     terminal
         .line("trainer = lota.train.new(model, {mask = lota.mask.all(model), lr = 1e-4, steps = 1000000})");
     terminal.line("print 'training' trainer:fit(stream)");

@@ -124,7 +124,7 @@ impl Format {
         let (least, most) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
         let make: fn(usize) -> Self = if sizes().all(|x| x.fract() == 0.0) && most < 1e9 {
             Self::Whole
-        } else if most >= 1e5 || most < 1e-3 || most / least > 1e7 {
+        } else if !(1e-3..1e5).contains(&most) || most / least > 1e7 {
             Self::Scientific
         } else {
             Self::Fixed
@@ -135,7 +135,7 @@ impl Format {
 
     fn cell(&self, x: f64) -> String {
         match *self {
-            _ if !x.is_finite() => format!("{x:>1$}", self.width()),
+            _ if !x.is_finite() => format!("{x:>width$}", width = self.width()),
             Self::Whole(width) => format!("{x:>width$.0}"),
             Self::Fixed(width) => format!("{x:>width$.4}"),
             Self::Scientific(width) => format!("{:>width$}", format!("{x:.3e}")),
