@@ -47,7 +47,8 @@ pub fn lines(series: &[Series], width: usize, height: usize) -> String {
     }
     let (first, last) = if low <= high { (format!("{low}"), format!("{high}")) } else { Default::default() };
     let gap = columns.saturating_sub(last.len());
-    out += &format!("{:margin$}  {first:<gap$}{last}\n", "");
+    out += format!("{:margin$}  {first:<gap$}{last}", "").trim_end();
+    out.push('\n');
     if series.len() > 1 {
         let names = series.iter().enumerate().map(|(i, s)| format!("{} {}", MARKS[i % MARKS.len()], s.name));
         out += &format!("{:margin$}  {}\n", "", names.collect::<Vec<_>>().join(", "));
@@ -140,12 +141,24 @@ mod tests {
 
     #[test]
     fn a_line_goes_from_corner_to_corner() {
-        insta::assert_snapshot!(lines(&[series("", &[0.0, 1.0])], 20, 6), @"");
+        let want = "\
+            1.00 ┤           ⢀⠔⠊\n\
+            0.75 ┤        ⢀⠤⠊⠁\n\
+            0.50 ┤     ⢀⡠⠊⠁\n\
+            0.25 ┤  ⢀⡠⠒⠁\n\
+            0.00 ┤⡠⠔⠁\n      1            2\n";
+        assert_eq!(lines(&[series("", &[0.0, 1.0])], 20, 6), want);
     }
 
     #[test]
     fn several_lines_have_letters_and_a_legend() {
-        insta::assert_snapshot!(lines(&[series("up", &[0.0, 1.0]), series("down", &[1.0, 0.0])], 20, 6), @"");
+        let want = "\
+            1.00 ┤bbb        aaa\n\
+            0.75 ┤  bbbb  aaaa\n\
+            0.50 ┤     ****\n\
+            0.25 ┤  aaaa  bbbb\n\
+            0.00 ┤aaa        bbb\n      1            2\n      a up, b down\n";
+        assert_eq!(lines(&[series("up", &[0.0, 1.0]), series("down", &[1.0, 0.0])], 20, 6), want);
     }
 
     #[test]
@@ -159,6 +172,7 @@ mod tests {
     #[test]
     fn bars_are_as_long_as_the_values_are_large() {
         let rows = [("a".to_string(), 1.0), ("bc".to_string(), 0.5), ("none".to_string(), 0.0)];
-        insta::assert_snapshot!(bars(&rows, 26), @"");
+        let want = "a     1.0000  ████████████\nbc    0.5000  ██████\nnone  0.0000\n";
+        assert_eq!(bars(&rows, 26), want);
     }
 }

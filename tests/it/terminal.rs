@@ -27,7 +27,7 @@ impl Terminal {
         let state = self.folder.path().join("state");
         let program = env!("CARGO_BIN_EXE_lota");
         let line = format!("{environment} XDG_STATE_HOME={} {program} repl; echo left; cat", state.display());
-        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "40", "sh", "-c", &line]);
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", &line]);
         self.wait("lota 1>");
     }
 
@@ -55,21 +55,35 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
-    /// Types a line.
-    fn line(&self, text: &str) {
+    /// Types a line. What is typed while an input runs may be lost, so each step waits for the one before.
+    fn typed(&self, text: &str) {
         self.text(text);
+        self.wait(text);
         self.key("Enter");
     }
 
+    /// Types a line, and waits until it has run.
+    fn line(&self, text: &str) {
+        self.typed(text);
+        self.until(&format!("a prompt after '{text}'"), |screen| {
+            let last = screen.trim_end().lines().last().unwrap_or_default();
+            last.starts_with("lota ") && last.ends_with('>')
+        });
+    }
+
     /// Waits until the screen shows a text.
-    fn wait(&self, text: &str) -> String {
+    fn wait(&self, text: &str) {
+        self.until(&format!("'{text}'"), |screen| screen.contains(text));
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&str) -> bool) {
         let start = Instant::now();
         loop {
             let screen = self.screen();
-            if screen.contains(text) {
-                return screen;
+            if holds(&screen) {
+                return;
             }
-            assert!(start.elapsed() < Duration::from_secs(60), "no '{text}' on the screen:\n{screen}");
+            assert!(start.elapsed() < Duration::from_secs(60), "no {what} on the screen:\n{screen}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -88,9 +102,9 @@ fn a_prompt_is_typed_at() {
     terminal.line("x * 2");
     terminal.wait("\n42\n");
     // An open input goes on, and is one entry of the history.
-    terminal.line("for i = 1, 2 do");
-    terminal.line("print('round ' .. i)");
-    terminal.line("end");
+    terminal.typed("for i = 1, 2 do");
+    terminal.typed("print('round ' .. i)");
+    terminal.typed("end");
     terminal.wait("round 2");
     terminal.wait("lota 2>");
     // Tab completes a name as far as it is the only one.
@@ -120,12 +134,12 @@ fn ctrl_c_stops_training_and_keeps_the_variables() {
     let Some(terminal) = Terminal::open("stopped", "") else { return };
     terminal.line("kept = 'this'; model = lota.model.builtin()");
     terminal.line(
-        "examples = lota.data.examples(model:tokenizer(), {{prompt = 'ab', target = 'cd'}}, {max_len = 16})",
+        "examples = lota.data.examples(model:tokenizer(), {{prompt = 'ab', target = 'cd'}}, {max_len = 16, max_prompt = 8})",
     );
     terminal.line("stream = lota.data.batches(examples, {size = 1, seed = 1})");
     terminal
         .line("trainer = lota.train.new(model, {mask = lota.mask.all(model), lr = 1e-4, steps = 1000000})");
-    terminal.line("print 'training' trainer:fit(stream)");
+    terminal.typed("print 'training' trainer:fit(stream)");
     terminal.wait("\ntraining");
     std::thread::sleep(Duration::from_millis(200));
     terminal.key("C-c");
@@ -134,9 +148,10 @@ fn ctrl_c_stops_training_and_keeps_the_variables() {
     terminal.wait("\nthis and that");
     terminal.line("trainer:step(stream:next()).loss > 0");
     terminal.wait("\ntrue");
-    terminal.line("while true do pcall(error) end");
-    std::thread::sleep(Duration::from_millis(200));
+    terminal.typed("print 'endless' while true do pcall(error) end");
+    terminal.wait("\nendless");
     terminal.key("C-c");
+    terminal.until("a second stop", |screen| screen.matches("stopped").count() == 2);
     terminal.line("1 + 1");
     terminal.wait("\n2\n");
 }
@@ -172,7 +187,6 @@ fn colours_are_shown_unless_they_are_not_wanted() {
 fn history_is_there_the_next_time() {
     let Some(terminal) = Terminal::open("history", "") else { return };
     terminal.line("remembered = 1");
-    terminal.wait("lota 1> remembered = 1");
     terminal.key("C-d");
     terminal.wait("left");
     terminal.tmux(&["kill-session"]);
