@@ -142,9 +142,9 @@ mod tests {
     use super::*;
     use crate::api;
 
-    /// The text with a letter for each colour: `<k local>`.
+    /// The text with a letter for each colour: `<k local>`. The cursor is at `|`, or nowhere.
     fn marked(syntax: &Syntax, line: &str) -> String {
-        let at = line.find('|').unwrap_or(line.len());
+        let at = line.find('|').unwrap_or(usize::MAX);
         let out = highlight(syntax, &api::standard(), &line.replacen('|', "", 1), at);
         let letters = [
             (style::KEYWORD, "<k "),
@@ -189,6 +189,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        // Each case makes a registry.
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
         #[test]
         fn without_the_colours_it_is_the_same_text(line in "[-a-z0-9 .:()\\[\\]{}'\"?=#/*ß]{0,30}", at in 0usize..32) {
             let registry = api::standard();
