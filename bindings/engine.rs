@@ -18,6 +18,17 @@ pub enum Language {
     Lua,
 }
 
+/// A name that a script knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The name.
+    pub name: String,
+    /// The type of its value: that of an object, or the language's word for it.
+    pub ty: String,
+    /// The primitive that it is, if it is one.
+    pub primitive: Option<String>,
+}
+
 /// Collects what a host grants to an engine. Nothing is granted by default.
 pub struct Builder {
     language: Language,
@@ -112,11 +123,13 @@ impl Builder {
 
     /// Builds the engine.
     pub fn build(self) -> Result<Engine> {
+        let registry = Arc::new(self.registry);
         let ctx = Arc::new(Ctx {
             host: self.host,
             files: self.files,
             hub: self.hub,
             memory: Memory::default(),
+            registry: registry.clone(),
             script_args: self.script_args,
             script_name: self.script_name,
             output: self.output,
@@ -129,7 +142,6 @@ impl Builder {
                 Language::Lua => 1,
             },
         });
-        let registry = Arc::new(self.registry);
         let frontend = match self.language {
             #[cfg(feature = "lua")]
             Language::Lua => crate::lua::Frontend::new(ctx.clone(), registry.clone(), self.open)?,
@@ -192,6 +204,29 @@ impl Engine {
     /// declared at its start stay.
     pub fn eval(&self, input: &str) -> Result<Vec<Value>> {
         self.frontend.eval(input)
+    }
+
+    /// The same; what the input gives first, unless it is nothing, is kept in the variables `names`.
+    pub fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
+        self.frontend.eval_keeping(input, names)
+    }
+
+    /// Runs the text of a script file as if it were an input of a prompt: its variables stay where the
+    /// language can keep them. Modules it requires are looked for beside it.
+    pub fn load(&self, source: &str, path: &Path) -> Result<()> {
+        self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
+        self.frontend.load(source, &path.display().to_string())
+    }
+
+    /// What the names of a prompt's variables stand for; with a path, the names inside the table that it
+    /// leads to. No code of the script is run for this.
+    pub fn names(&self, path: &[&str]) -> Vec<Name> {
+        self.frontend.names(path)
+    }
+
+    /// Removes variables of the prompt.
+    pub fn forget(&self, names: &[String]) {
+        self.frontend.forget(names);
     }
 
     /// Whether a text parses: the error says whether more input could complete it.

@@ -19,7 +19,7 @@ pub mod repl;
 mod runs;
 mod stdlib;
 
-pub use engine::{Builder, Engine, Language};
+pub use engine::{Builder, Engine, Language, Name};
 pub use error::{Error, ErrorKind, Result};
 pub use hub::hub_from_environment;
 pub use lota_runtime as runtime;

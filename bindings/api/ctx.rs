@@ -10,6 +10,7 @@ use lota_runtime::ops::{Compute, Exec};
 use super::files::Files;
 use super::memory::Memory;
 use super::record::panic_text;
+use super::registry::Registry;
 use crate::error::{Error, Result, of_tensors};
 
 /// Where printed text goes.
@@ -23,6 +24,8 @@ pub struct Ctx {
     pub files: Files,
     /// The tensor memory that script values keep alive.
     pub memory: Memory,
+    /// The primitives of this engine.
+    pub registry: Arc<Registry>,
     /// The options given to the script on the command line.
     pub script_args: Vec<String>,
     /// The script's file name, or empty.

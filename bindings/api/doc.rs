@@ -81,6 +81,11 @@ fn module(name: &str) -> Option<String> {
     Some(format!("require \"{full}\"\n    {text}\n"))
 }
 
+/// The names that the modules of the standard library have pages under.
+pub fn module_names() -> impl Iterator<Item = &'static str> {
+    stdlib::MODULES.iter().filter_map(|(name, _)| name.strip_prefix("lota."))
+}
+
 /// A line for each module of the standard library.
 fn modules(out: &mut String) {
     let title =
@@ -150,7 +155,7 @@ fn find(registry: &Registry, name: &str) -> Result<String, Option<String>> {
         registry.iter().filter(|p| p.short_name() == name).map(|p| &**p).collect();
     match same_end[..] {
         [] => {
-            let modules = stdlib::MODULES.iter().filter_map(|(name, _)| name.strip_prefix("lota."));
+            let modules: Vec<&str> = module_names().collect();
             let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
             Err(nearest(name, known.chain(modules)).map(str::to_string))
         }

@@ -11,6 +11,7 @@ mod data;
 pub mod doc;
 mod eval;
 mod files;
+mod help;
 mod json;
 mod mask;
 mod memory;
@@ -39,6 +40,8 @@ pub use convert::{FromValue, Mismatch};
 pub use ctx::{Ctx, Output, open_device};
 pub use files::Files;
 pub use memory::{Charge, Memory};
+#[cfg(feature = "cli")]
+pub(crate) use model::ScriptModel;
 pub use nearest::{did_you_mean, nearest};
 pub use record::{Op, Param, Place, Primitive};
 
@@ -54,6 +57,7 @@ pub fn standard() -> Registry {
     let r = &mut registry;
     data::register(r);
     eval::register(r);
+    help::register(r);
     json::register(r);
     mask::register(r);
     model::register(r);

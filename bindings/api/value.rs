@@ -36,6 +36,11 @@ pub enum Value {
 pub trait ScriptFn: Any + Send + Sync {
     /// Calls it. An error of the script comes back whole; return it as it is.
     fn call(&self, arguments: &[Value]) -> Result<Value>;
+
+    /// The name of the primitive that it is, if it is one.
+    fn primitive(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A type whose values scripts can hold. Its methods are the primitives named `Type:method`.

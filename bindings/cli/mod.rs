@@ -147,7 +147,11 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Run { script } => run::script(common, script),
         Command::Eval { expression } => run::expression(common, &expression),
-        Command::Repl => crate::repl::main(run::builder(&common, "", Vec::new())?),
+        Command::Repl => {
+            let bars = progress::Bars::new(common.quiet);
+            let make = run::builders(&common, bars.clone(), "", Vec::new(), 3)?;
+            crate::repl::main(&crate::repl::LUA, move || make().build(), || bars.clear())
+        }
         Command::Doc { name } => doc::print(name.as_deref().unwrap_or_default()),
         Command::Types => {
             run::write_out(&crate::api::types::luals(&crate::api::standard()));

@@ -48,6 +48,13 @@ impl Bars {
         if self.0.drawn { self.0.all.suspend(write) } else { write() }
     }
 
+    /// Takes away the bars of tasks that did not come to their end.
+    pub(super) fn clear(&self) {
+        for (_, bar) in self.0.by_task.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            bar.finish_and_clear();
+        }
+    }
+
     fn is_new(&self, path: &Path) -> bool {
         let mut saved = self.0.saved.lock().unwrap_or_else(PoisonError::into_inner);
         saved.insert(path.to_path_buf())

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::CommandFactory as _;
 use lota_runtime::host::Cancel;
@@ -23,6 +24,18 @@ pub(crate) fn write_out(text: &str) {
 
 /// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
 pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<Builder> {
+    builders(common, Bars::new(common.quiet), name, args, 1).map(|make| make())
+}
+
+/// Engines of the command line, one after the other. Ctrl-C asks what runs to stop; the program ends
+/// at one more than `patience`.
+pub(super) fn builders(
+    common: &Common,
+    bars: Bars,
+    name: &str,
+    args: Vec<String>,
+    patience: usize,
+) -> Result<impl Fn() -> Builder + use<>> {
     if common.threads > 0 {
         // Products outside our own kernels run on rayon's global threads.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads);
@@ -31,29 +44,40 @@ pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<
     if common.device != "cpu" {
         crate::api::open_device(&common.device)?;
     }
-    let bars = Bars::new(common.quiet);
-    let printer = bars.clone();
+    let compute = common.compute.parse()?;
     let cancel = Cancel::default();
-    stop_on_ctrl_c(cancel.clone());
-    Ok(Engine::builder(Language::Lua)
-        .device(&common.device)
-        .reference(common.reference)
-        .compute(common.compute.parse()?)
-        .files(Files::everything())
-        .hub(crate::hub_from_environment())
-        .open(true)
-        .cancel(cancel)
-        .script(name, args)
-        .on_event(move |event| bars.show(event))
-        .output(move |text| printer.beside(|| write_out(text))))
+    stop_on_ctrl_c(cancel.clone(), patience);
+    let (common, name) = (common.clone(), name.to_string());
+    Ok(move || {
+        let (bars, printer) = (bars.clone(), bars.clone());
+        Engine::builder(Language::Lua)
+            .device(&common.device)
+            .reference(common.reference)
+            .compute(compute)
+            .files(Files::everything())
+            .hub(crate::hub_from_environment())
+            .open(true)
+            .cancel(cancel.clone())
+            .script(name.clone(), args.clone())
+            .on_event(move |event| bars.show(event))
+            .output(move |text| printer.beside(|| write_out(text)))
+    })
 }
 
-/// The first Ctrl-C asks the run to stop; the second ends the program.
-fn stop_on_ctrl_c(cancel: Cancel) {
+/// Ctrl-C asks what runs to stop; pressed more than `patience` times for it, it ends the program.
+fn stop_on_ctrl_c(cancel: Cancel, patience: usize) {
+    let asked = AtomicUsize::new(0);
     let installed = ctrlc::set_handler(move || {
         // At the prompt the switch is set back after each input, and so counts anew.
-        if cancel.is_cancelled() {
-            std::process::exit(130);
+        if !cancel.is_cancelled() {
+            asked.store(0, Ordering::Relaxed);
+        }
+        match patience.saturating_sub(asked.fetch_add(1, Ordering::Relaxed)) {
+            0 => std::process::exit(130),
+            1 if patience > 1 => {
+                eprintln!("\nstopping; once more ends the program, and its variables are lost")
+            }
+            _ => {}
         }
         cancel.cancel();
     });

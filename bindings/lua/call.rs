@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlua::{Function, Lua, MultiValue};
+use mlua::{Function, Lua, MultiValue, Table};
 
 use super::{State, convert, error, state};
 use crate::api::{Primitive, ScriptFn, Value};
@@ -10,9 +10,31 @@ use crate::error::{Error, Result};
 
 /// The Lua function of a primitive.
 pub(crate) fn function(lua: &Lua, primitive: &Arc<Primitive>) -> mlua::Result<Function> {
+    let name = primitive.name().to_string();
     let primitive = primitive.clone();
     let state = state(lua)?;
-    lua.create_function(move |lua, args: MultiValue| call(lua, &state, &primitive, args))
+    let function = lua.create_function(move |lua, args: MultiValue| call(lua, &state, &primitive, args))?;
+    names(lua)?.raw_set(&function, name)?;
+    Ok(function)
+}
+
+/// The names of the functions that are primitives. The keys are weak: the table keeps none of them.
+fn names(lua: &Lua) -> mlua::Result<Table> {
+    const KEY: &str = "lota.primitives";
+    if let Some(table) = lua.named_registry_value::<Option<Table>>(KEY)? {
+        return Ok(table);
+    }
+    let table = lua.create_table()?;
+    let weak = lua.create_table()?;
+    weak.raw_set("__mode", "k")?;
+    table.set_metatable(Some(weak))?;
+    lua.set_named_registry_value(KEY, &table)?;
+    Ok(table)
+}
+
+/// The name of the primitive that a function is.
+pub(crate) fn primitive_name(lua: &Lua, function: &Function) -> Option<String> {
+    names(lua).ok()?.raw_get(function).ok()?
 }
 
 /// Calls a primitive with Lua values.
@@ -58,6 +80,10 @@ impl ScriptFn for LuaFn {
         };
         let results = call().map_err(|e| error::from_lua(&e))?;
         results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+    }
+
+    fn primitive(&self) -> Option<String> {
+        primitive_name(&self.0.weak_lua().try_upgrade()?, &self.0)
     }
 }
 

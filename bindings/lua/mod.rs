@@ -7,6 +7,7 @@ mod error;
 mod guard;
 mod module;
 mod object;
+mod prompt;
 mod text;
 
 use std::collections::HashMap;
@@ -78,13 +79,12 @@ impl Frontend {
     pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
         let chunk = load(&self.lua, source, &format!("@{name}")).map_err(|e| error::from_lua(&e))?;
         let values = self.call(&chunk)?;
-        Ok(values.into_iter().next().unwrap_or_default())
+        Ok(neutral(values).into_iter().next().unwrap_or_default())
     }
 
     /// One input of a prompt.
     pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        let chunk = self.compile(input)?;
-        self.call(&chunk)
+        self.eval_keeping(input, &[])
     }
 
     /// Whether an input of a prompt parses.
@@ -95,22 +95,27 @@ impl Frontend {
     fn compile(&self, input: &str) -> Result<Function> {
         match load(&self.lua, &format!("return {input}"), "=input") {
             Ok(chunk) => Ok(chunk),
-            Err(_) => load(&self.lua, without_local(input), "=input").map_err(|e| error::from_lua(&e)),
+            Err(expression) => load(&self.lua, without_local(input), "=input").map_err(|statement| {
+                // `1 +` is an open expression, and as a statement just wrong.
+                let [expression, statement] = [expression, statement].map(|e| error::from_lua(&e));
+                if expression.is_incomplete() { expression } else { statement }
+            }),
         }
     }
 
-    fn call(&self, function: &Function) -> Result<Vec<Value>> {
+    fn call(&self, function: &Function) -> Result<MultiValue> {
         let results = call::call_guarded(&self.lua, &self.state, function, MultiValue::new());
-        let results = results.map_err(|e| error::from_lua(&e))?;
-        // What cannot be a neutral value (a thread, a table that is a graph) is shown as text.
-        Ok(results
-            .into_iter()
-            .map(|v| {
-                let shown = v.to_string().unwrap_or_else(|_| v.type_name().into());
-                convert::from_lua(v).unwrap_or(Value::Str(shown))
-            })
-            .collect())
+        results.map_err(|e| error::from_lua(&e))
     }
+}
+
+/// Results as neutral values. What cannot be one (a thread, a table that is a graph) is shown as text.
+fn neutral(results: MultiValue) -> Vec<Value> {
+    let one = |v: mlua::Value| {
+        let shown = v.to_string().unwrap_or_else(|_| v.type_name().into());
+        convert::from_lua(v).unwrap_or(Value::Str(shown))
+    };
+    results.into_iter().map(one).collect()
 }
 
 /// Compiles text, never bytecode. A `#!` line is skipped.

@@ -1,4 +1,5 @@
-//! Charts as SVG text, written by hand: line charts and heat maps.
+//! Charts as SVG text, written by hand: line charts and heat maps; and charts in characters for a
+//! terminal.
 //!
 //! The same input gives the same bytes on every machine, so a chart can be compared and kept in a
 //! repository. Colours are told apart with any common colour blindness, and never carry meaning
@@ -8,6 +9,8 @@ mod colour;
 mod heatmap;
 mod lines;
 mod svg;
+#[cfg(feature = "cli")]
+pub mod text;
 mod ticks;
 
 pub use heatmap::HeatMap;

@@ -1,0 +1,66 @@
+//! Rhai, as the prompt sees it.
+
+use super::{Input, Quote, Syntax, Token};
+
+const HELP: &str = "fn help() { lota::help() } fn help(value) { lota::help(value) }";
+
+/// Rhai. A name cannot be `_` or `_1` there, so values are kept as `ans` and `ans1`.
+pub static RHAI: Syntax = Syntax {
+    name: "rhai",
+    extension: "rhai",
+    comment: "//",
+    block_comment: Some(("/*", "*/")),
+    long_brackets: false,
+    quotes: &[
+        Quote { open: "##\"", close: "\"##", lines: true, escapes: false },
+        Quote { open: "#\"", close: "\"#", lines: true, escapes: false },
+        Quote { open: "\"", close: "\"", lines: false, escapes: true },
+        Quote { open: "'", close: "'", lines: false, escapes: true },
+        Quote { open: "`", close: "`", lines: true, escapes: false },
+    ],
+    symbols: &[
+        "**=", "<<=", ">>=", "..=", "#{", "::", "**", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "?[",
+        "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<", ">>", "=>", "->", "..",
+    ],
+    keywords: &[
+        "as", "break", "catch", "const", "continue", "do", "else", "export", "fn", "for", "global", "if",
+        "import", "in", "let", "loop", "private", "return", "switch", "this", "throw", "try", "until",
+        "while",
+    ],
+    constants: &["false", "true"],
+    path: "::",
+    field: ".",
+    method: ".",
+    options: "#{",
+    set: ": ",
+    list: ("[", "]"),
+    nil: "()",
+    modules: &["import"],
+    module_separator: "/",
+    strings: None,
+    last: ("ans", "ans"),
+    begin: HELP,
+    collect: "",
+    promote: |source, _| source.to_string(),
+    statement,
+    header,
+};
+
+/// A value that is used later is kept by name; whether a text is an expression is not known here, so
+/// one that is shown is left to itself: it does what it did.
+fn statement(input: &Input<'_>, _: &[Token]) -> String {
+    let text = input.text.trim();
+    match input.number {
+        Some(number) if input.used => {
+            let print = if input.shown { format!("\nprint(ans{number});") } else { String::new() };
+            format!("let ans = {text};\nlet ans{number} = ans;{print}")
+        }
+        _ if text.ends_with([';', '}']) => text.to_string(),
+        _ => format!("{text};"),
+    }
+}
+
+fn header(version: &str, help: bool) -> String {
+    let (help, end) = if help { (HELP, "\n") } else { ("", "") };
+    format!("// A session of lota {version}.\n{help}{end}")
+}

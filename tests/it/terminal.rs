@@ -1,0 +1,201 @@
+//! The prompt on a terminal: tmux types, and reads the screen.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A terminal with a prompt in it. It ends with the value.
+struct Terminal {
+    socket: String,
+    folder: tempfile::TempDir,
+}
+
+impl Terminal {
+    /// Starts a prompt; none where there is no tmux.
+    fn open(name: &str, environment: &str) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            eprintln!("skipped: there is no tmux here");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let terminal = Self { socket: format!("lota-{}-{name}", std::process::id()), folder };
+        terminal.start(environment);
+        Some(terminal)
+    }
+
+    fn start(&self, environment: &str) {
+        let state = self.folder.path().join("state");
+        let program = env!("CARGO_BIN_EXE_lota");
+        let line = format!("{environment} XDG_STATE_HOME={} {program} repl; echo left; cat", state.display());
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", &line]);
+        self.wait("lota 1>");
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.args(["-L", &self.socket]).args(arguments).current_dir(self.folder.path()).env_remove("TMUX");
+        // What the variables of the person who runs the test say must not matter.
+        command.env_remove("NO_COLOR").env("TERM", "xterm-256color");
+        let out = command.output().expect("tmux runs");
+        assert!(out.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// Types text.
+    fn text(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    /// Presses a key.
+    fn key(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    /// Types a line. What is typed while an input runs may be lost, so each step waits for the one before.
+    fn typed(&self, text: &str) {
+        self.text(text);
+        self.wait(text);
+        self.key("Enter");
+    }
+
+    /// Types a line, and waits until it has run.
+    fn line(&self, text: &str) {
+        self.typed(text);
+        self.until(&format!("a prompt after '{text}'"), |screen| {
+            let last = screen.trim_end().lines().last().unwrap_or_default();
+            last.starts_with("lota ") && last.ends_with('>')
+        });
+    }
+
+    /// Waits until the screen shows a text.
+    fn wait(&self, text: &str) {
+        self.until(&format!("'{text}'"), |screen| screen.contains(text));
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen();
+            if holds(&screen) {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "no {what} on the screen:\n{screen}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).output();
+    }
+}
+
+#[test]
+fn a_prompt_is_typed_at() {
+    let Some(terminal) = Terminal::open("typed", "") else { return };
+    terminal.line("local x = 20 + 1");
+    terminal.line("x * 2");
+    terminal.wait("\n42\n");
+    // An open input goes on, and is one entry of the history.
+    terminal.typed("for i = 1, 2 do");
+    terminal.typed("print('round ' .. i)");
+    terminal.typed("end");
+    terminal.wait("round 2");
+    terminal.wait("lota 2>");
+    // Tab completes a name as far as it is the only one.
+    terminal.text("lota.mask.uni");
+    terminal.key("Tab");
+    terminal.wait("lota.mask.uni");
+    terminal.text("o");
+    terminal.key("Tab");
+    terminal.wait("lota 2> lota.mask.union");
+    terminal.text("(");
+    terminal.wait("lota.mask.union(a, ...)");
+    terminal.key("C-c");
+    // What was typed before is offered, and taken with the right arrow.
+    terminal.text("x *");
+    terminal.wait("lota 2> x * 2");
+    terminal.key("Right");
+    terminal.text("0 + 2");
+    terminal.key("Enter");
+    terminal.wait("\n422\n");
+    terminal.key("C-d");
+    terminal.wait("left");
+    assert!(terminal.folder.path().join("state/lota/history").is_file());
+}
+
+#[test]
+fn ctrl_c_stops_training_and_keeps_the_variables() {
+    let Some(terminal) = Terminal::open("stopped", "") else { return };
+    terminal.line("kept = 'this'; model = lota.model.builtin()");
+    terminal.line(
+        "examples = lota.data.examples(model:tokenizer(), {{prompt = 'ab', target = 'cd'}}, {max_len = 16, max_prompt = 8})",
+    );
+    terminal.line("stream = lota.data.batches(examples, {size = 1, seed = 1})");
+    terminal
+        .line("trainer = lota.train.new(model, {mask = lota.mask.all(model), lr = 1e-4, steps = 1000000})");
+    terminal.typed("print 'training' trainer:fit(stream)");
+    terminal.wait("\ntraining");
+    std::thread::sleep(Duration::from_millis(200));
+    terminal.key("C-c");
+    terminal.wait("stopped");
+    terminal.line("kept .. ' and that'");
+    terminal.wait("\nthis and that");
+    terminal.line("trainer:step(stream:next()).loss > 0");
+    terminal.wait("\ntrue");
+    terminal.typed("print 'endless' while true do pcall(error) end");
+    terminal.wait("\nendless");
+    terminal.key("C-c");
+    terminal.until("a second stop", |screen| screen.matches("stopped").count() == 2);
+    terminal.line("1 + 1");
+    terminal.wait("\n2\n");
+}
+
+#[test]
+fn a_pasted_script_is_one_input() {
+    let Some(terminal) = Terminal::open("pasted", "") else { return };
+    let script = "local a = 1\nlocal b = a + 1\nif b > 1 then\n\n\n  c = a + b\nend";
+    let file = terminal.folder.path().join("clipboard");
+    std::fs::write(&file, script).expect("writes");
+    terminal.tmux(&["load-buffer", &file.to_string_lossy()]);
+    terminal.tmux(&["paste-buffer", "-p"]);
+    terminal.wait("\nend");
+    terminal.key("Enter");
+    terminal.line("{a, b, c}");
+    terminal.wait("\n{1, 2, 3}\n");
+}
+
+#[test]
+fn colours_are_shown_unless_they_are_not_wanted() {
+    let colours = |environment: &str| {
+        let terminal = Terminal::open(if environment.is_empty() { "colour" } else { "plain" }, environment)?;
+        terminal.text("local x = 'text'");
+        terminal.wait("'text'");
+        Some(terminal.tmux(&["capture-pane", "-p", "-e"]))
+    };
+    let (Some(with), Some(without)) = (colours(""), colours("NO_COLOR=1")) else { return };
+    assert!(with.contains("\u{1b}[35mlocal"), "{with:?}");
+    assert!(!without.contains('\u{1b}'), "{without:?}");
+}
+
+#[test]
+fn history_is_there_the_next_time() {
+    let Some(terminal) = Terminal::open("history", "") else { return };
+    terminal.line("remembered = 1");
+    terminal.key("C-d");
+    terminal.wait("left");
+    terminal.tmux(&["kill-session"]);
+    assert!(has(&terminal.folder.path().join("state/lota/history"), "remembered"));
+    terminal.start("");
+    terminal.key("Up");
+    terminal.wait("lota 1> remembered = 1");
+}
+
+fn has(file: &Path, text: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|held| held.contains(text))
+}
