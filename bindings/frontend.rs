@@ -28,7 +28,12 @@ macro_rules! each {
 }
 
 impl Frontend {
-    pub(crate) fn new(language: Language, ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+    pub(crate) fn new(
+        language: Language,
+        ctx: Arc<Ctx>,
+        registry: Arc<Registry>,
+        open: bool,
+    ) -> Result<Self> {
         let _ = (&ctx, &registry, open);
         match language {
             #[cfg(feature = "lua")]

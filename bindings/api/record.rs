@@ -368,7 +368,9 @@ impl Primitive {
     pub fn name_in(&self, language: Language) -> String {
         match language {
             Language::Lua => self.name.to_string(),
-            Language::Rhai => self.name.replace('.', "::").replacen(':', ".", usize::from(self.owner().is_some())),
+            Language::Rhai => {
+                self.name.replace('.', "::").replacen(':', ".", usize::from(self.owner().is_some()))
+            }
         }
     }
 

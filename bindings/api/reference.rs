@@ -113,7 +113,12 @@ fn section(page: &mut String, registry: &Registry, p: &Primitive) -> Result<()> 
         let rhai = rhai.map_or_else(|| "none in Rhai".to_string(), |form| format!("`{form}` in Rhai"));
         let _ = write!(page, "\nOperator: `{lua}` in Lua, {rhai}.\n");
     }
-    let _ = write!(page, "\n```lua\n{}\n```\n\n```rust\n// Rhai\n{}\n```\n", p.example_source(), rhai_example(registry, p)?);
+    let _ = write!(
+        page,
+        "\n```lua\n{}\n```\n\n```rust\n// Rhai\n{}\n```\n",
+        p.example_source(),
+        rhai_example(registry, p)?
+    );
     Ok(())
 }
 

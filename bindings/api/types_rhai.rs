@@ -18,11 +18,18 @@ pub fn definitions(registry: &Registry) -> String {
     let mut areas: Vec<(&str, &str)> = registry.areas().collect();
     areas.insert(0, ("", "The top table."));
     for (area, doc) in areas {
-        let path = if area.is_empty() { "lota".to_string() } else { format!("lota::{}", area.replace('.', "::")) };
+        let path =
+            if area.is_empty() { "lota".to_string() } else { format!("lota::{}", area.replace('.', "::")) };
         let _ = writeln!(out, "// Module {path}: {doc}\n");
         for p in registry.iter().filter(|p| p.area() == Some(area)) {
             if p.is_constant() {
-                let _ = writeln!(out, "/// {}\nconst {path}::{}: {};\n", p.doc(), p.short_name(), ty(p.result().0));
+                let _ = writeln!(
+                    out,
+                    "/// {}\nconst {path}::{}: {};\n",
+                    p.doc(),
+                    p.short_name(),
+                    ty(p.result().0)
+                );
             } else {
                 function(&mut out, p, &format!("{path}::{}", p.short_name()));
             }
@@ -63,7 +70,9 @@ fn ty(words: &str) -> String {
         "map" => "Map".into(),
         "function" => "FnPtr".into(),
         list if list == "list" || list.starts_with("list of ") && !list.contains('|') => "Array".into(),
-        plain if plain.chars().all(char::is_alphanumeric) && plain.starts_with(char::is_uppercase) => plain.into(),
+        plain if plain.chars().all(char::is_alphanumeric) && plain.starts_with(char::is_uppercase) => {
+            plain.into()
+        }
         _ => "?".into(),
     }
 }

@@ -22,12 +22,7 @@ pub(crate) fn write_out(text: &str) {
 }
 
 /// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
-pub(super) fn builder(
-    common: &Common,
-    language: Language,
-    name: &str,
-    args: Vec<String>,
-) -> Result<Builder> {
+pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {
     if common.threads > 0 {
         // Products outside our own kernels run on rayon's global threads.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads);

@@ -89,9 +89,7 @@ pub(crate) fn to_rhai(state: &Arc<State>, value: Value) -> Dynamic {
         Value::Int(i) => i.into(),
         Value::Float(x) => x.into(),
         Value::Str(s) => s.into(),
-        Value::List(items) => {
-            items.into_iter().map(|item| to_rhai(state, item)).collect::<Array>().into()
-        }
+        Value::List(items) => items.into_iter().map(|item| to_rhai(state, item)).collect::<Array>().into(),
         Value::Map(map) => {
             let entries = map.into_iter().map(|(name, item)| (name.into(), to_rhai(state, item)));
             entries.collect::<rhai::Map>().into()

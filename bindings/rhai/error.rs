@@ -114,7 +114,9 @@ fn innermost(registry: &Registry, mut error: EvalAltResult) -> Error {
             let _ = error.take_position();
             Error::new(ErrorKind::Limit, error.to_string())
         }
-        E::ErrorStackOverflow(_) => Error::new(ErrorKind::Limit, "calls are nested too deeply (endless recursion?)"),
+        E::ErrorStackOverflow(_) => {
+            Error::new(ErrorKind::Limit, "calls are nested too deeply (endless recursion?)")
+        }
         E::ErrorFunctionNotFound(signature, _) => missing_function(registry, &signature),
         E::ErrorModuleNotFound(name, _) => missing_module(registry, &name),
         E::ErrorVariableNotFound(name, _) if name == "lota" => {

@@ -35,7 +35,8 @@ impl Resolver {
             !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
         });
         if !sound {
-            let text = format!("import: '{name}' is not the name of a module; write folder/file without .rhai");
+            let text =
+                format!("import: '{name}' is not the name of a module; write folder/file without .rhai");
             return Err(Error::argument(text));
         }
         let mut looked = String::new();

@@ -79,15 +79,19 @@ fn methods(engine: &mut Engine, state: &Arc<State>) {
     }
     let shared = state.clone();
     // A property that is not there is asked for by index.
-    engine.register_raw_fn("index$get$", [held(), TypeId::of::<ImmutableString>()], move |_, args| -> Called {
-        let ty = object_of(args[0]).map_or(TYPE, |o| o.type_name());
-        let name = args[1].to_string();
-        if shared.registry.get(&format!("{ty}:{name}")).is_some() {
-            let text = format!("{ty} has no property '{name}': it is a method, write x.{name}(...)");
-            return Err(error::raise(Error::argument(text)));
-        }
-        Err(lacking(&shared, ty, &name))
-    });
+    engine.register_raw_fn(
+        "index$get$",
+        [held(), TypeId::of::<ImmutableString>()],
+        move |_, args| -> Called {
+            let ty = object_of(args[0]).map_or(TYPE, |o| o.type_name());
+            let name = args[1].to_string();
+            if shared.registry.get(&format!("{ty}:{name}")).is_some() {
+                let text = format!("{ty} has no property '{name}': it is a method, write x.{name}(...)");
+                return Err(error::raise(Error::argument(text)));
+            }
+            Err(lacking(&shared, ty, &name))
+        },
+    );
 }
 
 /// The error for a method that a type does not have.

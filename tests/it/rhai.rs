@@ -100,13 +100,21 @@ fn lota_and_lotto_have_the_same_bits_in_both_languages() {
 #[test]
 fn an_error_names_its_line_the_primitive_and_what_was_meant() {
     let cases = [
-        ("let a = 1;\nlota::mask::unoin(a, a)", "test.rhai:2: there is no function 'lota::mask::unoin'", "mask::union"),
+        (
+            "let a = 1;\nlota::mask::unoin(a, a)",
+            "test.rhai:2: there is no function 'lota::mask::unoin'",
+            "mask::union",
+        ),
         ("lota::msk::union(1, 2)", "test.rhai:1: ", "did you mean 'mask'"),
         ("lota.mask", "lota is a module here", "lota::mask"),
         ("lota::zeros([2]).summ()", "test.rhai:1: ", "did you mean 'sum'"),
         ("lota::zeros([2]).shape", "it is a method", "x.shape("),
         ("lota::model::init(\"tiny\").shape()", "Model has no method 'shape'", ""),
-        ("lota::zeros([2], #{ dtpye: \"f32\" })", "test.rhai:1: zeros: unknown option 'dtpye'", "did you mean 'dtype'"),
+        (
+            "lota::zeros([2], #{ dtpye: \"f32\" })",
+            "test.rhai:1: zeros: unknown option 'dtpye'",
+            "did you mean 'dtype'",
+        ),
         ("lota::zeros(\"x\")", "test.rhai:1: zeros: argument 'shape' must be", "string"),
         ("lota::rng()", "rng: argument 'seed' is missing", "usage: rng("),
         ("lota::zeros([2]) < 3", "Tensor has no operator '<'", "a.lt(b)"),
@@ -118,11 +126,18 @@ fn an_error_names_its_line_the_primitive_and_what_was_meant() {
     ];
     for (source, expected, hint) in cases {
         let text = fails(source).to_string();
-        assert!(text.contains(expected) && text.contains(hint), "{source}\n  gave: {text}\n  expected: {expected} {hint}");
+        assert!(
+            text.contains(expected) && text.contains(hint),
+            "{source}\n  gave: {text}\n  expected: {expected} {hint}"
+        );
     }
     let error = fails("fn outer() {\n  inner()\n}\nfn inner() { lota::zeros(\"x\") }\nouter()");
     assert_eq!(error.place(), Some("test.rhai:4"), "{error}");
-    assert!(error.traceback().is_some_and(|t| t.contains("test.rhai:2") && t.contains("test.rhai:5")), "{:?}", error.traceback());
+    assert!(
+        error.traceback().is_some_and(|t| t.contains("test.rhai:2") && t.contains("test.rhai:5")),
+        "{:?}",
+        error.traceback()
+    );
     assert_eq!(fails("let x = ;").kind(), ErrorKind::Syntax);
     assert_eq!(fails("lota::zeros(\"x\")").kind(), ErrorKind::Argument);
 }
@@ -135,7 +150,8 @@ fn errors_are_caught_whole_and_thrown_again_as_they_are() {
     let through = "let m = lota::model::init(\"tiny\");\n\
         try { lota::scores::new(m, |name, w| { throw #{ code: 5 } }) } catch (e) { assert(e.code == 5); 7 }";
     assert!(matches!(run(through), Ok(Value::Int(7))), "{:?}", run(through));
-    let inside = fails("let m = lota::model::init(\"tiny\");\nlota::scores::new(m, |name, w| {\n  w.summ()\n})");
+    let inside =
+        fails("let m = lota::model::init(\"tiny\");\nlota::scores::new(m, |name, w| {\n  w.summ()\n})");
     assert_eq!(inside.place(), Some("test.rhai:3"), "{inside}");
 }
 
@@ -153,9 +169,15 @@ const ENDLESS: [(&str, &str); 9] = [
     ("while", "while true { let x = 1; }"),
     ("catch", "fn f() { loop {} }\nloop { try { f(); } catch { } }"),
     ("catch in catch", "loop { try { throw 1; } catch { try { loop {} } catch { loop {} } } }"),
-    ("sort", "let a = []; for i in 0..2000 { a.push(i); }\nloop { a.sort(|x, y| { for i in 0..100000 {} x - y }); }"),
+    (
+        "sort",
+        "let a = []; for i in 0..2000 { a.push(i); }\nloop { a.sort(|x, y| { for i in 0..100000 {} x - y }); }",
+    ),
     ("map", "loop { [1, 2].map(|x| { loop {} }); }"),
-    ("callback", "let m = lota::model::init(\"tiny\"); loop { try { lota::scores::new(m, |n, w| { loop {} }); } catch { } }"),
+    (
+        "callback",
+        "let m = lota::model::init(\"tiny\"); loop { try { lota::scores::new(m, |n, w| { loop {} }); } catch { } }",
+    ),
     ("primitive", "let r = lota::rng(1); loop { try { r.uniform(); } catch { } }"),
     ("sleep", "loop { try { sleep(1000); } catch { } }"),
 ];
@@ -197,13 +219,16 @@ fn depth_and_size_are_limited_and_no_catch_hides_it() {
 #[test]
 fn a_prompt_keeps_variables_functions_and_imports() {
     let engine = Engine::builder(Language::Rhai).build().expect("an engine");
-    let eval = |input: &str| engine.eval(input).map(|values| values.iter().map(lota::api::show).collect::<Vec<_>>());
+    let eval =
+        |input: &str| engine.eval(input).map(|values| values.iter().map(lota::api::show).collect::<Vec<_>>());
     assert_eq!(eval("let x = 3;").expect("runs"), Vec::<String>::new());
     assert_eq!(eval("fn twice(n) { 2 * n }").expect("runs"), Vec::<String>::new());
     eval("import \"lota/options\" as options;").expect("runs");
     assert_eq!(eval("twice(x)").expect("runs"), ["6"]);
     assert_eq!(eval("options::pick(#{a: 1}, #{a: 2, b: 3}).a").expect("runs"), ["2"]);
-    for open in ["fn f() {", "let x = (1 +", "[1, 2,", "if true { 1 } else {", "#{ a: 1,", "f(1,", "/* a note"] {
+    for open in
+        ["fn f() {", "let x = (1 +", "[1, 2,", "if true { 1 } else {", "#{ a: 1,", "f(1,", "/* a note"]
+    {
         let error = engine.check(open).expect_err("is not complete");
         assert!(error.is_incomplete(), "{open}: {error}");
     }
@@ -217,7 +242,8 @@ fn the_program_runs_rhai() {
         let source = "// Greets.\nlet args = lota::args(#{ name: [\"you\", \"who\"] });\nprint(`hello ${args.name}`);\nexit(3);";
         std::fs::write(folder.path().join("x.rhai"), source).expect("writes");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lota"));
-        let output = command.args(args).current_dir(folder.path()).stdin(Stdio::null()).output().expect("runs");
+        let output =
+            command.args(args).current_dir(folder.path()).stdin(Stdio::null()).output().expect("runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
     };
@@ -226,7 +252,10 @@ fn the_program_runs_rhai() {
     assert!(help.1.starts_with("Greets.\n") && help.1.contains("--name <string>"), "{help:?}");
     assert_eq!(lota(&["eval", "--rhai", "-e", "lota::zeros([2, 3]).shape()[1]"]), (Some(0), "3\n".into()));
     let doc = lota(&["doc", "--rhai", "lota::mask::union"]).1;
-    assert!(doc.contains("lota::mask::union(...)") && doc.contains("let m = lota::model::init(\"tiny\");"), "{doc}");
+    assert!(
+        doc.contains("lota::mask::union(...)") && doc.contains("let m = lota::model::init(\"tiny\");"),
+        "{doc}"
+    );
     assert!(lota(&["types", "--rhai"]).1.contains("fn lota::mask::random(model: Model"), "definitions");
     assert!(lota(&["repl", "--rhai"]).0 == Some(0));
 }

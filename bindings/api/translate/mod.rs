@@ -44,7 +44,10 @@ mod tests {
             "let x = lota::zeros([2, 3]);\nassert(x.argmax(1, #{keep: true})[0][0] == 0);"
         );
         assert_eq!(rhai("f(function(n) return n and 1 or 2 end)"), "f(|n| if n != () { 1 } else { 2 });");
-        assert_eq!(rhai("for i = 1, 3 do rows[i] = 'a' .. i end"), "for i in 1..=3 { rows.push(\"a\" + i); }");
+        assert_eq!(
+            rhai("for i = 1, 3 do rows[i] = 'a' .. i end"),
+            "for i in 1..=3 { rows.push(\"a\" + i); }"
+        );
         assert_eq!(rhai("-- a note"), "// a note");
         assert!(rhai("goto out").starts_with("error: "));
     }

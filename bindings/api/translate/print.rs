@@ -74,7 +74,10 @@ impl Printer<'_> {
                 let body = self.body(block)?;
                 match &names[..] {
                     [name] => format!("for {name} in {items}.keys() {body}"),
-                    [name, item] => format!("for {name} in {items}.keys() {{\n  let {item} = {items}[{name}];\n  {}\n}}", body.trim_matches(['{', '}', ' ', '\n'])),
+                    [name, item] => format!(
+                        "for {name} in {items}.keys() {{\n  let {item} = {items}[{name}];\n  {}\n}}",
+                        body.trim_matches(['{', '}', ' ', '\n'])
+                    ),
                     _ => return Err("a loop over three names has no translation".into()),
                 }
             }
@@ -105,7 +108,9 @@ impl Printer<'_> {
             Expr::Bool(_) => true,
             Expr::Paren(inner) => self.is_boolean(inner),
             Expr::Unary(op, _) => op == "not",
-            Expr::Binary(op, ..) => matches!(op.as_str(), "==" | "~=" | "<" | ">" | "<=" | ">=" | "and" | "or"),
+            Expr::Binary(op, ..) => {
+                matches!(op.as_str(), "==" | "~=" | "<" | ">" | "<=" | ">=" | "and" | "or")
+            }
             Expr::Method(_, name, _) if name == "find" => true,
             Expr::Field(..) => true,
             _ => types::called(self.registry, &self.scope, expr).is_some_and(|p| p.result().0 == "boolean"),
@@ -276,11 +281,13 @@ impl Printer<'_> {
             record.params().iter().skip(skip).filter(|p| p.place != Place::Option).collect();
         let mut parts = Vec::new();
         for (i, value) in values.iter().enumerate() {
-            let param = places.get(i).copied().or_else(|| {
-                places.last().copied().filter(|last| last.place == Place::Rest)
-            });
+            let param = places
+                .get(i)
+                .copied()
+                .or_else(|| places.last().copied().filter(|last| last.place == Place::Rest));
             let options = record.params().iter().filter(|p| p.place == Place::Option);
-            let is_options = i + 1 == values.len() && (i >= places.len() || param.is_none_or(|p| !p.required && !p.ty.contains("map")));
+            let is_options = i + 1 == values.len()
+                && (i >= places.len() || param.is_none_or(|p| !p.required && !p.ty.contains("map")));
             match value {
                 Expr::Map(named) if is_options => {
                     let options: Vec<&Param> = options.collect();
@@ -299,7 +306,11 @@ impl Printer<'_> {
 
     fn call(&mut self, function: &Expr, arguments: &[Expr]) -> Printed {
         if let Some(record) = types::function(self.registry, function) {
-            return Ok(format!("lota::{}({})", record.name().replace('.', "::"), self.arguments(record, arguments)?));
+            return Ok(format!(
+                "lota::{}({})",
+                record.name().replace('.', "::"),
+                self.arguments(record, arguments)?
+            ));
         }
         let path = types::path(function).unwrap_or_default();
         match (path.as_str(), arguments) {
@@ -314,8 +325,21 @@ impl Printer<'_> {
                 Ok(format!("assert({}, {})", self.condition(condition)?, self.expr(text)?))
             }
             ("error", [text, ..]) => Ok(format!("throw {}", self.expr(text)?)),
-            (known, _) if known.starts_with("math.") || known.starts_with("string.") || known.starts_with("table.")
-                || matches!(known, "pcall" | "select" | "require" | "setmetatable" | "xpcall" | "tonumber" | "next" | "os.time") =>
+            (known, _)
+                if known.starts_with("math.")
+                    || known.starts_with("string.")
+                    || known.starts_with("table.")
+                    || matches!(
+                        known,
+                        "pcall"
+                            | "select"
+                            | "require"
+                            | "setmetatable"
+                            | "xpcall"
+                            | "tonumber"
+                            | "next"
+                            | "os.time"
+                    ) =>
             {
                 Err(format!("{known} has no translation"))
             }
@@ -336,7 +360,9 @@ impl Printer<'_> {
                 }
                 Ok(format!("{text}.contains({})", quote(pattern)))
             }
-            ("match" | "gsub" | "gmatch" | "format" | "rep" | "sub" | "byte", _) if types::of(self.registry, &self.scope, object).is_none_or(|ty| ty == "string") => {
+            ("match" | "gsub" | "gmatch" | "format" | "rep" | "sub" | "byte", _)
+                if types::of(self.registry, &self.scope, object).is_none_or(|ty| ty == "string") =>
+            {
                 Err(format!("the string method {name} has no translation"))
             }
             _ => Ok(format!("{text}.{name}({})", self.exprs(arguments)?)),

@@ -54,12 +54,8 @@ pub(super) fn of(registry: &Registry, scope: &Scope, expr: &Expr) -> Option<Stri
     match expr {
         Expr::Paren(inner) => of(registry, scope, inner),
         Expr::Name(name) => scope.get(name).cloned(),
-        Expr::Call(..) | Expr::Method(..) => {
-            called(registry, scope, expr).map(|p| p.result().0.to_string())
-        }
-        Expr::Binary(_, left, right) => {
-            of(registry, scope, left).or_else(|| of(registry, scope, right))
-        }
+        Expr::Call(..) | Expr::Method(..) => called(registry, scope, expr).map(|p| p.result().0.to_string()),
+        Expr::Binary(_, left, right) => of(registry, scope, left).or_else(|| of(registry, scope, right)),
         Expr::Unary(op, inner) if op != "#" && op != "not" => of(registry, scope, inner),
         Expr::Index(base, _) => {
             let base = of(registry, scope, base)?;
