@@ -9,14 +9,8 @@ use lota_runtime::ops::Compute;
 
 use crate::api::{self, Ctx, Files, Memory, Output, Primitive, Registry, Value};
 use crate::error::{Error, Result};
-
-/// The script language of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Language {
-    /// PUC Lua 5.4.
-    Lua,
-}
+use crate::frontend::Frontend;
+pub use crate::language::Language;
 
 /// Collects what a host grants to an engine. Nothing is granted by default.
 pub struct Builder {
@@ -125,19 +119,10 @@ impl Builder {
             threads: self.threads,
             reference: self.reference,
             compute: self.compute,
-            index_base: match self.language {
-                Language::Lua => 1,
-            },
+            language: self.language,
         });
         let registry = Arc::new(self.registry);
-        let frontend = match self.language {
-            #[cfg(feature = "lua")]
-            Language::Lua => crate::lua::Frontend::new(ctx.clone(), registry.clone(), self.open)?,
-            #[cfg(not(feature = "lua"))]
-            Language::Lua => {
-                return Err(Error::argument("this lota was built without Lua; build it with --features lua"));
-            }
-        };
+        let frontend = Frontend::new(self.language, ctx.clone(), registry.clone(), self.open)?;
         Ok(Engine { ctx, registry, frontend })
     }
 }
@@ -146,10 +131,7 @@ impl Builder {
 pub struct Engine {
     ctx: Arc<Ctx>,
     registry: Arc<Registry>,
-    #[cfg(feature = "lua")]
-    frontend: crate::lua::Frontend,
-    #[cfg(not(feature = "lua"))]
-    frontend: std::convert::Infallible,
+    frontend: Frontend,
 }
 
 impl Engine {
@@ -194,6 +176,15 @@ impl Engine {
         self.frontend.eval(input)
     }
 
+    /// Makes `lota` a global of the prompt, where the language does not have it without.
+    #[cfg(feature = "cli")]
+    pub(crate) fn open_prompt(&self) -> Result<()> {
+        match self.language() {
+            Language::Lua => self.eval("lota = require 'lota'").map(drop),
+            Language::Rhai => Ok(()),
+        }
+    }
+
     /// Whether a text parses: the error says whether more input could complete it.
     pub fn check(&self, input: &str) -> Result<()> {
         self.frontend.check(input)
@@ -202,6 +193,11 @@ impl Engine {
     /// The switch that stops what the engine is doing, from any thread.
     pub fn cancel_handle(&self) -> Cancel {
         self.ctx.host.cancel.clone()
+    }
+
+    /// The language of its scripts.
+    pub fn language(&self) -> Language {
+        self.ctx.language
     }
 
     /// The primitives.

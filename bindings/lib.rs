@@ -10,12 +10,16 @@ mod builtin;
 pub mod cli;
 mod engine;
 mod error;
+mod frontend;
 mod hub;
+mod language;
 #[cfg(feature = "lua")]
 mod lua;
 mod plot;
 #[cfg(feature = "cli")]
 pub mod repl;
+#[cfg(feature = "rhai")]
+mod rhai;
 mod runs;
 mod stdlib;
 

@@ -11,6 +11,7 @@ use super::files::Files;
 use super::memory::Memory;
 use super::record::panic_text;
 use crate::error::{Error, Result};
+use crate::language::Language;
 
 /// Where printed text goes.
 pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
@@ -35,7 +36,7 @@ pub struct Ctx {
     pub(crate) threads: usize,
     pub(crate) reference: bool,
     pub(crate) compute: Compute,
-    pub(crate) index_base: i64,
+    pub(crate) language: Language,
 }
 
 impl Ctx {
@@ -68,10 +69,10 @@ impl Ctx {
         (self.output)(text);
     }
 
-    /// The number the script's language counts positions from: 1 in Lua. Positions inside tables
+    /// The number the script's language counts positions from: 1 in Lua, 0 in Rhai. Positions inside tables
     /// must be shifted by it; parameters and results of type `index` or `dim` are shifted already.
     pub fn index_base(&self) -> i64 {
-        self.index_base
+        self.language.index_base()
     }
 }
 

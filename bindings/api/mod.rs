@@ -20,6 +20,7 @@ mod params;
 mod plot;
 mod progress;
 mod record;
+pub mod reference;
 mod registry;
 mod run;
 mod scores;
@@ -30,7 +31,9 @@ mod ticket;
 mod tokenizer;
 mod top;
 mod train;
+pub mod translate;
 pub mod types;
+pub mod types_rhai;
 mod universe;
 mod value;
 

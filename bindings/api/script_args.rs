@@ -244,7 +244,8 @@ fn parse(declared: &[Declared], given: &[String]) -> Result<Map, Stop> {
 fn header(ctx: &Ctx) -> String {
     let source = ctx.files.allow(&ctx.script_name).ok().and_then(|path| std::fs::read_to_string(path).ok());
     let first = source.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
-    first.strip_prefix("--").unwrap_or_default().trim_start_matches('-').trim().to_string()
+    let mark = ctx.language.comment();
+    first.strip_prefix(mark).unwrap_or_default().trim_start_matches(['-', '/', '!']).trim().to_string()
 }
 
 fn help(script: &str, header: &str, declared: &[Declared]) -> String {

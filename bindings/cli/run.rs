@@ -22,7 +22,7 @@ pub(crate) fn write_out(text: &str) {
 }
 
 /// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
-pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<Builder> {
+pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {
     if common.threads > 0 {
         // Products outside our own kernels run on rayon's global threads.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads);
@@ -35,7 +35,7 @@ pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<
     let printer = bars.clone();
     let cancel = Cancel::default();
     stop_on_ctrl_c(cancel.clone());
-    Ok(Engine::builder(Language::Lua)
+    Ok(Engine::builder(language)
         .device(&common.device)
         .reference(common.reference)
         .compute(common.compute.parse()?)
@@ -91,7 +91,7 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         }
         return Err(usage(format!("{text}, and was given {}", args.join(" "))));
     }
-    let engine = builder(&common, &file, args)?.build()?;
+    let engine = builder(&common, Language::of(&file), &file, args)?.build()?;
     engine.run_file(&file).map(drop)
 }
 
@@ -130,9 +130,9 @@ fn take_common(common: &mut Common, words: Vec<String>) -> Result<Vec<String>> {
     Ok(args)
 }
 
-pub(super) fn expression(common: Common, source: &str) -> Result<()> {
-    let engine = builder(&common, "", Vec::new())?.build()?;
-    engine.eval("lota = require 'lota'")?;
+pub(super) fn expression(common: Common, language: Language, source: &str) -> Result<()> {
+    let engine = builder(&common, language, "", Vec::new())?.build()?;
+    engine.open_prompt()?;
     let values = engine.eval(source).map_err(|e| if e.is_incomplete() { incomplete(&e) } else { e })?;
     print_values(&values);
     Ok(())

@@ -35,7 +35,7 @@ pub struct Session {
 impl Session {
     /// A session with an engine.
     pub fn new(engine: Engine) -> Result<Self> {
-        engine.eval("lota = require 'lota'")?;
+        engine.open_prompt()?;
         Ok(Self { engine, pending: String::new() })
     }
 
@@ -117,7 +117,7 @@ impl Session {
     }
 
     fn describe(&self, name: &str) -> Reply {
-        match api::doc::lookup(self.engine.registry(), name) {
+        match api::doc::lookup(self.engine.registry(), name, self.engine.language()) {
             Ok(text) => Reply::Text(text),
             Err(Some(near)) => {
                 Reply::Error(format!("error: nothing is called '{name}'; did you mean '{near}'?\n"))

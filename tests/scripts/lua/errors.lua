@@ -1,3 +1,4 @@
+-- no twin: the messages are Lua's; those of Rhai are tested in tests/it/rhai.rs
 -- What a misuse says: the line, the primitive, what was given, what is expected, the nearest name.
 local lota = require "lota"
 

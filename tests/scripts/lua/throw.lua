@@ -1,3 +1,4 @@
+-- no twin: what `error` and `pcall` do is Lua's; `throw` and `catch` are tested in tests/it/rhai.rs
 -- A thrown value arrives as itself, through Rust callbacks too.
 local thrown = { code = 5 }
 local ok, caught = pcall(error, thrown)

@@ -1,0 +1,125 @@
+//! The Rhai frontend: builds Rhai values from the registry and carries calls, errors and callbacks
+//! across.
+//!
+//! Functions are in the module `lota` (`lota::mask::union(a, b)`), methods and operators on objects,
+//! options in an object map as the last argument, and positions count from 0.
+
+mod call;
+mod convert;
+mod error;
+mod errors;
+mod modules;
+mod object;
+mod primitives;
+mod setup;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use rhai::{AST, Dynamic, Scope};
+
+use crate::api::{Ctx, Registry, Value};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the functions of one interpreter share.
+pub(crate) struct State {
+    pub(crate) ctx: Arc<Ctx>,
+    pub(crate) registry: Arc<Registry>,
+    /// Set once the interpreter is built; weak, for the interpreter holds the state.
+    engine: OnceLock<Weak<rhai::Engine>>,
+    /// What runs, for function pointers that name a function.
+    running: Mutex<AST>,
+    folder: Mutex<Option<PathBuf>>,
+    /// Callbacks that are inside each other.
+    nested: AtomicUsize,
+}
+
+/// What stays between the inputs of a prompt.
+struct Prompt {
+    scope: Scope<'static>,
+    functions: AST,
+    /// Imports, which Rhai forgets at the end of a run.
+    imports: String,
+}
+
+/// One Rhai interpreter with the primitives.
+pub(crate) struct Frontend {
+    engine: Arc<rhai::Engine>,
+    state: Arc<State>,
+    prompt: Mutex<Prompt>,
+}
+
+impl Frontend {
+    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+        let state = Arc::new(State {
+            ctx,
+            registry,
+            engine: OnceLock::new(),
+            running: Mutex::new(AST::empty()),
+            folder: Mutex::default(),
+            nested: AtomicUsize::new(0),
+        });
+        let engine = Arc::new(setup::engine(&state, open)?);
+        state.engine.get_or_init(|| Arc::downgrade(&engine));
+        let prompt = Prompt { scope: Scope::new(), functions: AST::empty(), imports: String::new() };
+        Ok(Self { engine, state, prompt: Mutex::new(prompt) })
+    }
+
+    pub(crate) fn set_folder(&self, folder: Option<&Path>) {
+        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        *lock(&self.state.folder) = Some(folder);
+    }
+
+    /// Runs a script and gives the value of its last expression.
+    pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
+        let mut ast = self.compile(source, name)?;
+        ast.set_source(name);
+        self.evaluate(&mut Scope::new(), ast, name)
+    }
+
+    /// One input of a prompt.
+    pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
+        let mut prompt = self.prompt.try_lock().map_err(|_| {
+            Error::new(ErrorKind::Host, "the prompt is busy: a script cannot call it while it runs")
+        })?;
+        let prompt = &mut *prompt;
+        let mut ast = self.compile(&format!("{}{input}", prompt.imports), "input")?;
+        ast.set_source("input");
+        let whole = prompt.functions.merge(&ast);
+        let value = self.evaluate(&mut prompt.scope, whole.clone(), "input")?;
+        prompt.functions = whole;
+        prompt.functions.clear_statements();
+        for line in input.lines().map(str::trim).filter(|l| l.starts_with("import ") && l.ends_with(';')) {
+            prompt.imports.push_str(line);
+        }
+        Ok(if value.is_nil() { Vec::new() } else { vec![value] })
+    }
+
+    /// Whether an input of a prompt parses.
+    pub(crate) fn check(&self, input: &str) -> Result<()> {
+        self.compile(input, "input").map(drop)
+    }
+
+    fn compile(&self, source: &str, name: &str) -> Result<AST> {
+        // The line end stays, so that line numbers do.
+        let text = match source.strip_prefix("#!") {
+            Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
+            None => source,
+        };
+        self.engine.compile(text).map_err(|e| error::syntax(&e, name))
+    }
+
+    fn evaluate(&self, scope: &mut Scope<'static>, ast: AST, name: &str) -> Result<Value> {
+        *lock(&self.state.running) = ast.clone();
+        let result = self.engine.eval_ast_with_scope::<Dynamic>(scope, &ast);
+        let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, name))?;
+        // What cannot be a neutral value is shown as text.
+        Ok(convert::from_rhai(&value).unwrap_or_else(|_| Value::Str(value.to_string())))
+    }
+}
+
+/// The data behind a lock. A panic elsewhere leaves it as whole as any error would.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! The interpreter: its limits, what stops it, where it prints, and the names it knows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, Engine, EvalAltResult, Token};
+
+use super::{State, error, errors, modules, object, primitives};
+use crate::api::nearest;
+use crate::error::{Error, Result};
+
+/// Calls inside each other; with the depth of expressions it bounds the use of the stack.
+const CALL_LEVELS: usize = 64;
+const EXPRESSION_DEPTH: usize = 64;
+const FUNCTION_EXPRESSION_DEPTH: usize = 32;
+const MAX_STRING: usize = 256 << 20;
+/// Items of a list.
+pub(crate) const MAX_ARRAY: usize = 10_000_000;
+const MAX_MAP: usize = 1_000_000;
+/// Words that Rhai keeps for itself and the registry uses as names.
+const FREED: [&str; 3] = ["new", "eval", "print"];
+/// What `type_of` is turned into, since it cannot be replaced.
+const TYPE_OF: &str = "type_of_value";
+
+/// The interpreter of a state.
+pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
+    let mut engine = Engine::new();
+    engine
+        .set_max_call_levels(CALL_LEVELS)
+        .set_max_expr_depths(EXPRESSION_DEPTH, FUNCTION_EXPRESSION_DEPTH)
+        .set_max_string_size(MAX_STRING)
+        .set_max_array_size(MAX_ARRAY)
+        .set_max_map_size(MAX_MAP);
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    engine.on_parse_token(|token, _, _| match token {
+        Token::Reserved(word) if FREED.contains(&word.as_str()) => Token::Identifier(word),
+        Token::Reserved(word) if word.as_str() == "type_of" => Token::Identifier(Box::new(TYPE_OF.into())),
+        other => other,
+    });
+    let cancel = state.ctx.host.cancel.clone();
+    engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
+    let ctx = state.ctx.clone();
+    engine.on_print(move |text| ctx.print(&format!("{text}\n")));
+    let ctx = state.ctx.clone();
+    engine.on_debug(move |text, source, position| {
+        ctx.print(&format!("{}:{}: {text}\n", source.unwrap_or("script"), position.line().unwrap_or(0)));
+    });
+    engine.set_module_resolver(modules::Resolver::new(state));
+    errors::register(&mut engine);
+    object::register(&mut engine, state);
+    primitives::register(&mut engine, state)?;
+    helpers(&mut engine, state, open);
+    Ok(engine)
+}
+
+type Raised<T = ()> = std::result::Result<T, Box<EvalAltResult>>;
+
+fn helpers(engine: &mut Engine, state: &Arc<State>, open: bool) {
+    engine
+        .register_fn("assert", |holds: bool| check(holds, "the assertion does not hold"))
+        .register_fn("assert", |holds: bool, text: &str| check(holds, text));
+    engine.register_fn(TYPE_OF, |context: rhai::NativeCallContext<'_>, value: Dynamic| -> String {
+        match value.read_lock::<object::Held>() {
+            Some(held) => held.object().type_name().to_string(),
+            None => context.engine().map_type_name(value.type_name()).to_string(),
+        }
+    });
+    engine.register_fn("nearest", |name: &str, known: rhai::Array| -> String {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        nearest(name, known.iter().map(String::as_str)).unwrap_or_default().to_string()
+    });
+    // Rhai's own sleep cannot be stopped.
+    let shared = state.clone();
+    engine.register_fn("sleep", move |seconds: i64| sleep(&shared, seconds as f64));
+    let shared = state.clone();
+    engine.register_fn("sleep", move |seconds: f64| sleep(&shared, seconds));
+    if open {
+        engine.register_fn("exit", |code: i64| -> Raised {
+            Err(error::raise(Error::exit(i32::try_from(code).unwrap_or(1))))
+        });
+    }
+}
+
+fn check(holds: bool, text: &str) -> Raised {
+    if holds { Ok(()) } else { Err(error::raise(Error::runtime(text))) }
+}
+
+fn sleep(state: &State, seconds: f64) -> Raised {
+    let began = Instant::now();
+    let asked = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    while let Some(left) = asked.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        state.ctx.host.cancel.check().map_err(|e| error::raise(e.into()))?;
+        std::thread::sleep(left.min(Duration::from_millis(20)));
+    }
+    Ok(())
+}
