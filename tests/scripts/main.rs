@@ -1,6 +1,10 @@
-//! Runs every Lua file of this folder, and the example of every primitive, as a test of its own.
+//! Runs every Lua file of this folder, the example of every primitive, every attack on the sandbox and every mistake
+//! whose message is kept, as a test of its own.
 //!
 //! `cargo test --test scripts NAME` runs those whose name contains NAME.
+
+mod misuse;
+mod sandbox;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -25,6 +29,8 @@ fn main() {
         let example = primitive.example_source().to_string();
         trials.push(Trial::test(format!("example {name}"), move || run_example(&name, &example)));
     }
+    trials.extend(sandbox::trials());
+    trials.extend(misuse::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

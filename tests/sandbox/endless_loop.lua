@@ -1,0 +1,3 @@
+-- expect: limit instructions
+-- The plainest of all.
+while true do end

@@ -1,0 +1,7 @@
+-- expect: limit instructions
+-- The same inside print.
+print(setmetatable({}, {
+    __tostring = function()
+        while true do end
+    end,
+}))
