@@ -108,7 +108,8 @@ fn unanchored(pattern: &[u8]) -> (bool, &[u8]) {
 fn find_or_match(lua: &Lua, state: &State, values: MultiValue, find: bool) -> mlua::Result<MultiValue> {
     let given = Given { lua, name: if find { "find" } else { "match" }, values };
     let (text, pattern) = (given.text(0)?, given.text(1)?);
-    let (text, pattern) = (&*text.as_bytes(), &*pattern.as_bytes());
+    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+    let (text, pattern) = (&text[..], &pattern[..]);
     let nothing = || MultiValue::from_iter([Value::Nil]);
     let begin = given.begin(2, text.len())?;
     if begin > text.len() {
@@ -148,7 +149,8 @@ fn gmatch(lua: &Lua, state: &Arc<State>, values: MultiValue) -> mlua::Result<Fun
     let ended_at = AtomicUsize::new(NOWHERE);
     let state = state.clone();
     lua.create_function(move |lua, ()| {
-        let (text, pattern) = (&*text.as_bytes(), &*pattern.as_bytes());
+        let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+        let (text, pattern) = (&text[..], &pattern[..]);
         let look = look(&state);
         let mut matcher = Matcher::new(text, pattern, &look);
         let mut from = at.load(Relaxed);
@@ -183,10 +185,10 @@ fn gsub(lua: &Lua, state: &State, values: MultiValue) -> mlua::Result<(mlua::Lua
         Value::Function(function) => Replacement::Function(function),
         _ => return Err(given.wrong(2, "string/function/table")),
     };
-    let text = &*subject.as_bytes();
+    let (text, pattern) = (subject.as_bytes(), pattern.as_bytes());
+    let text = &text[..];
     let most = given.whole(3)?.unwrap_or(text.len() as i64 + 1);
-    let pattern = &*pattern.as_bytes();
-    let (anchored, pattern) = unanchored(pattern);
+    let (anchored, pattern) = unanchored(&pattern);
     let look = look(state);
     let mut matcher = Matcher::new(text, pattern, &look);
     let mut out: Vec<u8> = Vec::new();
