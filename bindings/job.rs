@@ -39,9 +39,11 @@ impl<T> Shared<T> {
 }
 
 impl<T: Send + 'static> Job<T> {
-    pub(crate) fn start(engine: Engine, work: impl FnOnce(&Engine) -> Result<T> + Send + 'static) -> Result<Self> {
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State::Running(None)), changed: Condvar::new() });
+    pub(crate) fn start(
+        engine: Engine,
+        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::new(State::Running(None)), changed: Condvar::new() });
         let (cancel, theirs) = (engine.cancel_handle(), shared.clone());
         let thread = std::thread::Builder::new().name("lota script".into()).stack_size(8 << 20);
         let started = thread.spawn(move || {

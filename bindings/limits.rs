@@ -127,7 +127,9 @@ impl Meter {
     /// The error of a script that has used up its memory.
     pub(crate) fn out_of_memory(&self) -> Error {
         match self.limits.script_memory {
-            Some(most) => self.reach(format!("the script needs more than the {} it may use", bytes_text(most))),
+            Some(most) => {
+                self.reach(format!("the script needs more than the {} it may use", bytes_text(most)))
+            }
             None => self.reach("not enough memory for the script"),
         }
     }

@@ -67,7 +67,9 @@ fn limits(given: &Map<String, Json>) -> Result<Limits> {
         match name.as_str() {
             "script_memory" => limits.script_memory = whole,
             "tensor_memory" => limits.tensor_memory = whole,
-            "seconds" => limits.time = number.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
+            "seconds" => {
+                limits.time = number.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX))
+            }
             "instructions" => limits.instructions = whole,
             "output" => limits.output = whole,
             "call_depth" => limits.call_depth = small,
@@ -81,8 +83,8 @@ fn limits(given: &Map<String, Json>) -> Result<Limits> {
 fn make(options: Option<&str>) -> Result<Engine> {
     let mut builder = Engine::builder(Language::Lua).limits(Limits::untrusted());
     let Some(options) = options else { return builder.build() };
-    let options: Json =
-        serde_json::from_str(options).map_err(|e| Error::argument(format!("the options are no JSON: {e}")))?;
+    let options: Json = serde_json::from_str(options)
+        .map_err(|e| Error::argument(format!("the options are no JSON: {e}")))?;
     let Json::Object(options) = options else {
         return Err(Error::argument("the options must be a JSON object"));
     };
@@ -180,8 +182,9 @@ pub unsafe extern "C" fn lota_engine_call(
     unsafe {
         with(engine, |engine| {
             let function = given(function, "function")?.ok_or_else(|| Error::argument("function is null"))?;
-            let arguments: Vec<Json> = serde_json::from_str(given(arguments, "arguments")?.unwrap_or("[]"))
-                .map_err(|e| Error::argument(format!("the arguments are no JSON array: {e}")))?;
+            let arguments: Vec<Json> =
+                serde_json::from_str(given(arguments, "arguments")?.unwrap_or("[]"))
+                    .map_err(|e| Error::argument(format!("the arguments are no JSON array: {e}")))?;
             engine.call(function, arguments.into_iter().map(from_json).collect::<Vec<_>>())
         })
     }
@@ -194,7 +197,8 @@ pub unsafe extern "C" fn lota_engine_call(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lota_engine_result_json(engine: *mut lota_engine) -> *const c_char {
     // SAFETY: the promise of this function.
-    let kept = unsafe { engine.as_ref() }.and_then(|e| e.inner.try_borrow().ok()?.result.as_ref().map(|r| r.as_ptr()));
+    let kept = unsafe { engine.as_ref() }
+        .and_then(|e| e.inner.try_borrow().ok()?.result.as_ref().map(|r| r.as_ptr()));
     kept.unwrap_or(std::ptr::null())
 }
 

@@ -17,7 +17,10 @@ pub(super) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     let string: Table = lua.globals().get("string")?;
     for (name, find) in [("find", true), ("match", false)] {
         let state = state.clone();
-        string.set(name, lua.create_function(move |lua, args: MultiValue| find_or_match(lua, &state, args, find))?)?;
+        string.set(
+            name,
+            lua.create_function(move |lua, args: MultiValue| find_or_match(lua, &state, args, find))?,
+        )?;
     }
     let shared = state.clone();
     string.set("gmatch", lua.create_function(move |lua, args: MultiValue| gmatch(lua, &shared, args))?)?;

@@ -8,7 +8,9 @@ use lota::{Engine, ErrorKind, Language, Result};
 fn main() -> Result<()> {
     let engine = Engine::builder(Language::Lua).build()?;
     // It catches every error, and still stops.
-    let job = engine.spawn(|engine| engine.run("while true do pcall(function() while true do end end) end", "stubborn.lua"))?;
+    let job = engine.spawn(|engine| {
+        engine.run("while true do pcall(function() while true do end end) end", "stubborn.lua")
+    })?;
     std::thread::sleep(Duration::from_millis(100));
     let asked = Instant::now();
     job.cancel();

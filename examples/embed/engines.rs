@@ -7,7 +7,10 @@ fn main() -> Result<()> {
         .map(|seed: i64| {
             let engine = Engine::builder(Language::Lua).threads(1).build()?;
             engine.spawn(move |engine| {
-                engine.run("function draw(s) seed = s return require('lota').rng(s):uniform() end", "draw.lua")?;
+                engine.run(
+                    "function draw(s) seed = s return require('lota').rng(s):uniform() end",
+                    "draw.lua",
+                )?;
                 engine.call::<f64>("draw", (seed,))
             })
         })

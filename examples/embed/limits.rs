@@ -6,7 +6,8 @@ use lota::api::{Files, Value};
 use lota::{Engine, ErrorKind, Language, Limits, Result};
 
 fn main() -> Result<()> {
-    let limits = Limits { time: Some(Duration::from_secs(5)), instructions: Some(1_000_000), ..Limits::untrusted() };
+    let limits =
+        Limits { time: Some(Duration::from_secs(5)), instructions: Some(1_000_000), ..Limits::untrusted() };
     let folder = std::env::temp_dir();
     let engine = Engine::builder(Language::Lua).limits(limits).files(Files::roots([folder])).build()?;
     for (script, kind) in [

@@ -30,24 +30,35 @@ fn functions_are_called_by_name_with_typed_values() {
     let error = engine.call::<i64>("join", ("a", "b")).expect_err("text is no number");
     assert_eq!(error.to_string(), "join must give integer, but gave string \"a/b\"");
     let error = engine.call::<()>("absent.f", ()).expect_err("there is none");
-    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Argument, "the script has no function 'absent.f', but nil".into()));
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::Argument, "the script has no function 'absent.f', but nil".into())
+    );
     let error = engine.call::<()>("fails", ()).expect_err("fails");
     assert_eq!(error.to_string(), "host.lua:4: on purpose");
 }
 
 #[test]
 fn time_ends_a_script_and_long_work_of_a_primitive() {
-    let wait = Primitive::new("wait", "Waits for a cancellation.").call(|ctx: &Ctx, _: &mut Args| -> lota::Result<()> {
-        loop {
-            ctx.host.cancel.check()?;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    });
+    let wait = Primitive::new("wait", "Waits for a cancellation.").call(
+        |ctx: &Ctx, _: &mut Args| -> lota::Result<()> {
+            loop {
+                ctx.host.cancel.check()?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        },
+    );
     let limits = Limits { time: Some(Duration::from_millis(30)), ..Limits::none() };
     let engine = Engine::builder(Language::Lua).limits(limits).primitive(wait).build().expect("an engine");
-    for script in ["while true do pcall(function() while true do end end) end", "while true do pcall(require('lota').wait) end"] {
+    for script in [
+        "while true do pcall(function() while true do end end) end",
+        "while true do pcall(require('lota').wait) end",
+    ] {
         let error = engine.run(script, "x").expect_err("too long");
-        assert_eq!((error.kind(), error.message()), (ErrorKind::Limit, "the script ran longer than the 0.03 s it may run"));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Limit, "the script ran longer than the 0.03 s it may run")
+        );
         assert!(matches!(engine.run("return 1", "x"), Ok(Value::Int(1))), "the engine goes on");
     }
     assert!(!engine.cancel_handle().is_cancelled());
@@ -121,7 +132,11 @@ fn a_job_is_a_future_and_gives_the_engine_back() {
     }
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut job = Box::pin(engine().spawn(|engine| engine.run("x = 0 for i = 1, 1e6 do x = x + 1 end return x", "x")).expect("starts"));
+    let mut job = Box::pin(
+        engine()
+            .spawn(|engine| engine.run("x = 0 for i = 1, 1e6 do x = x + 1 end return x", "x"))
+            .expect("starts"),
+    );
     let (engine, result) = loop {
         match job.as_mut().poll(&mut context) {
             Poll::Ready(done) => break done,
@@ -129,7 +144,10 @@ fn a_job_is_a_future_and_gives_the_engine_back() {
         }
     };
     assert!(matches!(result, Ok(Value::Int(1_000_000))));
-    assert_eq!(engine.run("return x", "x").map(|v| v.describe()).expect("the variable is there"), "integer 1000000");
+    assert_eq!(
+        engine.run("return x", "x").map(|v| v.describe()).expect("the variable is there"),
+        "integer 1000000"
+    );
 }
 
 #[test]
@@ -150,7 +168,9 @@ fn steps_epochs_and_files_are_told() {
         .files(lota::api::Files::roots([folder.path().to_path_buf()]))
         .on_event(move |event| {
             let line = match event {
-                Event::Step { step, loss, tokens, .. } => format!("step {step} {} {}", loss.is_finite(), *tokens > 0),
+                Event::Step { step, loss, tokens, .. } => {
+                    format!("step {step} {} {}", loss.is_finite(), *tokens > 0)
+                }
                 Event::Epoch(epoch) => format!("epoch {epoch}"),
                 Event::Saved(path) => format!("saved {}", path.file_name().expect("a name").display()),
                 _ => return,
@@ -169,7 +189,8 @@ fn steps_epochs_and_files_are_told() {
         model:save('out')";
     engine.run(script, "x").expect("runs");
     let told = told.lock().expect("no panic").clone();
-    let expected = ["step 1 true true", "epoch 1", "step 2 true true", "epoch 2", "step 3 true true", "saved out"];
+    let expected =
+        ["step 1 true true", "epoch 1", "step 2 true true", "epoch 2", "step 3 true true", "saved out"];
     assert_eq!(told, expected);
 }
 

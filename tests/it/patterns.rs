@@ -41,15 +41,18 @@ end
 "#;
 
 fn texts() -> impl Strategy<Value = String> {
-    proptest::collection::vec(prop::sample::select(vec!["a", "b", "(", ")", "1", " ", "]", "-", "\0", "é"]), 0..14)
-        .prop_map(|parts| parts.concat())
+    proptest::collection::vec(
+        prop::sample::select(vec!["a", "b", "(", ")", "1", " ", "]", "-", "\0", "é"]),
+        0..14,
+    )
+    .prop_map(|parts| parts.concat())
 }
 
 fn patterns() -> impl Strategy<Value = String> {
     let parts = vec![
-        "a", "b", ".", "%a", "%d", "%s", "%w", "%S", "%(", "%)", "%%", "[ab]", "[^a]", "[a-z]", "[%d%-]", "[]a]", "[^]]",
-        "(", ")", "()", "(a)", "(.)", "(.-)", "*", "+", "-", "?", "^", "$", "%1", "%2", "%b()", "%bab", "%f[a]", "%f[%W]", "[",
-        "%", "[a-", "[%", "é", "%z", "%b", "%f",
+        "a", "b", ".", "%a", "%d", "%s", "%w", "%S", "%(", "%)", "%%", "[ab]", "[^a]", "[a-z]", "[%d%-]",
+        "[]a]", "[^]]", "(", ")", "()", "(a)", "(.)", "(.-)", "*", "+", "-", "?", "^", "$", "%1", "%2",
+        "%b()", "%bab", "%f[a]", "%f[%W]", "[", "%", "[a-", "[%", "é", "%z", "%b", "%f",
     ];
     proptest::collection::vec(prop::sample::select(parts), 0..7).prop_map(|parts| parts.concat())
 }

@@ -3,5 +3,6 @@
 local lota = require("lota")
 local model = lota.model.init("tiny", { seed = 1 })
 lota.scores.new(model, function()
-    while true do end
+  while true do
+  end
 end)

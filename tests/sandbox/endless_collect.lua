@@ -2,8 +2,8 @@
 -- The collector, called so often that hooks are rare.
 local kept = {}
 for i = 1, 20000 do
-    kept[i] = { i }
+  kept[i] = { i }
 end
 while true do
-    collectgarbage()
+  collectgarbage()
 end

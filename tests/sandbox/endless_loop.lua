@@ -1,3 +1,4 @@
 -- expect: limit instructions
 -- The plainest of all.
-while true do end
+while true do
+end

@@ -3,7 +3,8 @@
 local mt = {}
 local t = setmetatable({}, mt)
 mt.__gc = function()
-    while true do end
+  while true do
+  end
 end
 t = nil
 collectgarbage()

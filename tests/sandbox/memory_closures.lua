@@ -2,8 +2,8 @@
 -- Functions that keep functions.
 local f = function() end
 while true do
-    local g = f
-    f = function()
-        return g
-    end
+  local g = f
+  f = function()
+    return g
+  end
 end

@@ -3,6 +3,6 @@
 local piece = ("x"):rep(1000000)
 local t = {}
 for i = 1, 1000 do
-    t[i] = piece
+  t[i] = piece
 end
 return #table.concat(t)

@@ -2,5 +2,5 @@
 -- Coroutines that are kept.
 local t = {}
 while true do
-    t[#t + 1] = coroutine.create(print)
+  t[#t + 1] = coroutine.create(print)
 end

@@ -2,5 +2,5 @@
 -- A string that doubles.
 local s = "x"
 while true do
-    s = s .. s
+  s = s .. s
 end

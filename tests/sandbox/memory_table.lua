@@ -2,5 +2,5 @@
 -- A table that grows.
 local t = {}
 while true do
-    t[#t + 1] = {}
+  t[#t + 1] = {}
 end

@@ -4,5 +4,5 @@ local x = require("lota").zeros({ 1 })
 assert(not getmetatable(x))
 assert(not pcall(setmetatable, x, {}))
 assert(not pcall(function()
-    x.sum = print
+  x.sum = print
 end))

@@ -3,5 +3,5 @@
 local lota = require("lota")
 local kept = {}
 for i = 1, 100 do
-    kept[i] = lota.run.start("run-" .. i)
+  kept[i] = lota.run.start("run-" .. i)
 end

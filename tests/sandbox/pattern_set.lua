@@ -3,5 +3,5 @@
 local set = "[" .. ("b"):rep(1000000) .. "]"
 local s = ("a"):rep(100000)
 while true do
-    s:find(set)
+  s:find(set)
 end

@@ -1,7 +1,12 @@
 -- expect: runtime at once
 -- The same, joined.
-return table.concat(setmetatable({}, {
+return table.concat(
+  setmetatable({}, {
     __index = function()
-        return ""
+      return ""
     end,
-}), "", 1, 1000000000000000)
+  }),
+  "",
+  1,
+  1000000000000000
+)

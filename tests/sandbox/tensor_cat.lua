@@ -3,6 +3,6 @@
 local lota = require("lota")
 local x, t = lota.ones({ 1000000 }), {}
 for i = 1, 1000 do
-    t[i] = x
+  t[i] = x
 end
 return lota.cat(t)

@@ -19,8 +19,10 @@ fn cases(text: &str) -> Vec<Case> {
     text.split("\n\n")
         .filter(|block| !block.trim().is_empty())
         .map(|block| {
-            let (source, told): (Vec<&str>, Vec<&str>) = block.trim_matches('\n').lines().partition(|l| l.starts_with('>'));
-            let source: Vec<&str> = source.iter().map(|l| l.trim_start_matches('>').trim_start_matches(' ')).collect();
+            let (source, told): (Vec<&str>, Vec<&str>) =
+                block.trim_matches('\n').lines().partition(|l| l.starts_with('>'));
+            let source: Vec<&str> =
+                source.iter().map(|l| l.trim_start_matches('>').trim_start_matches(' ')).collect();
             Case { source: source.join("\n"), told: told.join("\n") }
         })
         .collect()

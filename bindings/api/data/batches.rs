@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use lota_runtime::host::Event;
 use lota_runtime::data::{BatchOptions, BatchState, Batches, Order};
+use lota_runtime::host::Event;
 
 use super::batch::ScriptBatch;
 use super::examples::ScriptExamples;
