@@ -7,10 +7,11 @@ use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Compute;
 
-use crate::api::{self, Ctx, Files, Memory, Output, Primitive, Registry, Value};
+use crate::api::{self, Ctx, Files, FromValue, IntoArgs, Memory, Output, Primitive, Registry, Value};
 use crate::error::{Error, Result};
 use crate::frontend::Frontend;
 pub use crate::language::Language;
+use crate::limits::{Limits, Meter};
 
 /// Collects what a host grants to an engine. Nothing is granted by default.
 pub struct Builder {
@@ -27,6 +28,7 @@ pub struct Builder {
     script_name: String,
     registry: Registry,
     hub: HubOptions,
+    limits: Limits,
 }
 
 impl Builder {
@@ -64,6 +66,12 @@ impl Builder {
     /// had where all files are granted.
     pub fn hub(mut self, hub: HubOptions) -> Self {
         self.hub = hub;
+        self
+    }
+
+    /// How much the script may use. Without this there are no limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -106,7 +114,9 @@ impl Builder {
 
     /// Builds the engine.
     pub fn build(self) -> Result<Engine> {
+        let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let ctx = Arc::new(Ctx {
+            meter,
             host: self.host,
             files: self.files,
             hub: self.hub,
@@ -151,6 +161,7 @@ impl Engine {
             script_name: String::new(),
             registry: api::standard(),
             hub: HubOptions::default(),
+            limits: Limits::none(),
         }
     }
 
@@ -162,18 +173,54 @@ impl Engine {
             Error::new(crate::ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
         })?;
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
-        self.frontend.run(&source, &path.display().to_string())
+        self.metered(|| self.frontend.run(&source, &path.display().to_string()))
     }
 
     /// Runs a script text; `name` is shown in messages.
     pub fn run(&self, source: &str, name: &str) -> Result<Value> {
-        self.frontend.run(source, name)
+        self.metered(|| self.frontend.run(source, name))
+    }
+
+    /// Calls a function of the script by name, with typed values in and out: a global one, or one in a global
+    /// table (`task.step`). Only its first result is given.
+    ///
+    /// ```
+    /// # #[cfg(feature = "lua")] {
+    /// use lota::{Engine, Language};
+    /// let engine = Engine::builder(Language::Lua).build().unwrap();
+    /// engine.run("function twice(x, unit) return x * 2 .. unit end", "host.lua").unwrap();
+    /// let text: String = engine.call("twice", (21, " m")).unwrap();
+    /// assert_eq!(text, "42 m");
+    /// # }
+    /// ```
+    pub fn call<R: FromValue>(&self, name: &str, arguments: impl IntoArgs) -> Result<R> {
+        let value = self.metered(|| self.frontend.call_function(name, arguments.into_args()))?;
+        R::from_value(value).map_err(|m| {
+            Error::runtime(format!("{name}{} must give {}, but gave {}", m.at, m.expected, m.given))
+        })
     }
 
     /// Runs one input of a prompt: an expression is evaluated without `return`, and variables
     /// declared at its start stay.
     pub fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        self.frontend.eval(input)
+        self.metered(|| self.frontend.eval(input))
+    }
+
+    /// Works on a thread of its own, and gives the handle to it. The engine comes back with the result.
+    pub fn spawn<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<crate::Job<T>> {
+        crate::Job::start(self, work)
+    }
+
+    /// Works under the limits. A script that was ended by one leaves nothing behind but its globals.
+    fn metered<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = self.ctx.meter.run(work);
+        if result.as_ref().is_err_and(|e| e.kind() == crate::ErrorKind::Limit) {
+            self.frontend.recover();
+        }
+        result
     }
 
     /// Makes `lota` a global of the prompt, where the language does not have it without.

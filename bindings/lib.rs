@@ -13,6 +13,8 @@ mod error;
 mod frontend;
 mod hub;
 mod language;
+mod job;
+mod limits;
 #[cfg(feature = "lua")]
 mod lua;
 mod plot;
@@ -26,6 +28,8 @@ mod stdlib;
 pub use engine::{Builder, Engine, Language};
 pub use error::{Error, ErrorKind, Result};
 pub use hub::hub_from_environment;
+pub use job::Job;
+pub use limits::{Limits, Meter, OpenFile};
 pub use lota_runtime as runtime;
 
 /// The version of this crate, as `lota --version` prints it.

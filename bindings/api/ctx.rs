@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::record::panic_text;
 use crate::error::{Error, Result};
 use crate::language::Language;
+use crate::limits::Meter;
 
 /// Where printed text goes.
 pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
@@ -24,6 +25,8 @@ pub struct Ctx {
     pub files: Files,
     /// The tensor memory that script values keep alive.
     pub memory: Memory,
+    /// The limits of the script and what it has used.
+    pub meter: Arc<Meter>,
     /// The options given to the script on the command line.
     pub script_args: Vec<String>,
     /// The script's file name, or empty.
@@ -64,9 +67,17 @@ impl Ctx {
         }
     }
 
-    /// Prints text to where this run's output goes.
-    pub fn print(&self, text: &str) {
+    /// Prints text to where this run's output goes, as far as it may print.
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.meter.print(text.len())?;
         (self.output)(text);
+        Ok(())
+    }
+
+    /// Refuses a new tensor of `bytes` that could not be allowed even if it were the only one. Ask before
+    /// memory is taken in a size that a script gave.
+    pub fn reserve(&self, bytes: usize) -> Result<()> {
+        self.meter.tensors(bytes as u64)
     }
 
     /// The number the script's language counts positions from: 1 in Lua, 0 in Rhai. Positions inside tables

@@ -38,12 +38,13 @@ mod universe;
 mod value;
 
 pub use args::Args;
-pub use convert::{FromValue, Mismatch};
+pub use convert::{FromValue, IntoArgs, Mismatch};
 pub use ctx::{Ctx, Output, open_device};
 pub use files::Files;
+pub use json::{from_json, to_json};
 pub use memory::{Charge, Memory};
 pub use nearest::{did_you_mean, nearest};
-pub use record::{Op, Param, Place, Primitive};
+pub use record::{Op, Param, Place, Primitive, panic_text};
 
 pub use registry::Registry;
 pub use show::show;

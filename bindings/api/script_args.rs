@@ -32,7 +32,9 @@ fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     }
     let mut values = parse(&declared, &ctx.script_args).map_err(|stop| match stop {
         Stop::Help => {
-            ctx.print(&help(&ctx.script_name, &header(ctx), &declared));
+            if let Err(error) = ctx.print(&help(&ctx.script_name, &header(ctx), &declared)) {
+                return error;
+            }
             Error::exit(0)
         }
         Stop::Wrong(what) => Error::new(ErrorKind::Usage, format!("{what} (--help lists the options)")),

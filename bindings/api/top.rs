@@ -53,7 +53,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|ctx, args| {
                 let values: Vec<Value> = args.get("values")?;
                 let texts: Vec<String> = values.iter().map(show).collect();
-                ctx.print(&(texts.join("\t") + "\n"));
+                ctx.print(&(texts.join("\t") + "\n"))?;
                 Ok(())
             }),
     );

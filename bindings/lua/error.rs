@@ -100,7 +100,9 @@ pub(crate) fn from_lua(error: &mlua::Error) -> Error {
             parse(message, ErrorKind::Syntax).incomplete(*incomplete_input)
         }
         mlua::Error::RuntimeError(message) => parse(message, ErrorKind::Runtime),
-        mlua::Error::MemoryError(message) => Error::new(ErrorKind::Limit, message.clone()),
+        mlua::Error::MemoryError(_) => {
+            Error::new(ErrorKind::Limit, "the script needs more memory than there is for it")
+        }
         other => Error::runtime(other.to_string()),
     };
     let ours = match error {

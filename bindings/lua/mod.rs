@@ -7,6 +7,8 @@ mod error;
 mod guard;
 mod module;
 mod object;
+mod pattern;
+mod strings;
 mod text;
 
 use std::collections::HashMap;
@@ -62,8 +64,12 @@ impl Frontend {
             });
             lua.set_app_data(state.clone());
             guard::install(&lua, &state, open)?;
+            strings::install(&lua, &state)?;
             module::install(&lua, &state)?;
             text::install(&lua, &state)?;
+            if let Some(most) = state.ctx.meter.limits().script_memory {
+                lua.set_memory_limit(usize::try_from(most).unwrap_or(usize::MAX))?;
+            }
             Ok(Self { lua, state })
         };
         build().map_err(|e| error::from_lua(&e))
@@ -85,6 +91,36 @@ impl Frontend {
     pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
         let chunk = self.compile(input)?;
         self.call(&chunk)
+    }
+
+    /// Calls a global function, or one in a global table (`model.step`).
+    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let call = || -> mlua::Result<Result<MultiValue>> {
+            let mut found = mlua::Value::Table(self.lua.globals());
+            for part in name.split('.') {
+                found = match found {
+                    mlua::Value::Table(table) => table.get(part)?,
+                    _ => mlua::Value::Nil,
+                };
+            }
+            let mlua::Value::Function(function) = found else {
+                let text = format!("the script has no function '{name}', but {}", found.type_name());
+                return Ok(Err(Error::argument(text)));
+            };
+            let args = arguments.into_iter().map(|v| convert::to_lua(&self.lua, v));
+            let args = args.collect::<mlua::Result<MultiValue>>()?;
+            call::call_guarded(&self.lua, &self.state, &function, args).map(Ok)
+        };
+        let results = call().map_err(|e| error::from_lua(&e))??;
+        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+    }
+
+    /// Lets go of what a script that was ended left behind.
+    pub(crate) fn recover(&self) {
+        for _ in 0..2 {
+            // A finalizer can only be Rust's own, and fails where there is no memory at all.
+            let _ = self.lua.gc_collect();
+        }
     }
 
     /// Whether an input of a prompt parses.

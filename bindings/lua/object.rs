@@ -17,9 +17,11 @@ pub(crate) fn push(lua: &Lua, object: Object) -> mlua::Result<AnyUserData> {
     let state = state(lua)?;
     let memory = &state.ctx.memory;
     let charge = memory.charge(object.bytes());
-    if memory.is_due() {
+    let meter = &state.ctx.meter;
+    if memory.is_due() || meter.limits().tensor_memory.is_some_and(|most| memory.live() > most) {
         lua.gc_collect()?;
         memory.collected();
+        meter.tensors(memory.live()).map_err(error::to_lua)?;
     }
     lua.create_userdata(LuaObject { object, _charge: charge })
 }

@@ -1,6 +1,8 @@
 //! Tests from outside: the program's output, and what an embedding host sees.
 
 mod cli;
+mod embed;
 mod engine;
 mod rhai;
+mod patterns;
 mod ticket;

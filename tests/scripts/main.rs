@@ -1,7 +1,11 @@
-//! Runs every Lua and Rhai file of this folder, and the example of every primitive in both languages, as a test of its
-//! own. Each Lua file has a twin in Rhai, or says in its first line why not: `-- no twin: REASON`.
+//! Runs every Lua and Rhai file of this folder, the example of every primitive in both languages, every attack on the
+//! sandbox and every mistake whose message is kept, as a test of its own. Each Lua file has a twin in Rhai, or says in its
+//! first line why not: `-- no twin: REASON`.
 //!
 //! `cargo test --test scripts NAME` runs those whose name contains NAME.
+
+mod misuse;
+mod sandbox;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -42,6 +46,8 @@ fn main() {
                 .map_err(|e| format!("{}\n{example}", e.message().unwrap_or_default()).into())
         }));
     }
+    trials.extend(sandbox::trials());
+    trials.extend(misuse::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
