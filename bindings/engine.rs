@@ -182,7 +182,8 @@ impl Engine {
     }
 
     /// Calls a function of the script by name, with typed values in and out: a global one, or one in a global
-    /// table (`task.step`). Only its first result is given.
+    /// table (`task.step`); in Rhai one that a script of this engine defined with `fn`. Only its first result is
+    /// given.
     ///
     /// ```
     /// # #[cfg(feature = "lua")] {

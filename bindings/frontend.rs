@@ -64,6 +64,16 @@ impl Frontend {
         each!(self, frontend => frontend.eval(input))
     }
 
+    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let _ = (name, &arguments);
+        each!(self, frontend => frontend.call_function(name, arguments))
+    }
+
+    /// Lets go of what a script that was ended left behind.
+    pub(crate) fn recover(&self) {
+        each!(self, frontend => frontend.recover());
+    }
+
     pub(crate) fn check(&self, input: &str) -> Result<()> {
         let _ = input;
         each!(self, frontend => frontend.check(input))

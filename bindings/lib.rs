@@ -12,8 +12,8 @@ mod engine;
 mod error;
 mod frontend;
 mod hub;
-mod language;
 mod job;
+mod language;
 mod limits;
 #[cfg(feature = "lua")]
 mod lua;

@@ -15,18 +15,21 @@ use crate::error::{Error, ErrorKind, Result};
 /// script can catch. The engine can be used again afterwards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the interpreter: its tables, strings and functions, what earlier calls left there included.
+    /// Bytes of the interpreter: its tables, strings and functions, what earlier calls left there included. In
+    /// Rhai, which asks no allocator, a bound on each value with all that is in it (an eighth of this) and on the
+    /// number of variables, not on their sum.
     pub script_memory: Option<u64>,
     /// Bytes of tensors that values of the script keep alive. One new tensor is allocated before the collector
     /// is asked for old ones, so that the peak can be twice this.
     pub tensor_memory: Option<u64>,
     /// The time on the clock.
     pub time: Option<Duration>,
-    /// Instructions of the interpreter, counted in steps of some hundreds.
+    /// Instructions of the interpreter, counted in steps of some hundreds; in Rhai its operations, each.
     pub instructions: Option<u64>,
     /// Bytes printed.
     pub output: Option<u64>,
-    /// Script functions that have not returned, looked at every some hundred instructions.
+    /// Script functions that have not returned, looked at every some hundred instructions; in Rhai never more
+    /// than 64.
     pub call_depth: Option<u32>,
     /// Files held open from one primitive to the next, as a run folder's metrics are.
     pub open_files: Option<u32>,
@@ -104,6 +107,9 @@ impl Meter {
 
     /// Counts instructions, and checks.
     pub(crate) fn spend(&self, instructions: u64) -> Result<()> {
+        if self.limits.instructions.is_none() {
+            return self.check();
+        }
         let used = self.instructions.fetch_add(instructions, Relaxed) + instructions;
         match self.limits.instructions {
             Some(most) if used > most => {

@@ -70,6 +70,10 @@ fn resolve(path: &Path) -> Result<PathBuf> {
         if let Ok(real) = existing.canonicalize() {
             return Ok(rest.iter().rev().fold(real, |p, part| p.join(part)));
         }
+        // It exists but leads nowhere: what is written there would be made wherever it points.
+        if existing.is_symlink() {
+            return Err(Error::denied(format!("{}: a link that leads nowhere", path.display())));
+        }
         match existing.components().next_back() {
             Some(Component::Normal(part)) => rest.push(part.to_os_string()),
             _ => return Err(Error::denied(format!("{}: the path cannot be resolved", path.display()))),
@@ -98,6 +102,8 @@ mod tests {
         {
             std::os::unix::fs::symlink(dir.path(), root.join("link")).expect("a link");
             assert!(files.allow("link/secret").is_err());
+            std::os::unix::fs::symlink(dir.path().join("later"), root.join("dangling")).expect("a link");
+            assert!(files.allow("dangling").is_err() && files.allow("dangling/x").is_err());
         }
         assert!(Files::default().allow("x").is_err());
     }

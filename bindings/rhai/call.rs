@@ -22,10 +22,10 @@ pub(crate) fn call(
     let result = values
         .map_err(|e| e.in_primitive(primitive.name()))
         .and_then(|values| primitive.invoke(&state.ctx, values));
-    match result {
-        Ok(value) => Ok(convert::to_rhai(state, value)),
-        Err(e) => Err(error::raise(e)),
-    }
+    let result = result.map(|value| convert::to_rhai(state, value));
+    // A value that is too much has been charged by now, and is let go with the error.
+    let result = result.and_then(|value| state.ctx.meter.tensors(state.ctx.memory.live()).map(|()| value));
+    result.map_err(error::raise)
 }
 
 /// A function of the script, held by Rust.

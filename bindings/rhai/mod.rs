@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use rhai::{AST, Dynamic, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, Scope};
 
 use crate::api::{Ctx, Registry, Value};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,6 +48,8 @@ pub(crate) struct Frontend {
     engine: Arc<rhai::Engine>,
     state: Arc<State>,
     prompt: Mutex<Prompt>,
+    /// The functions of the scripts that ran, for a host that calls them by name.
+    defined: Mutex<AST>,
 }
 
 impl Frontend {
@@ -63,7 +65,7 @@ impl Frontend {
         let engine = Arc::new(setup::engine(&state, open)?);
         state.engine.get_or_init(|| Arc::downgrade(&engine));
         let prompt = Prompt { scope: Scope::new(), functions: AST::empty(), imports: String::new() };
-        Ok(Self { engine, state, prompt: Mutex::new(prompt) })
+        Ok(Self { engine, state, prompt: Mutex::new(prompt), defined: Mutex::new(AST::empty()) })
     }
 
     pub(crate) fn set_folder(&self, folder: Option<&Path>) {
@@ -75,8 +77,37 @@ impl Frontend {
     pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
         let mut ast = self.compile(source, name)?;
         ast.set_source(name);
+        let mut defined = lock(&self.defined).merge(&ast);
+        defined.clear_statements();
+        *lock(&self.defined) = defined;
         self.evaluate(&mut Scope::new(), ast, name)
     }
+
+    /// Calls a function that a script of this engine defined with `fn`.
+    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let ast = lock(&self.defined).clone();
+        let taken: Vec<usize> =
+            ast.iter_functions().filter(|f| f.name == name).map(|f| f.params.len()).collect();
+        if !taken.contains(&arguments.len()) {
+            let text = match taken.first() {
+                Some(n) => format!("'{name}' of the script takes {n} values, not {}", arguments.len()),
+                None => format!("the script has no function '{name}'"),
+            };
+            return Err(Error::argument(text));
+        }
+        *lock(&self.state.running) = ast.clone();
+        let arguments: Vec<Dynamic> =
+            arguments.into_iter().map(|v| convert::to_rhai(&self.state, v)).collect();
+        let options = CallFnOptions::new().eval_ast(false);
+        let result =
+            self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
+        let source = ast.source().unwrap_or("script");
+        let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, source))?;
+        convert::argument(&value, &self.state)
+    }
+
+    /// Nothing is left behind: a value of Rhai goes with its last holder.
+    pub(crate) fn recover(&self) {}
 
     /// One input of a prompt.
     pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, Engine, EvalAltResult, Token};
 
+use super::errors::Caught;
 use super::{State, error, errors, modules, object, primitives};
-use crate::api::nearest;
+use crate::api::{Ctx, nearest};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 
 /// Calls inside each other; with the depth of expressions it bounds the use of the stack.
 const CALL_LEVELS: usize = 64;
@@ -17,6 +19,10 @@ const MAX_STRING: usize = 256 << 20;
 /// Items of a list.
 pub(crate) const MAX_ARRAY: usize = 10_000_000;
 const MAX_MAP: usize = 1_000_000;
+/// One value may take this part of the memory a script may use.
+const VALUES: usize = 8;
+/// Variables of a script whose memory is limited.
+const VARIABLES: usize = 1000;
 /// Words that Rhai keeps for itself and the registry uses as names.
 const FREED: [&str; 3] = ["new", "eval", "print"];
 /// What `type_of` is turned into, since it cannot be replaced.
@@ -25,25 +31,21 @@ const TYPE_OF: &str = "type_of_value";
 /// The interpreter of a state.
 pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
     let mut engine = Engine::new();
-    engine
-        .set_max_call_levels(CALL_LEVELS)
-        .set_max_expr_depths(EXPRESSION_DEPTH, FUNCTION_EXPRESSION_DEPTH)
-        .set_max_string_size(MAX_STRING)
-        .set_max_array_size(MAX_ARRAY)
-        .set_max_map_size(MAX_MAP);
+    engine.set_max_expr_depths(EXPRESSION_DEPTH, FUNCTION_EXPRESSION_DEPTH);
+    sizes(&mut engine, state.ctx.meter.limits());
     #[expect(deprecated, reason = "it is marked so to say that it may change")]
     engine.on_parse_token(|token, _, _| match token {
         Token::Reserved(word) if FREED.contains(&word.as_str()) => Token::Identifier(word),
         Token::Reserved(word) if word.as_str() == "type_of" => Token::Identifier(Box::new(TYPE_OF.into())),
         other => other,
     });
-    let cancel = state.ctx.host.cancel.clone();
-    engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
+    let meter = state.ctx.meter.clone();
+    engine.on_progress(move |_| meter.spend(1).err().map(|e| Dynamic::from(Caught(e))));
     let ctx = state.ctx.clone();
-    engine.on_print(move |text| ctx.print(&format!("{text}\n")));
+    engine.on_print(move |text| print(&ctx, &format!("{text}\n")));
     let ctx = state.ctx.clone();
     engine.on_debug(move |text, source, position| {
-        ctx.print(&format!("{}:{}: {text}\n", source.unwrap_or("script"), position.line().unwrap_or(0)));
+        print(&ctx, &format!("{}:{}: {text}\n", source.unwrap_or("script"), position.line().unwrap_or(0)));
     });
     engine.set_module_resolver(modules::Resolver::new(state));
     errors::register(&mut engine);
@@ -51,6 +53,28 @@ pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
     primitives::register(&mut engine, state)?;
     helpers(&mut engine, state, open);
     Ok(engine)
+}
+
+/// How large values may be. Rhai asks no allocator, so a limit on its memory bounds each value (a list with all that is
+/// in it, too) and how many variables there are, not the sum.
+fn sizes(engine: &mut Engine, limits: &Limits) {
+    let depth = limits.call_depth.map_or(CALL_LEVELS, |most| CALL_LEVELS.min(most as usize));
+    engine.set_max_call_levels(depth);
+    let memory = limits.script_memory.map_or(usize::MAX, |m| usize::try_from(m).unwrap_or(usize::MAX));
+    let (value, item) = (memory / VALUES, size_of::<Dynamic>());
+    engine
+        .set_max_string_size(MAX_STRING.min(value).max(1))
+        .set_max_array_size(MAX_ARRAY.min(value / item).max(1))
+        // An entry of a map has a name, too.
+        .set_max_map_size(MAX_MAP.min(value / (8 * item)).max(1));
+    if limits.script_memory.is_some() {
+        engine.set_max_variables(VARIABLES);
+    }
+}
+
+/// Prints. What is too much is noted by the meter, which ends the script at its next step.
+fn print(ctx: &Ctx, text: &str) {
+    let _ = ctx.print(text);
 }
 
 type Raised<T = ()> = std::result::Result<T, Box<EvalAltResult>>;

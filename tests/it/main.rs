@@ -3,6 +3,7 @@
 mod cli;
 mod embed;
 mod engine;
-mod rhai;
+mod generated;
 mod patterns;
+mod rhai;
 mod ticket;

@@ -1,5 +1,5 @@
 //! Attacks on a small engine. Each file of `tests/sandbox` is one, headed by what must come of it:
-//! `-- expect: KIND part of the message`. The engine must be usable afterwards.
+//! `-- expect: KIND part of the message` (in Rhai with `//`). The engine must be usable afterwards.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub fn trials() -> Vec<Trial> {
     let mut files = Vec::new();
     super::collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sandbox"), &mut files);
     files.sort();
-    let name = |path: &Path| format!("sandbox {}", path.file_stem().unwrap_or_default().display());
+    let name = |path: &Path| format!("sandbox {}", path.file_name().unwrap_or_default().display());
     files.into_iter().map(|path| Trial::test(name(&path), move || attack(&path))).collect()
 }
 
@@ -51,16 +51,21 @@ fn root() -> Result<(tempfile::TempDir, PathBuf), Failed> {
 
 fn attack(path: &Path) -> Result<(), Failed> {
     let source = std::fs::read_to_string(path)?;
-    let expected = source.lines().next().and_then(|line| line.strip_prefix("-- expect: "));
-    let expected = expected.ok_or("the first line must be `-- expect: KIND text`")?;
+    let language = Language::of(path);
+    let (comment, after) = match language {
+        Language::Rhai => ("// expect: ", "let n = 0; for i in 1..=10 { n += i; } n"),
+        _ => ("-- expect: ", "local n = 0 for i = 1, 10 do n = n + i end return n"),
+    };
+    let expected = source.lines().next().and_then(|line| line.strip_prefix(comment));
+    let expected = expected.ok_or_else(|| format!("the first line must be `{comment}KIND text`"))?;
     let (kind, text) = expected.split_once(' ').unwrap_or((expected, ""));
     let (_outside, root) = root()?;
-    let engine = Engine::builder(Language::Lua)
+    let engine = Engine::builder(language)
         .files(Files::roots([root]))
         .limits(limits())
         .build()
         .map_err(|e| e.to_string())?;
-    let result = engine.run(&source, "attack.lua");
+    let result = engine.run(&source, "attack");
     match (&result, kind) {
         (Ok(_), "ok") => {}
         (Err(error), kind) if error.kind().as_str() == kind && error.to_string().contains(text) => {}
@@ -68,7 +73,7 @@ fn attack(path: &Path) -> Result<(), Failed> {
         (Err(error), _) => return Err(format!("expected {expected}, got {error:?}").into()),
     }
     drop(result);
-    match engine.run("local n = 0 for i = 1, 10 do n = n + i end return n", "after.lua") {
+    match engine.run(after, "after") {
         Ok(Value::Int(55)) => Ok(()),
         other => Err(format!("the engine is not usable afterwards: {other:?}").into()),
     }
