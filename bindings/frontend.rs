@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::api::{Ctx, Registry, Value};
 use crate::engine::Language;
-use crate::error::{Error, Result};
+#[cfg(not(all(feature = "lua", feature = "rhai")))]
+use crate::error::Error;
+use crate::error::Result;
 
 /// One interpreter. A language that was not built in has no variant.
 pub(crate) enum Frontend {

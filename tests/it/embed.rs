@@ -39,6 +39,28 @@ fn functions_are_called_by_name_with_typed_values() {
 }
 
 #[test]
+fn functions_of_rhai_are_called_by_name_too() {
+    let engine = Engine::builder(Language::Rhai).build().expect("an engine");
+    engine
+        .run("fn join(a, b) { a + \"/\" + b }\nfn fails() { throw \"on purpose\" }", "host.rhai")
+        .expect("runs");
+    engine.run("fn scale(list, by) { list.map(|x| x * by) }", "more.rhai").expect("runs");
+    let text: String = engine.call("join", ("a", 1)).expect("runs");
+    assert_eq!(text, "a/1");
+    let scaled: Vec<f64> = engine.call("scale", (vec![1.0, 2.5], 2.0)).expect("runs");
+    assert_eq!(scaled, [2.0, 5.0]);
+    for (name, text) in [
+        ("absent", "the script has no function 'absent'"),
+        ("join", "'join' of the script takes 2 values, not 0"),
+    ] {
+        let error = engine.call::<()>(name, ()).expect_err("there is none");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Argument, text.into()));
+    }
+    let error = engine.call::<()>("fails", ()).expect_err("fails");
+    assert_eq!(error.to_string(), "host.rhai:2: on purpose");
+}
+
+#[test]
 fn time_ends_a_script_and_long_work_of_a_primitive() {
     let wait = Primitive::new("wait", "Waits for a cancellation.").call(
         |ctx: &Ctx, _: &mut Args| -> lota::Result<()> {
@@ -120,6 +142,39 @@ fn work_inside_primitives_stops_soon_after_a_cancel() {
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}: {error}");
         engine = back;
     }
+}
+
+const DEEP_RHAI: [(&str, &str); 4] = [
+    ("training", "loop { try { trainer.step(batches.next()); } catch {} }"),
+    ("loss", "loop { try { slow.step(batches.next()); } catch {} }"),
+    ("sort", "loop { try { let a = [2, 1, 3]; a.sort(|x, y| { loop {} }); } catch {} }"),
+    ("map", "loop { try { [1, 2].map(|x| { loop {} }); } catch {} }"),
+];
+
+#[test]
+fn work_inside_primitives_stops_in_rhai_too() {
+    let begin = "let model = lota::model::init(\"tiny\", #{ seed: 1 });\n\
+        let batches = lota::data::batches(lota::data::examples(model, [#{ prompt: \"1+1=\", target: \"2\" }]), #{ size: 1 });\n\
+        let trainer = lota::train::new(model, #{ lr: 0.001 });\n\
+        let slow = lota::train::new(lota::model::init(\"tiny\", #{ seed: 2 }), #{ lr: 0.001, loss: |logp| { loop {} } });";
+    let mut engine = Engine::builder(Language::Rhai).build().expect("an engine");
+    for (name, script) in DEEP_RHAI {
+        let source = format!("{begin}\n{script}");
+        let job = engine.spawn(move |engine| engine.run(&source, name).map(drop)).expect("starts");
+        std::thread::sleep(Duration::from_millis(300));
+        let asked = Instant::now();
+        job.cancel();
+        while !job.is_finished() && asked.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(job.is_finished(), "{name} does not stop");
+        println!("{name} stopped after {:?}", asked.elapsed());
+        let (back, result) = job.wait();
+        let error = result.expect_err("cancelled");
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}: {error}");
+        engine = back;
+    }
+    assert!(matches!(engine.run("1", "x"), Ok(Value::Int(1))));
 }
 
 #[test]

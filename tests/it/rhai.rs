@@ -245,7 +245,7 @@ fn the_program_runs_rhai() {
         let output =
             command.args(args).current_dir(folder.path()).stdin(Stdio::null()).output().expect("runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
+        (output.status.code(), text + &*String::from_utf8_lossy(&output.stderr))
     };
     assert_eq!(lota(&["run", "x.rhai", "--name", "me"]), (Some(3), "hello me\n".into()));
     let help = lota(&["run", "x.rhai", "--help"]);
