@@ -28,8 +28,7 @@ fn ends(state: &State, value: &mlua::Value) -> Option<mlua::Error> {
                 return Some(error::to_lua(meter.out_of_memory()));
             }
         }
-        // The interpreter has no memory left to say it better.
-        mlua::Value::String(s) if s.as_bytes() == b"not enough memory" => {
+        mlua::Value::String(s) if s.as_bytes() == error::NO_MEMORY.as_bytes() => {
             return Some(error::to_lua(meter.out_of_memory()));
         }
         _ => {}
@@ -110,17 +109,17 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>, open: bool) -> mlua::Result
     ";
     let loaded = super::load(lua, source, "=lota/guard")?;
     let (pcall, xpcall, setmetatable): (Function, Function, Function) =
-        loaded.call((coroutine, tidy, ends_script, plain, &poll))?;
+        loaded.call((coroutine, tidy.clone(), ends_script, plain, &poll))?;
     globals.set("pcall", pcall)?;
     globals.set("xpcall", xpcall)?;
     globals.set("setmetatable", setmetatable)?;
     // They would read files and bytecode past the grants.
     globals.set("dofile", mlua::Value::Nil)?;
     globals.set("loadfile", mlua::Value::Nil)?;
-    text_only_load(lua)?;
+    text_only_load(lua, &tidy)?;
     bounded_tables(lua)?;
     if !open {
-        closed(lua, &poll)?;
+        closed(lua, state)?;
     }
     if open {
         let os: Table = globals.get("os")?;
@@ -158,7 +157,12 @@ fn set_hook(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
 }
 
 /// What only a program of the user's own may have: output past the engine's, and a say in the collector.
-fn closed(lua: &Lua, poll: &Function) -> mlua::Result<()> {
+fn closed(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
+    // A collection takes as long as there is to look at, and no hook counts it.
+    let shared = state.clone();
+    let poll = lua.create_function(move |lua, ()| {
+        shared.ctx.meter.spend(lua.used_memory() as u64 / 16).map_err(error::to_lua)
+    })?;
     let source = "local collectgarbage, error, poll = collectgarbage, error, ...\n\
         return function(what, ...)\n\
             poll()\n\
@@ -223,12 +227,16 @@ fn bounded_tables(lua: &Lua) -> mlua::Result<()> {
 }
 
 /// `load` with the mode fixed to text: bytecode can crash the interpreter.
-fn text_only_load(lua: &Lua) -> mlua::Result<()> {
-    let source = "local load = load\n\
+fn text_only_load(lua: &Lua, tidy: &Function) -> mlua::Result<()> {
+    let source = "local load, select, tidy = load, select, ...\n\
+        local function check(f, why)\n\
+            if f == nil then return nil, tidy(why) end\n\
+            return f\n\
+        end\n\
         return function(chunk, name, mode, ...)\n\
-            if select('#', ...) > 0 then return load(chunk, name, 't', (...)) end\n\
-            return load(chunk, name, 't')\n\
+            if select('#', ...) > 0 then return check(load(chunk, name, 't', (...))) end\n\
+            return check(load(chunk, name, 't'))\n\
         end";
-    let guarded: Function = super::load(lua, source, "=lota/guard")?.call(())?;
+    let guarded: Function = super::load(lua, source, "=lota/guard")?.call(tidy)?;
     lua.globals().set("load", guarded)
 }

@@ -82,7 +82,8 @@ impl Frontend {
 
     /// Runs a chunk and gives its first result.
     pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
-        let chunk = load(&self.lua, source, &format!("@{name}")).map_err(|e| error::from_lua(&e))?;
+        let chunk =
+            load(&self.lua, source, &format!("@{name}")).map_err(|e| error::of_script(&self.state, &e))?;
         let values = self.call(&chunk)?;
         Ok(values.into_iter().next().unwrap_or_default())
     }
@@ -111,7 +112,7 @@ impl Frontend {
             let args = args.collect::<mlua::Result<MultiValue>>()?;
             call::call_guarded(&self.lua, &self.state, &function, args).map(Ok)
         };
-        let results = call().map_err(|e| error::from_lua(&e))??;
+        let results = call().map_err(|e| error::of_script(&self.state, &e))??;
         results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
     }
 
@@ -137,15 +138,20 @@ impl Frontend {
 
     fn call(&self, function: &Function) -> Result<Vec<Value>> {
         let results = call::call_guarded(&self.lua, &self.state, function, MultiValue::new());
-        let results = results.map_err(|e| error::from_lua(&e))?;
+        let results = results.map_err(|e| error::of_script(&self.state, &e))?;
         // What cannot be a neutral value (a thread, a table that is a graph) is shown as text.
-        Ok(results
-            .into_iter()
-            .map(|v| {
-                let shown = v.to_string().unwrap_or_else(|_| v.type_name().into());
-                convert::from_lua(v).unwrap_or(Value::Str(shown))
-            })
-            .collect())
+        let shown = |value: mlua::Value| -> Result<Value> {
+            let text = match value.to_string() {
+                Ok(text) => text,
+                Err(_) => {
+                    // The script's own `__tostring` may have been what a limit ended.
+                    self.state.ctx.meter.check()?;
+                    value.type_name().into()
+                }
+            };
+            Ok(convert::from_lua(value).unwrap_or(Value::Str(text)))
+        };
+        results.into_iter().map(shown).collect()
     }
 }
 

@@ -94,7 +94,10 @@ fn lacking(lua: &Lua, state: &State, ty: &str, symbol: &str) -> mlua::Error {
         "<=" | ">=" => "le",
         _ => "",
     };
-    let hint = if state.registry.methods(ty).any(|p| p.short_name() == instead) {
+    let has = |name: &str| state.registry.methods(ty).any(|p| p.short_name() == name);
+    let hint = if symbol == "//" && has("div") && has("floor") {
+        "; write (a / b):floor()".to_string()
+    } else if has(instead) {
         // A comparison in Lua is one true or false, never one for each element.
         format!("; a:{instead}(b) compares element by element")
     } else {

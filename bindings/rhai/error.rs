@@ -48,14 +48,18 @@ pub(crate) fn is_missing(error: &EvalAltResult, name: &str) -> bool {
 
 /// A parse error as ours.
 pub(crate) fn syntax(error: &ParseError, name: &str) -> Error {
-    let kind = error.err_type();
-    let incomplete = matches!(
-        kind,
-        ParseErrorType::UnexpectedEOF | ParseErrorType::BadInput(LexError::UnterminatedString)
-    ) || (matches!(kind, ParseErrorType::MissingToken(..)) && error.position().is_none());
-    Error::new(ErrorKind::Syntax, kind.to_string())
-        .at(Some(place(name, error.position())))
-        .incomplete(incomplete)
+    Error::new(ErrorKind::Syntax, error.err_type().to_string()).at(Some(place(name, error.position())))
+}
+
+/// Whether more input could make a text parse: the parser stopped at its end, which moves with two empty lines more,
+/// or inside a string that may have several lines.
+pub(crate) fn is_incomplete(engine: &rhai::Engine, text: &str, error: &ParseError) -> bool {
+    let unterminated = matches!(error.err_type(), ParseErrorType::BadInput(LexError::UnterminatedString));
+    if unterminated && text.matches('`').count() % 2 == 1 {
+        return true;
+    }
+    let longer = engine.compile(format!("{text}\n\n"));
+    !unterminated && longer.is_err_and(|later| later.position() != error.position())
 }
 
 fn place(name: &str, position: Position) -> String {
@@ -151,7 +155,9 @@ fn missing_function(registry: &Registry, signature: &str) -> Error {
             return Error::argument(format!("{name}: too many arguments; usage: {usage}"));
         }
         let known = registry.iter().filter(|p| p.owner().is_none()).map(|p| p.name());
-        let hint = did_you_mean(&path, known).map(|h| h.replace('.', "::")).unwrap_or_default();
+        let hint = did_you_mean(&path, known)
+            .map(|h| h.replace('.', "::").replacen('\'', "'lota::", 1))
+            .unwrap_or_default();
         return Error::argument(format!("there is no function '{name}'{hint}"));
     }
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {

@@ -13,6 +13,7 @@ mod object;
 mod primitives;
 mod setup;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -43,13 +44,18 @@ struct Prompt {
     imports: String,
 }
 
+/// The functions of the scripts that ran, for a host that calls them by name, and the script of each.
+struct Defined {
+    functions: AST,
+    scripts: HashMap<String, String>,
+}
+
 /// One Rhai interpreter with the primitives.
 pub(crate) struct Frontend {
     engine: Arc<rhai::Engine>,
     state: Arc<State>,
     prompt: Mutex<Prompt>,
-    /// The functions of the scripts that ran, for a host that calls them by name.
-    defined: Mutex<AST>,
+    defined: Mutex<Defined>,
 }
 
 impl Frontend {
@@ -65,7 +71,8 @@ impl Frontend {
         let engine = Arc::new(setup::engine(&state, open)?);
         state.engine.get_or_init(|| Arc::downgrade(&engine));
         let prompt = Prompt { scope: Scope::new(), functions: AST::empty(), imports: String::new() };
-        Ok(Self { engine, state, prompt: Mutex::new(prompt), defined: Mutex::new(AST::empty()) })
+        let defined = Defined { functions: AST::empty(), scripts: HashMap::new() };
+        Ok(Self { engine, state, prompt: Mutex::new(prompt), defined: Mutex::new(defined) })
     }
 
     pub(crate) fn set_folder(&self, folder: Option<&Path>) {
@@ -77,15 +84,27 @@ impl Frontend {
     pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
         let mut ast = self.compile(source, name)?;
         ast.set_source(name);
-        let mut defined = lock(&self.defined).merge(&ast);
-        defined.clear_statements();
-        *lock(&self.defined) = defined;
+        self.define(&ast, name);
         self.evaluate(&mut Scope::new(), ast, name)
+    }
+
+    fn define(&self, ast: &AST, name: &str) {
+        let mut defined = lock(&self.defined);
+        let mut functions = defined.functions.merge(ast);
+        functions.clear_statements();
+        defined.functions = functions;
+        for function in ast.iter_functions() {
+            defined.scripts.insert(function.name.to_string(), name.to_string());
+        }
     }
 
     /// Calls a function that a script of this engine defined with `fn`.
     pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        let ast = lock(&self.defined).clone();
+        let (mut ast, script) = {
+            let defined = lock(&self.defined);
+            (defined.functions.clone(), defined.scripts.get(name).cloned().unwrap_or_default())
+        };
+        ast.set_source(&script);
         let taken: Vec<usize> =
             ast.iter_functions().filter(|f| f.name == name).map(|f| f.params.len()).collect();
         if !taken.contains(&arguments.len()) {
@@ -101,8 +120,7 @@ impl Frontend {
         let options = CallFnOptions::new().eval_ast(false);
         let result =
             self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
-        let source = ast.source().unwrap_or("script");
-        let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, source))?;
+        let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, &script))?;
         convert::argument(&value, &self.state)
     }
 
@@ -129,7 +147,12 @@ impl Frontend {
 
     /// Whether an input of a prompt parses.
     pub(crate) fn check(&self, input: &str) -> Result<()> {
-        self.compile(input, "input").map(drop)
+        self.compile(input, "input")?;
+        // Only an open comment takes anything.
+        if self.engine.compile(format!("{input}\n)")).is_ok() {
+            return Err(Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true));
+        }
+        Ok(())
     }
 
     fn compile(&self, source: &str, name: &str) -> Result<AST> {
@@ -138,7 +161,9 @@ impl Frontend {
             Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
             None => source,
         };
-        self.engine.compile(text).map_err(|e| error::syntax(&e, name))
+        self.engine
+            .compile(text)
+            .map_err(|e| error::syntax(&e, name).incomplete(error::is_incomplete(&self.engine, text, &e)))
     }
 
     fn evaluate(&self, scope: &mut Scope<'static>, ast: AST, name: &str) -> Result<Value> {

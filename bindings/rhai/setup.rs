@@ -1,5 +1,6 @@
 //! The interpreter: its limits, what stops it, where it prints, and the names it knows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,8 @@ const MAX_MAP: usize = 1_000_000;
 const VALUES: usize = 8;
 /// Variables of a script whose memory is limited.
 const VARIABLES: usize = 1000;
-/// Words that Rhai keeps for itself and the registry uses as names.
-const FREED: [&str; 3] = ["new", "eval", "print"];
+/// Words that Rhai keeps for itself, with those that the registry uses as names.
+const FREED: [&str; 2] = ["eval", "print"];
 /// What `type_of` is turned into, since it cannot be replaced.
 const TYPE_OF: &str = "type_of_value";
 
@@ -33,9 +34,11 @@ pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
     let mut engine = Engine::new();
     engine.set_max_expr_depths(EXPRESSION_DEPTH, FUNCTION_EXPRESSION_DEPTH);
     sizes(&mut engine, state.ctx.meter.limits());
+    let named = state.registry.iter().flat_map(|p| p.name().split(['.', ':']));
+    let freed: HashSet<String> = named.chain(FREED).map(String::from).collect();
     #[expect(deprecated, reason = "it is marked so to say that it may change")]
-    engine.on_parse_token(|token, _, _| match token {
-        Token::Reserved(word) if FREED.contains(&word.as_str()) => Token::Identifier(word),
+    engine.on_parse_token(move |token, _, _| match token {
+        Token::Reserved(word) if freed.contains(word.as_str()) => Token::Identifier(word),
         Token::Reserved(word) if word.as_str() == "type_of" => Token::Identifier(Box::new(TYPE_OF.into())),
         other => other,
     });

@@ -74,7 +74,7 @@ proptest! {
                 let engine = Engine::builder(Language::Lua).build().expect("an engine");
                 engine.run(&format!("try = (function() {TRY} end)()"), "try").expect("loads");
                 let lua = mlua::Lua::new();
-                let plain = lua.load(TRY).eval().expect("loads");
+                let plain = lua.load(TRY).set_name("=try").eval().expect("loads");
                 (engine, lua, plain)
             };
         }

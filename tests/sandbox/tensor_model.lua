@@ -9,6 +9,7 @@ return require("lota").model.init({
   num_hidden_layers = 80,
   num_attention_heads = 64,
   num_key_value_heads = 8,
+  rope_theta = 10000.0,
   rms_norm_eps = 1e-5,
   max_position_embeddings = 4096,
   hidden_act = "silu",

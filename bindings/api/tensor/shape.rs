@@ -101,7 +101,11 @@ pub(super) fn register(r: &mut Registry) {
                 let order: Vec<i64> = args.get("dims")?;
                 let places: Option<Vec<usize>> = order.iter().map(|d| position(*d, x.rank())).collect();
                 match places {
-                    Some(places) if places.len() == x.rank() => Ok(x.permute(places)?),
+                    Some(places)
+                        if places.len() == x.rank() && (0..x.rank()).all(|d| places.contains(&d)) =>
+                    {
+                        Ok(x.permute(places)?)
+                    }
                     _ => Err(args.wrong("dims", format!("must name each of {} dimensions once", x.rank()))),
                 }
             }),

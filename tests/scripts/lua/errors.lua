@@ -18,7 +18,7 @@ end)
 refused("rng: takes 1 value by position, got 2", function()
   return lota.rng(1, 2)
 end)
-refused("errors.lua:21: rng:", function()
+refused("errors.lua:22: rng:", function()
   return lota.rng "x"
 end)
 refused("write object:below(...)", function()
