@@ -165,7 +165,7 @@ fn closed(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     })?;
     let source = "local collectgarbage, error, poll = collectgarbage, error, ...\n\
         return function(what, ...)\n\
-            poll()\n\
+            if what ~= 'count' then poll() end\n\
             if what == nil or what == 'collect' or what == 'count' or what == 'step' then\n\
                 return collectgarbage(what, ...)\n\
             end\n\

@@ -104,7 +104,7 @@ impl Frontend {
             let defined = lock(&self.defined);
             (defined.functions.clone(), defined.scripts.get(name).cloned().unwrap_or_default())
         };
-        ast.set_source(&script);
+        ast.set_source(script.as_str());
         let taken: Vec<usize> =
             ast.iter_functions().filter(|f| f.name == name).map(|f| f.params.len()).collect();
         if !taken.contains(&arguments.len()) {
