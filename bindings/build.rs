@@ -1,4 +1,4 @@
-//! Lists the Lua files of `stdlib/` and the files of the built-in model, so that all of them are built
+//! Lists the Lua and Rhai files of `stdlib/` and the files of the built-in model, so that all of them are built
 //! into the library.
 
 use std::fmt::Write as _;
@@ -8,9 +8,17 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("stdlib");
     println!("cargo::rerun-if-changed={}", root.display());
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(target.join("stdlib.rs"), modules(&root, "lua", ".")?)?;
+    fs::write(target.join("stdlib_rhai.rs"), modules(&root, "rhai", "/")?)?;
+    fs::write(target.join("builtin.rs"), builtin()?)
+}
+
+/// The modules whose files have this end, their names joined by `separator`.
+fn modules(root: &Path, end: &str, separator: &str) -> io::Result<String> {
     let mut files = Vec::new();
     if root.is_dir() {
-        collect(&root, "lota", &mut files)?;
+        collect(root, "lota", end, separator, &mut files)?;
     }
     files.sort();
     let mut out = String::from("&[\n");
@@ -19,9 +27,7 @@ fn main() -> io::Result<()> {
         writeln!(out, "    ({module:?}, include_str!({path:?})),").expect("writing to a string");
     }
     out.push_str("]\n");
-    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    fs::write(target.join("stdlib.rs"), out)?;
-    fs::write(target.join("builtin.rs"), builtin()?)
+    Ok(out)
 }
 
 /// The files of the built-in model. There are none before `scripts/pretrain_tiny.lua` has made it.
@@ -43,15 +49,23 @@ fn builtin() -> io::Result<String> {
     Ok(out)
 }
 
-/// `stdlib/adapt/lotto.lua` is `lota.adapt.lotto`, and `stdlib/adapt/init.lua` is `lota.adapt`.
-fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
+/// `stdlib/adapt/lotto.lua` is `lota.adapt.lotto`, and `stdlib/adapt/init.lua` is `lota.adapt`; in Rhai they
+/// are `lota/adapt/lotto` and `lota/adapt`.
+fn collect(
+    folder: &Path,
+    prefix: &str,
+    end: &str,
+    separator: &str,
+    files: &mut Vec<(String, PathBuf)>,
+) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let Some(stem) = path.file_stem().and_then(|s| s.to_str()) else { continue };
         if path.is_dir() {
-            collect(&path, &format!("{prefix}.{stem}"), files)?;
-        } else if path.extension().is_some_and(|e| e == "lua") {
-            let module = if stem == "init" { prefix.to_string() } else { format!("{prefix}.{stem}") };
+            collect(&path, &format!("{prefix}{separator}{stem}"), end, separator, files)?;
+        } else if path.extension().is_some_and(|e| e == end) {
+            let module =
+                if stem == "init" { prefix.to_string() } else { format!("{prefix}{separator}{stem}") };
             files.push((module, path));
         }
     }

@@ -7,16 +7,11 @@ use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Compute;
 
-use crate::api::{self, Ctx, Files, Memory, Output, Primitive, Registry, Value};
+use crate::api::{self, Ctx, Files, FromValue, IntoArgs, Memory, Output, Primitive, Registry, Value};
 use crate::error::{Error, Result};
-
-/// The script language of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Language {
-    /// PUC Lua 5.4.
-    Lua,
-}
+use crate::frontend::Frontend;
+pub use crate::language::Language;
+use crate::limits::{Limits, Meter};
 
 /// A name that a script knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +39,7 @@ pub struct Builder {
     script_name: String,
     registry: Registry,
     hub: HubOptions,
+    limits: Limits,
 }
 
 impl Builder {
@@ -81,6 +77,12 @@ impl Builder {
     /// had where all files are granted.
     pub fn hub(mut self, hub: HubOptions) -> Self {
         self.hub = hub;
+        self
+    }
+
+    /// How much the script may use. Without this there are no limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -124,7 +126,9 @@ impl Builder {
     /// Builds the engine.
     pub fn build(self) -> Result<Engine> {
         let registry = Arc::new(self.registry);
+        let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let ctx = Arc::new(Ctx {
+            meter,
             host: self.host,
             files: self.files,
             hub: self.hub,
@@ -138,18 +142,9 @@ impl Builder {
             threads: self.threads,
             reference: self.reference,
             compute: self.compute,
-            index_base: match self.language {
-                Language::Lua => 1,
-            },
+            language: self.language,
         });
-        let frontend = match self.language {
-            #[cfg(feature = "lua")]
-            Language::Lua => crate::lua::Frontend::new(ctx.clone(), registry.clone(), self.open)?,
-            #[cfg(not(feature = "lua"))]
-            Language::Lua => {
-                return Err(Error::argument("this lota was built without Lua; build it with --features lua"));
-            }
-        };
+        let frontend = Frontend::new(self.language, ctx.clone(), registry.clone(), self.open)?;
         Ok(Engine { ctx, registry, frontend })
     }
 }
@@ -158,10 +153,7 @@ impl Builder {
 pub struct Engine {
     ctx: Arc<Ctx>,
     registry: Arc<Registry>,
-    #[cfg(feature = "lua")]
-    frontend: crate::lua::Frontend,
-    #[cfg(not(feature = "lua"))]
-    frontend: std::convert::Infallible,
+    frontend: Frontend,
 }
 
 impl Engine {
@@ -181,6 +173,7 @@ impl Engine {
             script_name: String::new(),
             registry: api::standard(),
             hub: HubOptions::default(),
+            limits: Limits::none(),
         }
     }
 
@@ -192,30 +185,76 @@ impl Engine {
             Error::new(crate::ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
         })?;
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
-        self.frontend.run(&source, &path.display().to_string())
+        self.metered(|| self.frontend.run(&source, &path.display().to_string()))
     }
 
     /// Runs a script text; `name` is shown in messages.
     pub fn run(&self, source: &str, name: &str) -> Result<Value> {
-        self.frontend.run(source, name)
+        self.metered(|| self.frontend.run(source, name))
+    }
+
+    /// Calls a function of the script by name, with typed values in and out: a global one, or one in a global
+    /// table (`task.step`); in Rhai one that a script of this engine defined with `fn`. Only its first result is
+    /// given.
+    ///
+    /// ```
+    /// # #[cfg(feature = "lua")] {
+    /// use lota::{Engine, Language};
+    /// let engine = Engine::builder(Language::Lua).build().unwrap();
+    /// engine.run("function twice(x, unit) return x * 2 .. unit end", "host.lua").unwrap();
+    /// let text: String = engine.call("twice", (21, " m")).unwrap();
+    /// assert_eq!(text, "42 m");
+    /// # }
+    /// ```
+    pub fn call<R: FromValue>(&self, name: &str, arguments: impl IntoArgs) -> Result<R> {
+        let value = self.metered(|| self.frontend.call_function(name, arguments.into_args()))?;
+        R::from_value(value).map_err(|m| {
+            Error::runtime(format!("{name}{} must give {}, but gave {}", m.at, m.expected, m.given))
+        })
     }
 
     /// Runs one input of a prompt: an expression is evaluated without `return`, and variables
     /// declared at its start stay.
     pub fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        self.frontend.eval(input)
+        self.metered(|| self.frontend.eval(input))
+    }
+
+    /// Works on a thread of its own, and gives the handle to it. The engine comes back with the result.
+    pub fn spawn<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<crate::Job<T>> {
+        crate::Job::start(self, work)
+    }
+
+    /// Works under the limits. A script that was ended by one leaves nothing behind but its globals.
+    fn metered<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = self.ctx.meter.run(work);
+        if result.as_ref().is_err_and(|e| e.kind() == crate::ErrorKind::Limit) {
+            self.frontend.recover();
+        }
+        result
+    }
+
+    /// Makes `lota` a global of the prompt, where the language does not have it without.
+    #[cfg(feature = "cli")]
+    pub(crate) fn open_prompt(&self) -> Result<()> {
+        match self.language() {
+            Language::Lua => self.eval("lota = require 'lota'").map(drop),
+            Language::Rhai => Ok(()),
+        }
     }
 
     /// The same; what the input gives first, unless it is nothing, is kept in the variables `names`.
     pub fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
-        self.frontend.eval_keeping(input, names)
+        self.metered(|| self.frontend.eval_keeping(input, names))
     }
 
     /// Runs the text of a script file as if it were an input of a prompt: its variables stay where the
     /// language can keep them. Modules it requires are looked for beside it.
     pub fn load(&self, source: &str, path: &Path) -> Result<()> {
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
-        self.frontend.load(source, &path.display().to_string())
+        self.metered(|| self.frontend.load(source, &path.display().to_string()))
     }
 
     /// What the names of a prompt's variables stand for; with a path, the names inside the table that it
@@ -237,6 +276,11 @@ impl Engine {
     /// The switch that stops what the engine is doing, from any thread.
     pub fn cancel_handle(&self) -> Cancel {
         self.ctx.host.cancel.clone()
+    }
+
+    /// The language of its scripts.
+    pub fn language(&self) -> Language {
+        self.ctx.language
     }
 
     /// The primitives.

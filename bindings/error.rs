@@ -32,6 +32,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The stable number of the kind, as the C interface gives it; 0 is left for success.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Syntax => 1,
+            Self::Runtime => 2,
+            Self::Argument => 3,
+            Self::Usage => 4,
+            Self::Limit => 5,
+            Self::Denied => 6,
+            Self::Cancelled => 7,
+            Self::Host => 8,
+            Self::Exit(_) => 9,
+        }
+    }
+
     /// The stable name of the kind.
     pub fn as_str(self) -> &'static str {
         match self {

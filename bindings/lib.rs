@@ -10,18 +10,26 @@ mod builtin;
 pub mod cli;
 mod engine;
 mod error;
+mod frontend;
 mod hub;
+mod job;
+mod language;
+mod limits;
 #[cfg(feature = "lua")]
 mod lua;
 mod plot;
 #[cfg(feature = "cli")]
 pub mod repl;
+#[cfg(feature = "rhai")]
+mod rhai;
 mod runs;
 mod stdlib;
 
 pub use engine::{Builder, Engine, Language, Name};
 pub use error::{Error, ErrorKind, Result};
 pub use hub::hub_from_environment;
+pub use job::Job;
+pub use limits::{Limits, Meter, OpenFile};
 pub use lota_runtime as runtime;
 
 /// The version of this crate, as `lota --version` prints it.

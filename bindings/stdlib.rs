@@ -1,9 +1,19 @@
-//! The Lua modules built into the library: every file of `stdlib/`.
+//! The modules built into the library: every Lua and Rhai file of `stdlib/`.
 
 /// Module name (`lota.adapt`) and source.
 pub(crate) static MODULES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib.rs"));
 
-/// The source of a module.
+/// Module name (`lota/adapt`) and source, of those in Rhai.
+#[cfg(feature = "rhai")]
+pub(crate) static RHAI_MODULES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib_rhai.rs"));
+
+/// The source of a module in Rhai.
+#[cfg(feature = "rhai")]
+pub(crate) fn rhai_source(module: &str) -> Option<&'static str> {
+    RHAI_MODULES.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
+}
+
+/// The source of a module in Lua.
 pub(crate) fn source(module: &str) -> Option<&'static str> {
     MODULES.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
 }

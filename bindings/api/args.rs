@@ -8,11 +8,12 @@ use super::nearest::did_you_mean;
 use super::record::{Place, Primitive};
 use super::value::{Map, Scripted, Value};
 use crate::error::{Error, Result};
+use crate::language::Language;
 
 /// The arguments of one call. Each is read once, by name, with its type.
 pub struct Args<'a> {
     primitive: &'a Primitive,
-    base: i64,
+    language: Language,
     slots: Vec<Slot>,
     extra: Map,
 }
@@ -46,11 +47,12 @@ impl<'a> Args<'a> {
         if values.len() > fixed {
             let method = usize::from(primitive.owner().is_some());
             let what = if has_options && values.len() == fixed + 1 {
-                format!("the options must be a table, got {}", values[fixed].describe())
+                let table = if ctx.language == Language::Rhai { "map #{...}" } else { "table" };
+                format!("the options must be a {table}, got {}", values[fixed].describe())
             } else {
                 format!("takes {} by position, got {}", count(fixed - method, "value"), values.len() - method)
             };
-            return Err(Error::argument(format!("{what}; usage: {}", primitive.signature())));
+            return Err(Error::argument(format!("{what}; usage: {}", primitive.signature_in(ctx.language))));
         }
         let places = params.iter().enumerate().filter(|(_, p)| p.place == Place::Positional).map(|(i, _)| i);
         for (slot, value) in places.zip(values) {
@@ -58,7 +60,7 @@ impl<'a> Args<'a> {
                 slots[slot] = Slot::Given(value);
             }
         }
-        let mut args = Self { primitive, base: ctx.index_base(), slots, extra: Map::new() };
+        let mut args = Self { primitive, language: ctx.language, slots, extra: Map::new() };
         args.put_options(options)?;
         args.check_required()?;
         args.shift_positions()?;
@@ -71,6 +73,8 @@ impl<'a> Args<'a> {
             match params.iter().position(|p| p.place == Place::Option && p.name == name) {
                 Some(_) if value.is_nil() => {}
                 Some(at) => self.slots[at] = Slot::Given(value),
+                // A table of Lua cannot hold nil; a map of Rhai can hold (), which means the same here.
+                None if self.primitive.open_doc().is_some() && value.is_nil() => {}
                 None if self.primitive.open_doc().is_some() => {
                     self.extra.set(name, value);
                 }
@@ -94,7 +98,7 @@ impl<'a> Args<'a> {
                     label(param.place, &param.name),
                     param.doc,
                     param.ty,
-                    self.primitive.signature()
+                    self.primitive.signature_in(self.language)
                 )));
             }
         }
@@ -102,15 +106,15 @@ impl<'a> Args<'a> {
     }
 
     fn shift_positions(&mut self) -> Result<()> {
+        let base = self.language.index_base();
         for (param, slot) in self.primitive.params().iter().zip(&mut self.slots) {
             if let Slot::Given(value) = slot
                 && param.counts_positions()
-                && let Err(bad) = shift(value, self.base)
+                && let Err(bad) = shift(value, base)
             {
                 return Err(Error::argument(format!(
-                    "{}: positions count from {}, got {bad}",
+                    "{}: positions count from {base}, got {bad}",
                     label(param.place, &param.name),
-                    self.base
                 )));
             }
         }
@@ -179,7 +183,7 @@ impl<'a> Args<'a> {
     fn mismatch(&self, at: usize, mismatch: &Mismatch) -> Error {
         let param = &self.primitive.params()[at];
         let inner = &mismatch.at;
-        let inner = shift_places(inner, self.base);
+        let inner = shift_places(inner, self.language.index_base());
         let expected = if inner.is_empty() { &*param.ty } else { &mismatch.expected };
         let finer = if inner.is_empty() && mismatch.expected.contains(',') {
             format!(" ({})", mismatch.expected)

@@ -42,6 +42,13 @@ impl FromValue for Value {
     }
 }
 
+impl FromValue for () {
+    /// Whatever it is, it is not wanted.
+    fn from_value(_: Value) -> Result<Self, Mismatch> {
+        Ok(())
+    }
+}
+
 impl FromValue for bool {
     fn from_value(value: Value) -> Result<Self, Mismatch> {
         match value {
@@ -244,5 +251,37 @@ impl From<Object> for Value {
 impl From<Arc<dyn ScriptFn>> for Value {
     fn from(item: Arc<dyn ScriptFn>) -> Self {
         Value::Function(item)
+    }
+}
+
+/// The arguments of a call of a script's function: a tuple of up to six values, or a list of them.
+pub trait IntoArgs {
+    /// The values in order.
+    fn into_args(self) -> Vec<Value>;
+}
+
+impl IntoArgs for Vec<Value> {
+    fn into_args(self) -> Vec<Value> {
+        self
+    }
+}
+
+macro_rules! arguments {
+    ($(($($name:ident)*))*) => {$(
+        impl<$($name: Into<Value>),*> IntoArgs for ($($name,)*) {
+            #[expect(non_snake_case, reason = "the names are those of the types")]
+            fn into_args(self) -> Vec<Value> {
+                let ($($name,)*) = self;
+                vec![$($name.into()),*]
+            }
+        }
+    )*};
+}
+
+arguments!((A)(A B)(A B C)(A B C D)(A B C D E)(A B C D E F));
+
+impl IntoArgs for () {
+    fn into_args(self) -> Vec<Value> {
+        Vec::new()
     }
 }

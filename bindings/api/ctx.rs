@@ -12,6 +12,8 @@ use super::memory::Memory;
 use super::record::panic_text;
 use super::registry::Registry;
 use crate::error::{Error, Result, of_tensors};
+use crate::language::Language;
+use crate::limits::Meter;
 
 /// Where printed text goes.
 pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
@@ -26,6 +28,8 @@ pub struct Ctx {
     pub memory: Memory,
     /// The primitives of this engine.
     pub registry: Arc<Registry>,
+    /// The limits of the script and what it has used.
+    pub meter: Arc<Meter>,
     /// The options given to the script on the command line.
     pub script_args: Vec<String>,
     /// The script's file name, or empty.
@@ -38,7 +42,7 @@ pub struct Ctx {
     pub(crate) threads: usize,
     pub(crate) reference: bool,
     pub(crate) compute: Compute,
-    pub(crate) index_base: i64,
+    pub(crate) language: Language,
 }
 
 impl Ctx {
@@ -66,15 +70,23 @@ impl Ctx {
         }
     }
 
-    /// Prints text to where this run's output goes.
-    pub fn print(&self, text: &str) {
+    /// Prints text to where this run's output goes, as far as it may print.
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.meter.print(text.len())?;
         (self.output)(text);
+        Ok(())
     }
 
-    /// The number the script's language counts positions from: 1 in Lua. Positions inside tables
+    /// Refuses a new tensor of `bytes` that could not be allowed even if it were the only one. Ask before
+    /// memory is taken in a size that a script gave.
+    pub fn reserve(&self, bytes: usize) -> Result<()> {
+        self.meter.tensors(bytes as u64)
+    }
+
+    /// The number the script's language counts positions from: 1 in Lua, 0 in Rhai. Positions inside tables
     /// must be shifted by it; parameters and results of type `index` or `dim` are shifted already.
     pub fn index_base(&self) -> i64 {
-        self.index_base
+        self.language.index_base()
     }
 }
 

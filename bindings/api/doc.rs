@@ -3,14 +3,32 @@
 use std::fmt::Write as _;
 
 use super::nearest;
-use super::record::{Op, Place, Primitive, literal};
+use super::record::{Op, Place, Primitive, literal_in};
 use super::registry::Registry;
+use super::translate;
+use crate::language::Language;
 use crate::stdlib;
 
-/// The text of one primitive.
-pub fn primitive(p: &Primitive) -> String {
-    let prefix = if p.owner().is_some() { "" } else { "lota." };
-    let mut out = format!("{prefix}{}\n    {}\n", p.signature(), p.doc());
+/// The operator of a primitive as a language writes it, if it has it.
+pub(super) fn operator(p: &Primitive, language: Language) -> Option<String> {
+    let op = p.operator_tag()?;
+    let symbol = op.symbol_in(language)?;
+    Some(match op {
+        Op::Neg | Op::Not | Op::Len => format!("{symbol}a"),
+        Op::Index => "a[i]".into(),
+        Op::Call => "a(...)".into(),
+        _ => format!("a {symbol} b"),
+    })
+}
+
+/// The text of one primitive, for scripts of a language.
+pub fn primitive(registry: &Registry, p: &Primitive, language: Language) -> String {
+    let prefix = match (p.owner(), language) {
+        (Some(_), _) => "",
+        (None, Language::Rhai) => "lota::",
+        (None, _) => "lota.",
+    };
+    let mut out = format!("{prefix}{}\n    {}\n", p.signature_in(language), p.doc());
     if !p.long_doc().is_empty() {
         let _ = write!(out, "\n{}", wrap(p.long_doc(), 4));
     }
@@ -28,7 +46,7 @@ pub fn primitive(p: &Primitive) -> String {
                 _ if q.required && option => " (required)".to_string(),
                 _ if q.required => String::new(),
                 _ if q.default.is_nil() || q.place == Place::Rest => String::new(),
-                value => format!(" (default {})", literal(value)),
+                value => format!(" (default {})", literal_in(value, language)),
             };
             let _ = writeln!(out, "    {name:<16} {}: {}{default}", q.ty, q.doc);
         }
@@ -40,17 +58,15 @@ pub fn primitive(p: &Primitive) -> String {
     if ty != "nil" || !doc.is_empty() {
         let _ = writeln!(out, "\nreturns:\n    {ty}{}{doc}", if doc.is_empty() { "" } else { ": " });
     }
-    if let Some(op) = p.operator_tag() {
-        let form = match op {
-            Op::Neg | Op::Not | Op::Len => format!("{}a", op.symbol()),
-            Op::Index => "a[i]".into(),
-            Op::Call => "a(...)".into(),
-            _ => format!("a {} b", op.symbol()),
-        };
+    if let Some(form) = operator(p, language) {
         let _ = writeln!(out, "\noperator:\n    {form}");
     }
-    if !p.example_source().is_empty() {
-        let example = p.example_source().replace('\n', "\n    ");
+    let example = match language {
+        Language::Lua => p.example_source().to_string(),
+        Language::Rhai => translate::example(registry, p).unwrap_or_default(),
+    };
+    if !example.is_empty() {
+        let example = example.replace('\n', "\n    ");
         let _ = writeln!(out, "\nexample:\n    {example}");
     }
     out
@@ -102,18 +118,19 @@ fn modules(out: &mut String) {
 /// The text for a name: a primitive, an area, a type, a module; or, for an empty name, everything in
 /// a line each. Letter case matters only where two names differ in nothing else. `Err` holds the
 /// nearest known name.
-pub fn lookup(registry: &Registry, name: &str) -> Result<String, Option<String>> {
-    find(registry, name).or_else(|near| {
+pub fn lookup(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
+    let name = &name.replace("::", ".");
+    find(registry, name, language).or_else(|near| {
         let plain = name.strip_prefix("lota.").unwrap_or(name);
         let names = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
         match names.into_iter().find(|known| known.eq_ignore_ascii_case(plain)) {
-            Some(known) => find(registry, known),
+            Some(known) => find(registry, known, language),
             None => Err(near),
         }
     })
 }
 
-fn find(registry: &Registry, name: &str) -> Result<String, Option<String>> {
+fn find(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
     let name = name.strip_prefix("lota.").unwrap_or(name);
     let mut out = String::new();
     if name.is_empty() || name == "lota" {
@@ -133,7 +150,7 @@ fn find(registry: &Registry, name: &str) -> Result<String, Option<String>> {
     }
     let alternative = name.rsplit_once('.').map(|(owner, short)| format!("{owner}:{short}"));
     if let Some(p) = registry.get(name).or_else(|| alternative.and_then(|a| registry.get(&a))) {
-        return Ok(primitive(p));
+        return Ok(primitive(registry, p, language));
     }
     if let Some((area, doc)) = registry.areas().find(|(area, _)| *area == name) {
         let _ = writeln!(out, "lota.{area}: {doc}");
@@ -159,7 +176,7 @@ fn find(registry: &Registry, name: &str) -> Result<String, Option<String>> {
             let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
             Err(nearest(name, known.chain(modules)).map(str::to_string))
         }
-        [one] => Ok(primitive(one)),
+        [one] => Ok(primitive(registry, one, language)),
         _ => {
             lines(&mut out, same_end.into_iter());
             Ok(out)

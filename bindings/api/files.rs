@@ -23,6 +23,10 @@ impl Files {
     }
 
     /// The path to open for `path`, or a refusal.
+    ///
+    /// Every link is followed before the path is judged, and what is given back has none. A script has no way to
+    /// make a link, but another process with write access to a root could put one there between this call and the
+    /// opening: do not grant a root that somebody untrusted writes to.
     pub fn allow(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
         let path = path.as_ref();
         if self.everything {
@@ -40,10 +44,20 @@ impl Files {
             if let Ok(root) = root.canonicalize()
                 && real.starts_with(&root)
             {
-                return Ok(real);
+                return plain(real, path);
             }
         }
         Err(Error::denied(format!("{}: outside the folders granted to this script", path.display())))
+    }
+}
+
+/// Refuses what is neither a file nor a folder: a pipe or a device could keep its reader for ever.
+fn plain(real: PathBuf, path: &Path) -> Result<PathBuf> {
+    match real.metadata() {
+        Ok(data) if !data.is_file() && !data.is_dir() => {
+            Err(Error::denied(format!("{}: neither a file nor a folder", path.display())))
+        }
+        _ => Ok(real),
     }
 }
 
@@ -55,6 +69,10 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     loop {
         if let Ok(real) = existing.canonicalize() {
             return Ok(rest.iter().rev().fold(real, |p, part| p.join(part)));
+        }
+        // It exists but leads nowhere: what is written there would be made wherever it points.
+        if existing.is_symlink() {
+            return Err(Error::denied(format!("{}: a link that leads nowhere", path.display())));
         }
         match existing.components().next_back() {
             Some(Component::Normal(part)) => rest.push(part.to_os_string()),
@@ -84,6 +102,8 @@ mod tests {
         {
             std::os::unix::fs::symlink(dir.path(), root.join("link")).expect("a link");
             assert!(files.allow("link/secret").is_err());
+            std::os::unix::fs::symlink(dir.path().join("later"), root.join("dangling")).expect("a link");
+            assert!(files.allow("dangling").is_err() && files.allow("dangling/x").is_err());
         }
         assert!(Files::default().allow("x").is_err());
     }

@@ -29,8 +29,8 @@ fn help(ctx: &Ctx, args: &mut Args) -> Result<()> {
             }
         },
     };
-    match doc::lookup(&ctx.registry, &name) {
-        Ok(text) => ctx.print(&text),
+    match doc::lookup(&ctx.registry, &name, ctx.language) {
+        Ok(text) => ctx.print(&text)?,
         Err(near) => return Err(unknown(&name, near.as_deref())),
     }
     Ok(())

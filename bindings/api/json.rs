@@ -46,7 +46,7 @@ fn decode(_: &Ctx, args: &mut super::Args) -> Result<Value> {
 }
 
 /// The JSON of a script value. A function or an object inside is an error that says where.
-pub(crate) fn to_json(value: &Value) -> Result<Json> {
+pub fn to_json(value: &Value) -> Result<Json> {
     convert(value, &mut Vec::new())
 }
 
@@ -90,7 +90,7 @@ fn convert(value: &Value, path: &mut Vec<String>) -> Result<Json> {
 }
 
 /// The script value of JSON.
-pub(crate) fn from_json(json: Json) -> Value {
+pub fn from_json(json: Json) -> Value {
     match json {
         Json::Null => Value::Nil,
         Json::Bool(b) => Value::Bool(b),

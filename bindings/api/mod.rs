@@ -21,6 +21,7 @@ mod params;
 mod plot;
 mod progress;
 mod record;
+pub mod reference;
 mod registry;
 mod run;
 mod scores;
@@ -31,19 +32,22 @@ mod ticket;
 mod tokenizer;
 mod top;
 mod train;
+pub mod translate;
 pub mod types;
+pub mod types_rhai;
 mod universe;
 mod value;
 
 pub use args::Args;
-pub use convert::{FromValue, Mismatch};
+pub use convert::{FromValue, IntoArgs, Mismatch};
 pub use ctx::{Ctx, Output, open_device};
 pub use files::Files;
+pub use json::{from_json, to_json};
 pub use memory::{Charge, Memory};
 #[cfg(feature = "cli")]
 pub(crate) use model::ScriptModel;
 pub use nearest::{did_you_mean, nearest};
-pub use record::{Op, Param, Place, Primitive};
+pub use record::{Op, Param, Place, Primitive, panic_text};
 
 pub use registry::Registry;
 pub use show::show;

@@ -26,6 +26,7 @@ use super::args::Args;
 use super::ctx::Ctx;
 use super::value::Value;
 use crate::error::{Error, ErrorKind, Result};
+use crate::language::Language;
 
 type Text = Cow<'static, str>;
 type Body = dyn Fn(&Ctx, &mut Args) -> Result<Value> + Send + Sync;
@@ -117,6 +118,18 @@ impl Op {
             Self::Call => "()",
         }
     }
+
+    /// The operator as a language writes it, if it has it.
+    pub fn symbol_in(self, language: Language) -> Option<&'static str> {
+        match (language, self) {
+            (Language::Lua, _) => Some(self.symbol()),
+            (Language::Rhai, Self::Pow) => Some("**"),
+            (Language::Rhai, Self::Xor) => Some("^"),
+            (Language::Rhai, Self::Not) => Some("!"),
+            (Language::Rhai, Self::Len | Self::Call) => None,
+            (Language::Rhai, _) => Some(self.symbol()),
+        }
+    }
 }
 
 /// One record of the registry.
@@ -128,6 +141,7 @@ pub struct Primitive {
     result: Text,
     result_doc: Text,
     example: Text,
+    example_rhai: Option<Text>,
     operator: Option<Op>,
     open: Option<Text>,
     positional: usize,
@@ -146,6 +160,7 @@ impl Primitive {
             result: "nil".into(),
             result_doc: "".into(),
             example: "".into(),
+            example_rhai: None,
             operator: None,
             open: None,
             positional: 0,
@@ -243,6 +258,12 @@ impl Primitive {
         self
     }
 
+    /// The example in Rhai, where it cannot be translated from the Lua one.
+    pub fn example_rhai(mut self, rhai: impl Into<Text>) -> Self {
+        self.example_rhai = Some(rhai.into());
+        self
+    }
+
     /// The operator this is the named twin of.
     pub fn operator(mut self, op: Op) -> Self {
         self.operator = Some(op);
@@ -307,9 +328,14 @@ impl Primitive {
         (&self.result, &self.result_doc)
     }
 
-    /// The example, or empty.
+    /// The example in Lua, or empty.
     pub fn example_source(&self) -> &str {
         &self.example
+    }
+
+    /// The example in Rhai, where the record has one of its own.
+    pub fn own_rhai_example(&self) -> Option<&str> {
+        self.example_rhai.as_deref()
     }
 
     /// The operator, if any.
@@ -332,11 +358,31 @@ impl Primitive {
         self.constant
     }
 
-    /// The call as documentation writes it.
+    /// The call as documentation writes it, in Lua.
     pub fn signature(&self) -> String {
-        if self.constant {
-            return self.name.to_string();
+        self.signature_in(Language::Lua)
+    }
+
+    /// The name as a script of a language writes it: `mask.union` or `mask::union`, `Mask:count` or
+    /// `Mask.count`; without the `lota` before it.
+    pub fn name_in(&self, language: Language) -> String {
+        match language {
+            Language::Lua => self.name.to_string(),
+            Language::Rhai => {
+                self.name.replace('.', "::").replacen(':', ".", usize::from(self.owner().is_some()))
+            }
         }
+    }
+
+    /// The call as documentation writes it.
+    pub fn signature_in(&self, language: Language) -> String {
+        if self.constant {
+            return self.name_in(language);
+        }
+        let (open, set) = match language {
+            Language::Lua => ("{", " ="),
+            Language::Rhai => ("#{", ":"),
+        };
         let method = self.owner().is_some();
         let mut parts: Vec<String> = Vec::new();
         for p in self.params.iter().skip(usize::from(method)) {
@@ -353,9 +399,9 @@ impl Primitive {
             .filter(|p| p.place == Place::Option)
             .map(|p| {
                 if p.default.is_nil() {
-                    format!("{} =", p.name)
+                    format!("{}{set}", p.name)
                 } else {
-                    format!("{} = {}", p.name, literal(&p.default))
+                    format!("{}{set} {}", p.name, literal_in(&p.default, language))
                 }
             })
             .collect();
@@ -363,9 +409,9 @@ impl Primitive {
             options.push("...".into());
         }
         if !options.is_empty() {
-            parts.push(format!("{{{}}}", options.join(", ")));
+            parts.push(format!("{open}{}}}", options.join(", ")));
         }
-        format!("{}({})", self.name, parts.join(", "))
+        format!("{}({})", self.name_in(language), parts.join(", "))
     }
 
     /// Calls it with values as a frontend got them: positions counted from `ctx.index_base()`.
@@ -408,20 +454,28 @@ fn shift(value: Value, base: i64) -> Value {
     }
 }
 
-/// A default value as documentation writes it.
+/// A default value as documentation of Lua writes it.
 pub(crate) fn literal(value: &Value) -> String {
+    literal_in(value, Language::Lua)
+}
+
+/// A default value as documentation writes it.
+pub(crate) fn literal_in(value: &Value, language: Language) -> String {
+    let lua = language == Language::Lua;
+    let list = |items: Vec<String>, open: &str, close: &str| format!("{open}{}{close}", items.join(", "));
     match value {
-        Value::Nil => "nil".into(),
+        Value::Nil => if lua { "nil" } else { "()" }.into(),
         Value::Bool(b) => b.to_string(),
         Value::Int(i) => i.to_string(),
         Value::Float(x) => format!("{x:?}"),
         Value::Str(s) => format!("{s:?}"),
-        Value::List(l) => format!("{{{}}}", l.iter().map(literal).collect::<Vec<_>>().join(", ")),
+        Value::List(l) => {
+            let (open, close) = if lua { ("{", "}") } else { ("[", "]") };
+            list(l.iter().map(|v| literal_in(v, language)).collect(), open, close)
+        }
         Value::Map(m) => {
-            format!(
-                "{{{}}}",
-                m.iter().map(|(k, v)| format!("{k} = {}", literal(v))).collect::<Vec<_>>().join(", ")
-            )
+            let (open, set) = if lua { ("{", " =") } else { ("#{", ":") };
+            list(m.iter().map(|(k, v)| format!("{k}{set} {}", literal_in(v, language))).collect(), open, "}")
         }
         other => other.type_name().into(),
     }

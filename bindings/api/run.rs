@@ -5,10 +5,15 @@ use std::sync::{Mutex, MutexGuard};
 use super::json::{from_json, to_json};
 use super::{Args, Ctx, Primitive, Registry, Scripted, Value};
 use crate::error::Result;
+use crate::limits::OpenFile;
 use crate::runs::{RunFolder, markdown_table};
 
 /// A run folder that a script holds.
-pub struct Run(Mutex<RunFolder>);
+pub struct Run {
+    folder: Mutex<RunFolder>,
+    /// Its metrics file stays open.
+    _open: OpenFile,
+}
 
 impl Scripted for Run {
     const TYPE: &'static str = "Run";
@@ -21,7 +26,7 @@ impl Scripted for Run {
 
 impl Run {
     fn folder(&self) -> MutexGuard<'_, RunFolder> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.folder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -63,8 +68,10 @@ fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let config =
         config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
     let resume = args.get("resume")?;
-    let folder = RunFolder::start(&ctx.files.allow(&dir)?, config.as_ref(), resume)?;
-    Ok(Value::object(Run(Mutex::new(folder))))
+    let dir = ctx.files.allow(&dir)?;
+    let open = ctx.meter.open_file()?;
+    let folder = RunFolder::start(&dir, config.as_ref(), resume)?;
+    Ok(Value::object(Run { folder: Mutex::new(folder), _open: open }))
 }
 
 /// An empty table is a map here.

@@ -32,7 +32,9 @@ fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     }
     let mut values = parse(&declared, &ctx.script_args).map_err(|stop| match stop {
         Stop::Help => {
-            ctx.print(&help(&ctx.script_name, &header(ctx), &declared));
+            if let Err(error) = ctx.print(&help(&ctx.script_name, &header(ctx), &declared)) {
+                return error;
+            }
             Error::exit(0)
         }
         Stop::Wrong(what) => Error::new(ErrorKind::Usage, format!("{what} (--help lists the options)")),
@@ -244,7 +246,8 @@ fn parse(declared: &[Declared], given: &[String]) -> Result<Map, Stop> {
 fn header(ctx: &Ctx) -> String {
     let source = ctx.files.allow(&ctx.script_name).ok().and_then(|path| std::fs::read_to_string(path).ok());
     let first = source.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
-    first.strip_prefix("--").unwrap_or_default().trim_start_matches('-').trim().to_string()
+    let mark = ctx.language.comment();
+    first.strip_prefix(mark).unwrap_or_default().trim_start_matches(['-', '/', '!']).trim().to_string()
 }
 
 fn help(script: &str, header: &str, declared: &[Declared]) -> String {

@@ -32,6 +32,7 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::new("version", "The version of lota.")
             .returns("string", "as in 1.2.3")
             .example("assert(lota.version:match('^%d+%.%d+%.%d+'))")
+            .example_rhai("assert(lota::version.split(\".\").len() >= 3)")
             .constant()
             .call(|_, _| Ok(crate::VERSION)),
     );
@@ -53,7 +54,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|ctx, args| {
                 let values: Vec<Value> = args.get("values")?;
                 let texts: Vec<String> = values.iter().map(show).collect();
-                ctx.print(&(texts.join("\t") + "\n"));
+                ctx.print(&(texts.join("\t") + "\n"))?;
                 Ok(())
             }),
     );
@@ -94,6 +95,18 @@ fn rng(r: &mut Registry) {
                     0 => Err(args.wrong("n", "must be at least 1, got 0")),
                     n => Ok(rng.with(|r| r.below(n))),
                 }
+            }),
+    );
+    r.add(
+        Primitive::method("Rng", "shuffle", "The values of a list in a random order.")
+            .arg("list", "list", "the values; the list itself stays as it is")
+            .returns("list", "the same values, every order as likely as another")
+            .example("local drawn = lota.rng(1):shuffle({1, 2, 3})\nassert(#drawn == 3)")
+            .call(|_, args| {
+                let rng = args.this::<ScriptRng>()?;
+                let mut list: Vec<Value> = args.get("list")?;
+                rng.with(|r| r.shuffle(&mut list));
+                Ok(list)
             }),
     );
     r.add(

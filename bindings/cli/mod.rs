@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::engine::Language;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A scriptable engine for sparse adaptation of language models.
@@ -68,16 +69,36 @@ enum Command {
         /// The script; the last expression needs no `return`
         #[arg(short = 'e', long = "expression", value_name = "SCRIPT")]
         expression: String,
+        /// The script is in Rhai, not in Lua
+        #[arg(long)]
+        rhai: bool,
     },
     /// Type scripts line by line
-    Repl,
+    Repl {
+        /// In Rhai, not in Lua
+        #[arg(long)]
+        rhai: bool,
+    },
     /// Describe a primitive, an area or a type; all of them without a name
     Doc {
         /// mask.union, Mask:count, mask, Mask, ...
         name: Option<String>,
+        /// As Rhai writes it, not Lua
+        #[arg(long)]
+        rhai: bool,
+        /// Print every primitive as one JSON document
+        #[arg(long, conflicts_with_all = ["name", "rhai", "markdown"])]
+        json: bool,
+        /// Write the reference, a page for each area, to this folder
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "rhai"])]
+        markdown: Option<PathBuf>,
     },
-    /// Print definitions for the Lua language server
-    Types,
+    /// Print definitions for editors: for the Lua language server, or in Rhai's own form
+    Types {
+        /// Rhai's definitions (.d.rhai)
+        #[arg(long)]
+        rhai: bool,
+    },
     /// Look at a model, or convert it
     Model {
         #[command(subcommand)]
@@ -146,15 +167,22 @@ fn dispatch(cli: Cli) -> Result<()> {
     let common = cli.common;
     match cli.command {
         Command::Run { script } => run::script(common, script),
-        Command::Eval { expression } => run::expression(common, &expression),
-        Command::Repl => {
+        Command::Eval { expression, rhai } => run::expression(common, language(rhai), &expression),
+        Command::Repl { rhai } => {
+            let syntax = if rhai { &crate::repl::RHAI } else { &crate::repl::LUA };
             let bars = progress::Bars::new(common.quiet);
-            let make = run::builders(&common, bars.clone(), "", Vec::new(), 3)?;
-            crate::repl::main(&crate::repl::LUA, move || make().build(), || bars.clear())
+            let make = run::builders(&common, language(rhai), bars.clone(), "", Vec::new(), 3)?;
+            crate::repl::main(syntax, move || make().build(), || bars.clear())
         }
-        Command::Doc { name } => doc::print(name.as_deref().unwrap_or_default()),
-        Command::Types => {
-            run::write_out(&crate::api::types::luals(&crate::api::standard()));
+        Command::Doc { json: true, .. } => doc::json(),
+        Command::Doc { markdown: Some(folder), .. } => doc::markdown(&folder),
+        Command::Doc { name, rhai, .. } => doc::print(name.as_deref().unwrap_or_default(), language(rhai)),
+        Command::Types { rhai } => {
+            let registry = crate::api::standard();
+            run::write_out(&match language(rhai) {
+                Language::Lua => crate::api::types::luals(&registry),
+                Language::Rhai => crate::api::types_rhai::definitions(&registry),
+            });
             Ok(())
         }
         Command::Model { command } => match command {
@@ -170,6 +198,11 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Health => health::print(&common),
         Command::Bench { command } => bench::run(&common, &command),
     }
+}
+
+/// The language that `--rhai` asks for.
+fn language(rhai: bool) -> Language {
+    if rhai { Language::Rhai } else { Language::Lua }
 }
 
 /// A wrong command line.

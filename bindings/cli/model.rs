@@ -6,7 +6,7 @@ use std::path::Path;
 use super::run::{builder, write_out};
 use super::{Common, usage};
 use crate::api::{FromValue, Map, Value, show};
-use crate::engine::Engine;
+use crate::engine::{Engine, Language};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Calls a primitive by its name.
@@ -19,7 +19,7 @@ pub(super) fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Va
 
 /// An engine, and a model in it loaded with these options.
 pub(super) fn load(common: &Common, source: &str, options: Map) -> Result<(Engine, Value)> {
-    let engine = builder(common, "", Vec::new())?.build()?;
+    let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
     let model = match source {
         "builtin" => call(&engine, "model.builtin", vec![options.into()])?,
         path => call(&engine, "model.load", vec![path.into(), options.into()])?,

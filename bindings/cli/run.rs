@@ -23,14 +23,15 @@ pub(crate) fn write_out(text: &str) {
 }
 
 /// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
-pub(super) fn builder(common: &Common, name: &str, args: Vec<String>) -> Result<Builder> {
-    builders(common, Bars::new(common.quiet), name, args, 1).map(|make| make())
+pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {
+    builders(common, language, Bars::new(common.quiet), name, args, 1).map(|make| make())
 }
 
 /// Engines of the command line, one after the other. Ctrl-C asks what runs to stop; the program ends
 /// at one more than `patience`.
 pub(super) fn builders(
     common: &Common,
+    language: Language,
     bars: Bars,
     name: &str,
     args: Vec<String>,
@@ -50,7 +51,7 @@ pub(super) fn builders(
     let (common, name) = (common.clone(), name.to_string());
     Ok(move || {
         let (bars, printer) = (bars.clone(), bars.clone());
-        Engine::builder(Language::Lua)
+        Engine::builder(language)
             .device(&common.device)
             .reference(common.reference)
             .compute(compute)
@@ -115,7 +116,7 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         }
         return Err(usage(format!("{text}, and was given {}", args.join(" "))));
     }
-    let engine = builder(&common, &file, args)?.build()?;
+    let engine = builder(&common, Language::of(&file), &file, args)?.build()?;
     engine.run_file(&file).map(drop)
 }
 
@@ -154,9 +155,9 @@ fn take_common(common: &mut Common, words: Vec<String>) -> Result<Vec<String>> {
     Ok(args)
 }
 
-pub(super) fn expression(common: Common, source: &str) -> Result<()> {
-    let engine = builder(&common, "", Vec::new())?.build()?;
-    engine.eval("lota = require 'lota'")?;
+pub(super) fn expression(common: Common, language: Language, source: &str) -> Result<()> {
+    let engine = builder(&common, language, "", Vec::new())?.build()?;
+    engine.open_prompt()?;
     let values = engine.eval(source).map_err(|e| if e.is_incomplete() { incomplete(&e) } else { e })?;
     print_values(&values);
     Ok(())

@@ -78,7 +78,10 @@ impl ScriptFn for LuaFn {
             let args = args.collect::<mlua::Result<MultiValue>>()?;
             call_guarded(&lua, &state, &self.0, args)
         };
-        let results = call().map_err(|e| error::from_lua(&e))?;
+        let results = call().map_err(|e| match state(&lua) {
+            Ok(state) => error::of_script(&state, &e),
+            Err(_) => error::from_lua(&e),
+        })?;
         results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
     }
 

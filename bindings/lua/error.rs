@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
+use super::State;
+use crate::api::show;
 use crate::error::{Error, ErrorKind};
 
 /// A value that is no string, thrown with `error(value)`.
@@ -14,8 +16,21 @@ pub(crate) struct Thrown {
 }
 
 impl fmt::Display for Thrown {
+    /// The text of a table is its own (`__tostring`), its `message`, or what is in it; its address tells nobody anything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.value.to_string().unwrap_or_else(|_| self.value.type_name().into()))
+        let plain = || self.value.to_string().unwrap_or_else(|_| self.value.type_name().into());
+        let text = match &self.value {
+            mlua::Value::Nil => "error() was called without a value".into(),
+            mlua::Value::Table(table) if table.metatable().is_none() => {
+                match (table.raw_get::<String>("message"), super::convert::from_lua(self.value.clone())) {
+                    (Ok(message), _) => message,
+                    (Err(_), Ok(value)) => show(&value),
+                    (Err(_), Err(_)) => plain(),
+                }
+            }
+            _ => plain(),
+        };
+        f.write_str(&text)
     }
 }
 
@@ -100,7 +115,9 @@ pub(crate) fn from_lua(error: &mlua::Error) -> Error {
             parse(message, ErrorKind::Syntax).incomplete(*incomplete_input)
         }
         mlua::Error::RuntimeError(message) => parse(message, ErrorKind::Runtime),
-        mlua::Error::MemoryError(message) => Error::new(ErrorKind::Limit, message.clone()),
+        mlua::Error::MemoryError(_) => {
+            Error::new(ErrorKind::Limit, "the script needs more memory than there is for it")
+        }
         other => Error::runtime(other.to_string()),
     };
     let ours = match error {
@@ -108,6 +125,18 @@ pub(crate) fn from_lua(error: &mlua::Error) -> Error {
         _ => ours,
     };
     if ours.is_failure() { ours.caused_by(error.clone()) } else { ours }
+}
+
+/// What the interpreter says where it has no memory left to say it better.
+pub(crate) const NO_MEMORY: &str = "not enough memory";
+
+/// An error of a script as ours: its memory, used up, is a limit that was reached.
+pub(crate) fn of_script(state: &State, error: &mlua::Error) -> Error {
+    let ours = from_lua(error);
+    if matches!(root(error), mlua::Error::MemoryError(_)) || ours.message() == NO_MEMORY {
+        return state.ctx.meter.out_of_memory();
+    }
+    ours
 }
 
 fn from_external(external: &Arc<dyn std::error::Error + Send + Sync>) -> Error {

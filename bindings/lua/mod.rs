@@ -7,7 +7,9 @@ mod error;
 mod guard;
 mod module;
 mod object;
+mod pattern;
 mod prompt;
+mod strings;
 mod text;
 
 use std::collections::HashMap;
@@ -63,8 +65,12 @@ impl Frontend {
             });
             lua.set_app_data(state.clone());
             guard::install(&lua, &state, open)?;
+            strings::install(&lua, &state)?;
             module::install(&lua, &state)?;
             text::install(&lua, &state)?;
+            if let Some(most) = state.ctx.meter.limits().script_memory {
+                lua.set_memory_limit(usize::try_from(most).unwrap_or(usize::MAX))?;
+            }
             Ok(Self { lua, state })
         };
         build().map_err(|e| error::from_lua(&e))
@@ -77,14 +83,45 @@ impl Frontend {
 
     /// Runs a chunk and gives its first result.
     pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
-        let chunk = load(&self.lua, source, &format!("@{name}")).map_err(|e| error::from_lua(&e))?;
+        let chunk =
+            load(&self.lua, source, &format!("@{name}")).map_err(|e| error::of_script(&self.state, &e))?;
         let values = self.call(&chunk)?;
-        Ok(neutral(values).into_iter().next().unwrap_or_default())
+        Ok(self.neutral(values)?.into_iter().next().unwrap_or_default())
     }
 
     /// One input of a prompt.
     pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
         self.eval_keeping(input, &[])
+    }
+
+    /// Calls a global function, or one in a global table (`model.step`).
+    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let call = || -> mlua::Result<Result<MultiValue>> {
+            let mut found = mlua::Value::Table(self.lua.globals());
+            for part in name.split('.') {
+                found = match found {
+                    mlua::Value::Table(table) => table.get(part)?,
+                    _ => mlua::Value::Nil,
+                };
+            }
+            let mlua::Value::Function(function) = found else {
+                let text = format!("the script has no function '{name}', but {}", found.type_name());
+                return Ok(Err(Error::argument(text)));
+            };
+            let args = arguments.into_iter().map(|v| convert::to_lua(&self.lua, v));
+            let args = args.collect::<mlua::Result<MultiValue>>()?;
+            call::call_guarded(&self.lua, &self.state, &function, args).map(Ok)
+        };
+        let results = call().map_err(|e| error::of_script(&self.state, &e))??;
+        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+    }
+
+    /// Lets go of what a script that was ended left behind.
+    pub(crate) fn recover(&self) {
+        for _ in 0..2 {
+            // A finalizer can only be Rust's own, and fails where there is no memory at all.
+            let _ = self.lua.gc_collect();
+        }
     }
 
     /// Whether an input of a prompt parses.
@@ -105,17 +142,24 @@ impl Frontend {
 
     fn call(&self, function: &Function) -> Result<MultiValue> {
         let results = call::call_guarded(&self.lua, &self.state, function, MultiValue::new());
-        results.map_err(|e| error::from_lua(&e))
+        results.map_err(|e| error::of_script(&self.state, &e))
     }
-}
 
-/// Results as neutral values. What cannot be one (a thread, a table that is a graph) is shown as text.
-fn neutral(results: MultiValue) -> Vec<Value> {
-    let one = |v: mlua::Value| {
-        let shown = v.to_string().unwrap_or_else(|_| v.type_name().into());
-        convert::from_lua(v).unwrap_or(Value::Str(shown))
-    };
-    results.into_iter().map(one).collect()
+    /// Results as a host takes them. What cannot be a neutral value (a thread, a table that is a graph) is text.
+    fn neutral(&self, results: MultiValue) -> Result<Vec<Value>> {
+        let shown = |value: mlua::Value| -> Result<Value> {
+            let text = match value.to_string() {
+                Ok(text) => text,
+                Err(_) => {
+                    // The script's own `__tostring` may have been what a limit ended.
+                    self.state.ctx.meter.check()?;
+                    value.type_name().into()
+                }
+            };
+            Ok(convert::from_lua(value).unwrap_or(Value::Str(text)))
+        };
+        results.into_iter().map(shown).collect()
+    }
 }
 
 /// Compiles text, never bytecode. A `#!` line is skipped.

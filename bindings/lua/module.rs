@@ -10,6 +10,9 @@ use crate::api::nearest;
 use crate::error::{Error, Result};
 use crate::stdlib;
 
+/// Instructions that a look for a module counts as.
+const LOOK: u64 = 5000;
+
 pub(crate) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     let state = state.clone();
     let require = lua.create_function(move |lua, name: mlua::Value| {
@@ -40,6 +43,8 @@ fn require(lua: &Lua, state: &Arc<State>, name: &str) -> mlua::Result<mlua::Valu
         keep(table.clone());
         return Ok(table);
     }
+    // Looking for a file takes longer than an instruction.
+    state.ctx.meter.spend(LOOK).map_err(error::to_lua)?;
     let (source, chunk_name) = find(state, name).map_err(|e| error::raise(lua, e))?;
     let chunk = super::load(lua, &source, &chunk_name)?;
     keep(mlua::Value::Nil);

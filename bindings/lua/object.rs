@@ -17,9 +17,11 @@ pub(crate) fn push(lua: &Lua, object: Object) -> mlua::Result<AnyUserData> {
     let state = state(lua)?;
     let memory = &state.ctx.memory;
     let charge = memory.charge(object.bytes());
-    if memory.is_due() {
+    let meter = &state.ctx.meter;
+    if memory.is_due() || meter.limits().tensor_memory.is_some_and(|most| memory.live() > most) {
         lua.gc_collect()?;
         memory.collected();
+        meter.tensors(memory.live()).map_err(error::to_lua)?;
     }
     lua.create_userdata(LuaObject { object, _charge: charge })
 }
@@ -92,7 +94,10 @@ fn lacking(lua: &Lua, state: &State, ty: &str, symbol: &str) -> mlua::Error {
         "<=" | ">=" => "le",
         _ => "",
     };
-    let hint = if state.registry.methods(ty).any(|p| p.short_name() == instead) {
+    let has = |name: &str| state.registry.methods(ty).any(|p| p.short_name() == name);
+    let hint = if symbol == "//" && has("div") && has("floor") {
+        "; write (a / b):floor()".to_string()
+    } else if has(instead) {
         // A comparison in Lua is one true or false, never one for each element.
         format!("; a:{instead}(b) compares element by element")
     } else {

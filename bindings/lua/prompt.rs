@@ -4,7 +4,7 @@
 use mlua::Table;
 
 use super::object::LuaObject;
-use super::{Frontend, call, error, load, neutral};
+use super::{Frontend, call, error, load};
 use crate::api::Value;
 use crate::engine::Name;
 use crate::error::Result;
@@ -17,15 +17,16 @@ impl Frontend {
         if let Some(first) = results.front().filter(|v| !v.is_nil()) {
             let globals = self.lua.globals();
             for name in names {
-                globals.raw_set(name.as_str(), first).map_err(|e| error::from_lua(&e))?;
+                globals.raw_set(name.as_str(), first).map_err(|e| error::of_script(&self.state, &e))?;
             }
         }
-        Ok(neutral(results))
+        self.neutral(results)
     }
 
     /// Runs a file's text as a chunk of its own: its globals stay.
     pub(crate) fn load(&self, source: &str, name: &str) -> Result<()> {
-        let chunk = load(&self.lua, source, &format!("@{name}")).map_err(|e| error::from_lua(&e))?;
+        let chunk =
+            load(&self.lua, source, &format!("@{name}")).map_err(|e| error::of_script(&self.state, &e))?;
         self.call(&chunk).map(drop)
     }
 

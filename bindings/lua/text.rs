@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlua::{Lua, MultiValue, Table};
 
-use super::State;
+use super::{State, error};
 
 pub(crate) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     let ctx = state.ctx.clone();
@@ -17,8 +17,7 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
             line.push_str(&value.to_string()?);
         }
         line.push('\n');
-        ctx.print(&line);
-        Ok(())
+        ctx.print(&line).map_err(error::to_lua)
     })?;
     lua.globals().set("print", print)?;
     // The one part of the debug library that is harmless, for `xpcall(f, debug.traceback)`.

@@ -277,14 +277,14 @@ impl Session {
     }
 
     fn describe(&self, name: &str) -> Reply {
-        let near = match api::doc::lookup(self.engine.registry(), name) {
+        let near = match api::doc::lookup(self.engine.registry(), name, self.engine.language()) {
             Ok(text) => return Reply::text(text),
             Err(near) => near,
         };
         // What a variable holds, or a method of it.
         let page = match complete::thing(self, name, &tokens(self.syntax, name)) {
             Some(Thing::Primitive(page) | Thing::Value(page)) => {
-                api::doc::lookup(self.engine.registry(), &page).ok()
+                api::doc::lookup(self.engine.registry(), &page, self.engine.language()).ok()
             }
             _ => None,
         };

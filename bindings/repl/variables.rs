@@ -7,7 +7,7 @@ use super::pretty::line;
 use super::session::Session;
 use super::syntax::Syntax;
 use crate::api::{Registry, Value};
-use crate::engine::Name;
+use crate::engine::{Language, Name};
 use crate::error::Result;
 use crate::stdlib;
 
@@ -95,8 +95,12 @@ impl World for Session {
     }
 
     fn modules(&self) -> Vec<String> {
+        let modules = match self.syntax.language {
+            Language::Lua => stdlib::MODULES,
+            Language::Rhai => stdlib::RHAI_MODULES,
+        };
         let built_in =
-            stdlib::MODULES.iter().map(|(name, _)| name.replace('.', self.syntax.module_separator));
+            modules.iter().map(|(name, _)| name.replace('.', self.syntax.module_separator));
         built_in.chain(["lota".to_string()]).collect()
     }
 

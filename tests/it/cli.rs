@@ -84,7 +84,7 @@ fn misused_operators_say_what_there_is() {
         with("x < x"),
         "error: script.lua:2: Tensor has no operator '<'; a:lt(b) compares element by element"
     );
-    assert_eq!(with("x // 2"), "error: script.lua:2: Tensor has no operator '//'");
+    assert_eq!(with("x // 2"), "error: script.lua:2: Tensor has no operator '//'; write (a / b):floor()");
     assert_eq!(
         with("x + require('lota').tensor{1, 2, 3}"),
         "error: script.lua:2: Tensor:add: the shapes {2} and {3} do not fit together"
@@ -132,6 +132,19 @@ fn a_deeper_error_tells_who_called() {
         script.lua:5: in local 'outer'
         script.lua:8: in main chunk
     ");
+}
+
+#[test]
+fn an_error_inside_a_callback_tells_who_called_the_primitive() {
+    let source = "local lota = require 'lota'\nlocal m = lota.model.init('tiny', {seed = 1})\n\
+        local function score(name, w)\n  return w.x\nend\n\
+        local function all()\n  local s = lota.scores.new(m, score)\n  return s\nend\nall()\n";
+    let told = text(&script(source, &[]).stderr);
+    let begin = "error: script.lua:4: Tensor has no method 'x'; did you mean 't'?\n     4 |   return w.x\ncalled from:\n";
+    let frames = told.strip_prefix(begin).unwrap_or_else(|| panic!("{told}"));
+    let lines: Vec<&str> = frames.lines().filter_map(|l| l.trim().strip_prefix("script.lua:")).collect();
+    let lines: Vec<&str> = lines.iter().filter_map(|l| l.split(':').next()).collect();
+    assert_eq!(lines, ["4", "7", "10"], "{told}");
 }
 
 #[test]

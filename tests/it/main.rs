@@ -1,8 +1,12 @@
 //! Tests from outside: the program, the prompt, and what an embedding host sees.
 
 mod cli;
+mod embed;
 mod engine;
+mod generated;
+mod patterns;
 mod repl;
+mod rhai;
 #[cfg(unix)]
 mod terminal;
 mod ticket;

@@ -1,3 +1,4 @@
+-- no twin: the bits of the adapt modules are compared with Lua's in tests/it/rhai.rs; lota.scores is Lua's alone
 -- lota.adapt and lota.scores on a small random model: what may change, what may not, and what is recorded.
 local adapt = require "lota.adapt"
 local lota = require "lota"

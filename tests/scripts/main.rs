@@ -1,12 +1,17 @@
-//! Runs every Lua file of this folder, and the example of every primitive, as a test of its own.
+//! Runs every Lua and Rhai file of this folder, the example of every primitive in both languages, every attack on the
+//! sandbox and every mistake whose message is kept, as a test of its own. Each Lua file has a twin in Rhai, or says in its
+//! first line why not: `-- no twin: REASON`.
 //!
 //! `cargo test --test scripts NAME` runs those whose name contains NAME.
+
+mod misuse;
+mod sandbox;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use lota::api::Files;
+use lota::api::{Files, translate};
 use lota::{Engine, Language};
 
 fn main() {
@@ -17,14 +22,32 @@ fn main() {
     collect(&folder, &mut files);
     files.sort();
     for path in files {
-        let name = path.strip_prefix(&folder).unwrap_or(&path).with_extension("");
-        trials.push(Trial::test(format!("script {}", name.display()), move || run_file(&path)));
+        let name = path.strip_prefix(&folder).unwrap_or(&path).with_extension("").display().to_string();
+        if Language::of(&path) == Language::Lua {
+            let lua = path.clone();
+            trials.push(Trial::test(format!("twin {name}"), move || twin(&lua)));
+            trials.push(Trial::test(format!("script {name}"), move || run_file(&path)));
+        } else {
+            trials.push(Trial::test(format!("rhai {name}"), move || run_file(&path)));
+        }
     }
     for primitive in lota::api::standard().iter() {
         let name = primitive.name().to_string();
         let example = primitive.example_source().to_string();
-        trials.push(Trial::test(format!("example {name}"), move || run_example(&name, &example)));
+        trials.push(Trial::test(format!("example {name}"), move || {
+            run_example(Language::Lua, &name, &format!("local lota = require 'lota'\n{example}"))
+        }));
+        let name = primitive.name().to_string();
+        trials.push(Trial::test(format!("rhai example {name}"), move || {
+            let registry = lota::api::standard();
+            let primitive = registry.get(&name).ok_or("it is registered no longer")?;
+            let example = translate::example(&registry, primitive)?;
+            run_example(Language::Rhai, &name, &example)
+                .map_err(|e| format!("{}\n{example}", e.message().unwrap_or_default()).into())
+        }));
     }
+    trials.extend(sandbox::trials());
+    trials.extend(misuse::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -35,40 +58,59 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         // `modules` holds what the specs require, not specs.
         if path.is_dir() && path.file_name().is_some_and(|n| n != "modules") {
             collect(&path, files);
-        } else if path.extension().is_some_and(|e| e == "lua") {
+        } else if path.extension().is_some_and(|e| e == "lua" || e == "rhai") {
             files.push(path);
         }
     }
 }
 
-fn run_file(path: &Path) -> Result<(), Failed> {
-    run(|engine| engine.run_file(path).map(drop))
+/// A spec of Lua has a twin of Rhai beside it, or the reason why not; not both.
+fn twin(lua: &Path) -> Result<(), Failed> {
+    let source = std::fs::read_to_string(lua).map_err(|e| e.to_string())?;
+    let first = source.lines().next().unwrap_or_default();
+    let reason = first.strip_prefix("-- no twin: ").filter(|reason| !reason.trim().is_empty());
+    match (lua.with_extension("rhai").exists(), reason) {
+        (true, None) | (false, Some(_)) => Ok(()),
+        (false, None) => Err("it has no twin in Rhai, and no first line `-- no twin: REASON`".into()),
+        (true, Some(_)) => Err("it has a twin in Rhai, and a line that says it has none".into()),
+    }
 }
 
-fn run_example(name: &str, example: &str) -> Result<(), Failed> {
-    if example.is_empty() {
+fn run_file(path: &Path) -> Result<(), Failed> {
+    let language = Language::of(path);
+    let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
+    // The files of Rhai's specs; Lua's have `os.tmpname`.
+    let args = match language {
+        Language::Rhai => vec!["--scratch".to_string(), scratch.path().display().to_string()],
+        _ => Vec::new(),
+    };
+    run(builder(language).script(path.display().to_string(), args), |engine| engine.run_file(path).map(drop))
+}
+
+fn run_example(language: Language, name: &str, source: &str) -> Result<(), Failed> {
+    // One line is the `require` of Lua.
+    if source.lines().all(|line| line.trim().is_empty() || line.starts_with("local lota = require")) {
         return Err(format!("{name} has no example").into());
     }
-    let source = format!("local lota = require 'lota'\n{example}");
     // Examples write into a folder of their own.
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let files = Files::roots([folder.path().to_path_buf()]);
-    let engine = builder().files(files).build().map_err(|e| e.to_string())?;
+    let engine = builder(language).files(files).build().map_err(|e| e.to_string())?;
     engine
-        .run(&source, name)
+        .run(source, name)
         .map(drop)
         .map_err(|e| format!("{e}\n{}", e.traceback().unwrap_or_default()).into())
 }
 
-fn builder() -> lota::Builder {
+fn builder(language: Language) -> lota::Builder {
     let reference = std::env::var_os("LOTA_TEST_REFERENCE").is_some();
-    Engine::builder(Language::Lua).reference(reference)
+    Engine::builder(language).reference(reference)
 }
 
-fn run(work: impl FnOnce(&Engine) -> lota::Result<()>) -> Result<(), Failed> {
+fn run(builder: lota::Builder, work: impl FnOnce(&Engine) -> lota::Result<()>) -> Result<(), Failed> {
     let printed = Arc::new(Mutex::new(String::new()));
     let sink = printed.clone();
-    let engine = builder()
+    let engine = builder
         .files(Files::everything())
         .open(true)
         .output(move |text| {

@@ -1,3 +1,4 @@
+-- no twin: the module is Lua's; Rhai's own is part of what tests/it/rhai.rs compares
 -- lota.options: defaults, unknown names, overlays.
 local options = require "lota.options"
 local test = require "lota.test"

@@ -1,3 +1,4 @@
+-- no twin: the module is Lua's alone
 -- lota.report: figures, smoothing, run folders, pictures.
 local lota = require "lota"
 local report = require "lota.report"

@@ -1,3 +1,4 @@
+-- no twin: `require` is Lua's; `import` is tested in tests/it/rhai.rs
 -- Modules beside the script, cycles, and errors inside a module.
 local shape = require "modules.shape"
 assert(shape.area(2, 3) == 6)

@@ -1,3 +1,4 @@
+-- no twin: the modules are Lua's alone
 -- lota.tasks: the built-in families, and how answers are judged.
 local scoring = require "lota.tasks.scoring"
 local tasks = require "lota.tasks"

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use lota_runtime::data::{BatchOptions, BatchState, Batches, Order};
+use lota_runtime::host::Event;
 
 use super::batch::ScriptBatch;
 use super::examples::ScriptExamples;
@@ -66,8 +67,14 @@ pub(super) fn register(r: &mut Registry) {
         )
         .returns("Batch", "the batch")
         .example(format!("{BEGIN}assert(b:next():tokens() ~= nil)"))
-        .call(|_, args| {
-            let batch = args.this::<ScriptBatches>()?.stream()?.next();
+        .call(|ctx, args| {
+            let batches = args.this::<ScriptBatches>()?;
+            let mut stream = batches.stream()?;
+            let before = stream.state().epoch;
+            let batch = stream.next();
+            if stream.state().epoch != before {
+                ctx.host.events.emit(Event::Epoch(stream.state().epoch));
+            }
             Ok(Value::object(ScriptBatch::new(batch)))
         }),
     );

@@ -159,6 +159,9 @@ enum Row {
 
 fn row(value: Value) -> Result<Row, Mismatch> {
     let mut map = Map::from_value(value)?;
+    let names = map.iter().map(|(name, _)| name).collect::<Vec<_>>().join(" and ");
+    let had = if names.is_empty() { "an empty one".into() } else { format!("one with {names}") };
+    let odd = |expected: &str| odd(expected, &had);
     let mut text = |name: &str| -> Result<Option<String>, Mismatch> {
         map.take(name).map(|v| String::from_value(v).map_err(|m| m.inside(&format!(".{name}")))).transpose()
     };
@@ -190,8 +193,8 @@ fn row(value: Value) -> Result<Row, Mismatch> {
     Ok(Row::Ready(Example { tokens, labels }))
 }
 
-fn odd(expected: &str) -> Mismatch {
-    Mismatch { expected: format!("row with {expected}"), given: "something else".into(), at: String::new() }
+fn odd(expected: &str, had: &str) -> Mismatch {
+    Mismatch { expected: format!("row with {expected}"), given: had.into(), at: String::new() }
 }
 
 fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {

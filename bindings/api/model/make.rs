@@ -166,7 +166,10 @@ fn fresh(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     }
     let seed = args.get::<i64>("seed")? as u64;
     let (dtype, exec) = (dtype(args)?, exec(ctx, args)?);
-    let params = init::random(&Decoder::new(&config)?, seed, dtype, &exec, &ctx.host)?;
+    let decoder = Decoder::new(&config)?;
+    let bytes = decoder.universe().entries().saturating_mul(dtype.size_in_bytes() as u64);
+    ctx.reserve(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    let params = init::random(&decoder, seed, dtype, &exec, &ctx.host)?;
     let model = Model::new(config, params, exec, "random weights")?;
     let model = match own {
         Some(tokenizer) => model.with_tokenizer(tokenizer),

@@ -35,11 +35,11 @@ impl FromValue for Dims {
 /// More than this is a mistake, not a wish.
 const MOST: usize = 1 << 40;
 
-fn shape(args: &mut Args, dtype: DType) -> Result<Vec<usize>> {
+fn shape(ctx: &Ctx, args: &mut Args, dtype: DType) -> Result<Vec<usize>> {
     let Dims(dims) = args.get("shape")?;
     let size = dims.iter().try_fold(dtype.size_in_bytes(), |n, d| n.checked_mul(*d));
     match size {
-        Some(bytes) if bytes <= MOST => Ok(dims),
+        Some(bytes) if bytes <= MOST => ctx.reserve(bytes).map(|()| dims),
         _ => Err(args.wrong("shape", format!("{} is too large", shape_text(&dims)))),
     }
 }
@@ -109,7 +109,7 @@ fn random(
     .example(example)
     .call(move |ctx, args| {
         let (dtype, device) = place(ctx, args)?;
-        let dims = shape(args, dtype)?;
+        let dims = shape(ctx, args, dtype)?;
         let rng: std::sync::Arc<ScriptRng> = args.get("rng")?;
         let count: usize = dims.iter().product();
         let mut numbers = Vec::with_capacity(count);
@@ -188,6 +188,7 @@ pub(super) fn register(r: &mut Registry) {
             if count > MOST as f64 / 8.0 {
                 return Err(args.wrong("stop", "is too far away for this step"));
             }
+            ctx.reserve(count as usize * 8)?;
             let numbers: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * step).collect();
             let count = numbers.len();
             Ok(Tensor::from_vec(numbers, count, &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?)
@@ -205,6 +206,7 @@ pub(super) fn register(r: &mut Registry) {
             if n.checked_mul(n).is_none_or(|n| n > MOST / 8) {
                 return Err(args.wrong("n", "is too large"));
             }
+            ctx.reserve(n * n * dtype.size_in_bytes())?;
             Ok(Tensor::eye(n, dtype, &device)?)
         }),
     );
@@ -224,7 +226,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
-    let dims = shape(args, dtype)?;
+    let dims = shape(ctx, args, dtype)?;
     Ok(Tensor::new(value, &Device::Cpu)?
         .to_dtype(dtype)?
         .to_device(&device)?

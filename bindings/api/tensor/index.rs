@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::operand::{dim, position, shape_text};
+use super::operand::{dim, position, reserve, shape_text};
 use super::take::item;
 use crate::api::{Args, Op, Primitive, Registry, ScriptTensor, Value};
 use crate::error::Result;
@@ -107,10 +107,12 @@ pub(super) fn register(r: &mut Registry) {
             )
             .returns("Tensor", "the parts, in the order given")
             .example("assert(lota.tensor({5, 6, 7}):select(1, {3, 1}):totable()[1] == 7)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
                 let places = positions(args, "positions", x.dim(dim)?, &x)?;
+                let row = x.elem_count() / x.dim(dim)?.max(1);
+                reserve(ctx, &[row, places.elem_count()], x.dtype().size_in_bytes())?;
                 Ok(x.contiguous()?.index_select(&places.contiguous()?, dim)?)
             }),
     );

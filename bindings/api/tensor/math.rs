@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::operand::{Operand, float, for_number, pair};
+use super::operand::{Operand, float, for_number, pair, reserve, reserve_stretched};
 use crate::api::{Op, Primitive, Registry, ScriptTensor};
 
 type Binary = fn(&Operand, &Operand) -> candle_core::Result<Tensor>;
@@ -64,8 +64,9 @@ fn binary(name: &'static str, doc: &'static str, sum: &'static str, f: Binary) -
         .arg("other", "Tensor|number", "the other side; shapes are stretched to fit, as in PyTorch")
         .returns("Tensor", "a new tensor")
         .example(format!("assert(lota.tensor({{4, 2}}):{name}(2):sum():item() == {sum})"))
-        .call(move |_, args| {
+        .call(move |ctx, args| {
             let (a, b): (Operand, Operand) = (args.get("self")?, args.get("other")?);
+            reserve_stretched(ctx, &a, &b)?;
             Ok(f(&a, &b)?)
         })
 }
@@ -76,11 +77,13 @@ fn in_place(name: &'static str, sum: &'static str, f: Binary) -> Primitive {
         .arg("other", "Tensor|number", "the other side")
         .returns("Tensor", "this tensor")
         .example(format!("local x = lota.tensor({{4, 2}})\nx:{name}_(2)\nassert(x:sum():item() == {sum})"))
-        .call(move |_, args| {
+        .call(move |ctx, args| {
             let this = args.this::<ScriptTensor>()?;
             let other: Operand = args.get("other")?;
             let old = this.get();
-            let new = f(&Operand::Tensor(old.clone()), &other)?;
+            let own = Operand::Tensor(old.clone());
+            reserve_stretched(ctx, &own, &other)?;
+            let new = f(&own, &other)?;
             if new.dims() != old.dims() {
                 let what = format!("would change the shape from {:?} to {:?}", old.dims(), new.dims());
                 return Err(args.wrong("other", what));
@@ -107,9 +110,11 @@ fn compare(
         .arg("other", "Tensor|number", "the other side")
         .returns("Tensor", "u8: 1 where it holds, 0 where not")
         .example(format!("assert(lota.tensor({{1, 2, 3}}):{name}(2):sum():item() == {sum})"))
-        .call(move |_, args| {
+        .call(move |ctx, args| {
             let this = Operand::Tensor(args.this::<ScriptTensor>()?.get());
-            let (a, b) = match (this, args.get::<Operand>("other")?) {
+            let other = args.get::<Operand>("other")?;
+            reserve_stretched(ctx, &this, &other)?;
+            let (a, b) = match (this, other) {
                 // A fraction must not be cut off to compare it with whole numbers.
                 (Operand::Tensor(a), Operand::Number(n)) => {
                     pair(&Operand::Tensor(for_number(&a, n)?), &Operand::Number(n))?
@@ -170,12 +175,13 @@ fn comparisons(r: &mut Registry) {
             .arg("no", "Tensor|number", "taken where it is 0")
             .returns("Tensor", "a new tensor")
             .example("local x = lota.tensor({-1, 2})\nassert(x:gt(0):where(x, 0):sum():item() == 2)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let condition = args.this::<ScriptTensor>()?.get();
                 let (yes, no): (Operand, Operand) = (args.get("yes")?, args.get("no")?);
                 let (yes, no) = pair(&yes, &no)?;
                 let shape = condition.shape().broadcast_shape_binary_op(yes.shape(), "where")?;
                 let shape = shape.broadcast_shape_binary_op(no.shape(), "where")?;
+                reserve(ctx, shape.dims(), yes.dtype().size_in_bytes())?;
                 let condition = condition.ne(&condition.zeros_like()?)?.broadcast_as(&shape)?;
                 let device = condition.device().clone();
                 let yes = yes.to_device(&device)?.broadcast_as(&shape)?;

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::api::convert::{FromValue, Mismatch};
-use crate::api::{Args, ScriptTensor, Value};
+use crate::api::{Args, Ctx, ScriptTensor, Value};
 use crate::error::Result;
 
 /// One side of an operation.
@@ -75,6 +75,21 @@ pub(super) fn pair(a: &Operand, b: &Operand) -> candle_core::Result<(Tensor, Ten
             Ok((a, b))
         }
     }
+}
+
+/// Asks for the memory of what two tensors stretched to one shape give.
+pub(super) fn reserve_stretched(ctx: &Ctx, a: &Operand, b: &Operand) -> Result<()> {
+    let (Operand::Tensor(a), Operand::Tensor(b)) = (a, b) else { return Ok(()) };
+    match a.shape().broadcast_shape_binary_op(b.shape(), "stretch") {
+        Ok(shape) => reserve(ctx, shape.dims(), a.dtype().size_in_bytes().max(b.dtype().size_in_bytes())),
+        // The operation itself says it better.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Asks for the memory of a shape, of elements of `size` bytes.
+pub(super) fn reserve(ctx: &Ctx, dims: &[usize], size: usize) -> Result<()> {
+    ctx.reserve(dims.iter().fold(size, |n, d| n.saturating_mul(*d)))
 }
 
 /// `x` in the type an operation with the number `n` is done in.

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, shape::Dim};
 
 use super::create::Dims;
-use super::operand::{dim, float, position, shape_text};
+use super::operand::{dim, float, position, reserve, shape_text};
 use crate::api::{Primitive, Registry, ScriptTensor};
 use crate::error::Error;
 
@@ -101,7 +101,11 @@ pub(super) fn register(r: &mut Registry) {
                 let order: Vec<i64> = args.get("dims")?;
                 let places: Option<Vec<usize>> = order.iter().map(|d| position(*d, x.rank())).collect();
                 match places {
-                    Some(places) if places.len() == x.rank() => Ok(x.permute(places)?),
+                    Some(places)
+                        if places.len() == x.rank() && (0..x.rank()).all(|d| places.contains(&d)) =>
+                    {
+                        Ok(x.permute(places)?)
+                    }
                     _ => Err(args.wrong("dims", format!("must name each of {} dimensions once", x.rank()))),
                 }
             }),
@@ -147,7 +151,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("other", "Tensor", "the right side; a vector on either side is taken as a row or column")
             .returns("Tensor", "the product")
             .example("local x = lota.tensor({{1, 2}, {3, 4}})\nassert(x:matmul(lota.eye(2)) == x)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let a = args.this::<ScriptTensor>()?.get();
                 let b: Tensor = args.get("other")?;
                 let (inner, of) = (a.dims().last().copied(), b.dims().len());
@@ -157,6 +161,10 @@ pub(super) fn register(r: &mut Registry) {
                     return Err(args
                         .wrong("other", format!("of shape {b} does not fit {a}: the inner lengths differ")));
                 }
+                let (rows, columns) = (&a.dims()[..a.rank() - 1], b.dims().last().filter(|_| of > 1));
+                let batches = b.dims()[..of.saturating_sub(2)].iter().product::<usize>().max(1);
+                let dims: Vec<usize> = rows.iter().chain(columns).copied().chain([batches]).collect();
+                reserve(ctx, &dims, a.dtype().size_in_bytes().max(b.dtype().size_in_bytes()))?;
                 Ok(product(&a, &b)?)
             }),
     );
@@ -194,8 +202,10 @@ fn joining(
         .arg_or("dim", "dim", 0, "the dimension; the first if not given")
         .returns("Tensor", "the joined tensor")
         .example(format!("assert(#lota.{name}({{lota.zeros({{2}}), lota.ones({{2}})}}) == {length})"))
-        .call(move |_, args| {
+        .call(move |ctx, args| {
             let tensors: Vec<Tensor> = args.get("tensors")?;
+            let elements = tensors.iter().fold(0, |n: usize, t| n.saturating_add(t.elem_count()));
+            reserve(ctx, &[elements], tensors.first().map_or(1, |t| t.dtype().size_in_bytes()))?;
             let given: i64 = args.get("dim")?;
             let Some(first) = tensors.first() else {
                 return Err(args.wrong("tensors", "must not be empty"));

@@ -3,6 +3,7 @@
 //! Each call measures one thing in one process and prints one line, or one JSON object with `--json`, so that another
 //! program can run it in turn with its own measurement of the same work. It compares nothing and judges nothing.
 
+mod call;
 mod generate;
 mod select;
 mod step;
@@ -18,6 +19,8 @@ use crate::error::{Error, Result};
 
 #[derive(Subcommand)]
 pub(super) enum Bench {
+    /// An engine, and a call of a primitive that does nothing
+    Call(call::Call),
     /// A training step: forward, backward, optimizer
     Step(step::Step),
     /// Generation of text, greedy
@@ -28,6 +31,7 @@ pub(super) enum Bench {
 
 pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
     match bench {
+        Bench::Call(call) => call.run(),
         Bench::Step(step) => step.run(common),
         Bench::Generate(generate) => generate.run(common),
         Bench::Select(select) => select.run(common),

@@ -161,7 +161,7 @@ pub fn signature(world: &dyn World, before: &str) -> Option<String> {
         return None;
     }
     let Thing::Primitive(name) = thing(world, before, callee)? else { return None };
-    let signature = world.registry().get(&name)?.signature();
+    let signature = world.registry().get(&name)?.signature_in(world.syntax().language);
     signature.split_once('(').map(|(_, arguments)| arguments.to_string())
 }
 

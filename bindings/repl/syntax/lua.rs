@@ -1,10 +1,11 @@
 //! Lua, as the prompt sees it.
 
 use super::{Input, Kind, Quote, Syntax, Token, tokens};
+use crate::engine::Language;
 
 /// PUC Lua 5.4.
 pub static LUA: Syntax = Syntax {
-    name: "lua",
+    language: Language::Lua,
     extension: "lua",
     comment: "--",
     block_comment: None,

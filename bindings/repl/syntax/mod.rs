@@ -9,6 +9,8 @@ pub use lex::{Kind, Token, tokens};
 pub use lua::LUA;
 pub use rhai::RHAI;
 
+use crate::engine::Language;
+
 /// A kind of string.
 pub struct Quote {
     /// What opens it.
@@ -35,8 +37,8 @@ pub struct Input<'a> {
 
 /// How a language is written.
 pub struct Syntax {
-    /// Its name.
-    pub name: &'static str,
+    /// The language.
+    pub language: Language,
     /// How the names of its files end.
     pub extension: &'static str,
     /// What begins a comment that goes to the end of the line.

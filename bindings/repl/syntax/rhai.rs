@@ -1,12 +1,13 @@
 //! Rhai, as the prompt sees it.
 
 use super::{Input, Quote, Syntax, Token};
+use crate::engine::Language;
 
 const HELP: &str = "fn help() { lota::help() } fn help(value) { lota::help(value) }";
 
 /// Rhai. A name cannot be `_` or `_1` there, so values are kept as `ans` and `ans1`.
 pub static RHAI: Syntax = Syntax {
-    name: "rhai",
+    language: Language::Rhai,
     extension: "rhai",
     comment: "//",
     block_comment: Some(("/*", "*/")),

@@ -19,6 +19,19 @@ pub enum Event {
         /// A short figure to show beside the bar (`loss 1.23`), or empty.
         note: String,
     },
+    /// A training step was taken.
+    Step {
+        /// Its number, counted from 1.
+        step: u64,
+        /// The mean loss over its labelled tokens.
+        loss: f64,
+        /// The learning rate it was taken with.
+        lr: f64,
+        /// The tokens in its batches, padding left out.
+        tokens: u64,
+    },
+    /// A stream of batches has come to the next epoch.
+    Epoch(u64),
     /// Something a person should know that is not an error (truncated examples, a fallback).
     Notice(String),
     /// A file was written.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::checkpoint::Companions;
 use super::trainer::{StepReport, Subject, Trainer};
 use crate::data::Batches;
-use crate::host::Host;
+use crate::host::{Event, Host};
 use crate::model::decoder::LossFn;
 use crate::{Error, Result};
 
@@ -90,6 +90,9 @@ pub fn fit(
         // The place before the step: a cancelled step has not used its batches.
         let place = batches.state();
         let micro: Vec<_> = (0..options.accumulate).map(|_| batches.next()).collect();
+        if batches.state().epoch != place.epoch {
+            host.events.emit(Event::Epoch(batches.state().epoch));
+        }
         let done = match &mut loss {
             Some(loss) => trainer.step_with(subject, host, &micro, *loss),
             None => trainer.step(subject, host, &micro),

@@ -12,7 +12,7 @@ use super::schedule::Schedule;
 use super::selection::Selection;
 use super::slot::Slot;
 use crate::data::Batch;
-use crate::host::{Cancel, Host};
+use crate::host::{Cancel, Event, Host};
 use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, GradSink, LossFn, Reduction};
 use crate::model::{Decoder, Model, Params};
 use crate::ops::Exec;
@@ -259,6 +259,7 @@ impl Trainer {
         let tokens = batches.iter().map(|b| b.len() as u64).sum();
         self.step += 1;
         self.tokens += tokens;
+        host.events.emit(Event::Step { step: self.step, loss: value, lr, tokens });
         Ok(StepReport {
             step: self.step,
             loss: value,

@@ -1,3 +1,4 @@
+-- no twin: the messages are Lua's; those of Rhai are tested in tests/it/rhai.rs
 -- What a misuse says: the line, the primitive, what was given, what is expected, the nearest name.
 local lota = require "lota"
 
@@ -17,7 +18,7 @@ end)
 refused("rng: takes 1 value by position, got 2", function()
   return lota.rng(1, 2)
 end)
-refused("errors.lua:21: rng:", function()
+refused("errors.lua:22: rng:", function()
   return lota.rng "x"
 end)
 refused("write object:below(...)", function()

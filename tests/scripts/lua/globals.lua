@@ -1,3 +1,4 @@
+-- no twin: globals and what guards them are Lua's
 -- Requiring lota sets no global, and the globals there are do not reach past what was granted.
 local before = {}
 for name in pairs(_G) do

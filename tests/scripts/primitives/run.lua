@@ -1,3 +1,4 @@
+-- no twin: run folders, charts and JSON are tested once; only values cross the border, which other twins cover
 -- Run folders, charts, tables, JSON and script options.
 local lota = require "lota"
 local test = require "lota.test"

@@ -1,3 +1,4 @@
+-- no twin: Rhai frees a tensor with its last reference; there is no collector to run
 -- Lua's collector does not see a tensor's bytes: the engine counts them and collects in time.
 local lota = require "lota"
 local last

@@ -1,0 +1,176 @@
+//! The Rhai frontend: builds Rhai values from the registry and carries calls, errors and callbacks
+//! across.
+//!
+//! Functions are in the module `lota` (`lota::mask::union(a, b)`), methods and operators on objects,
+//! options in an object map as the last argument, and positions count from 0.
+
+mod call;
+mod convert;
+mod error;
+mod errors;
+mod modules;
+mod object;
+mod primitives;
+mod prompt;
+mod setup;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use rhai::{AST, CallFnOptions, Dynamic, Scope};
+
+use crate::api::{Ctx, Registry, Value};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the functions of one interpreter share.
+pub(crate) struct State {
+    pub(crate) ctx: Arc<Ctx>,
+    pub(crate) registry: Arc<Registry>,
+    /// Set once the interpreter is built; weak, for the interpreter holds the state.
+    engine: OnceLock<Weak<rhai::Engine>>,
+    /// What runs, for function pointers that name a function.
+    running: Mutex<AST>,
+    folder: Mutex<Option<PathBuf>>,
+    /// Callbacks that are inside each other.
+    nested: AtomicUsize,
+}
+
+/// What stays between the inputs of a prompt.
+struct Prompt {
+    scope: Scope<'static>,
+    functions: AST,
+    /// Imports, which Rhai forgets at the end of a run.
+    imports: String,
+}
+
+/// The functions of the scripts that ran, for a host that calls them by name, and the script of each.
+struct Defined {
+    functions: AST,
+    scripts: HashMap<String, String>,
+}
+
+/// One Rhai interpreter with the primitives.
+pub(crate) struct Frontend {
+    engine: Arc<rhai::Engine>,
+    state: Arc<State>,
+    prompt: Mutex<Prompt>,
+    defined: Mutex<Defined>,
+}
+
+impl Frontend {
+    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+        let state = Arc::new(State {
+            ctx,
+            registry,
+            engine: OnceLock::new(),
+            running: Mutex::new(AST::empty()),
+            folder: Mutex::default(),
+            nested: AtomicUsize::new(0),
+        });
+        let engine = Arc::new(setup::engine(&state, open)?);
+        state.engine.get_or_init(|| Arc::downgrade(&engine));
+        let prompt = Prompt { scope: Scope::new(), functions: AST::empty(), imports: String::new() };
+        let defined = Defined { functions: AST::empty(), scripts: HashMap::new() };
+        Ok(Self { engine, state, prompt: Mutex::new(prompt), defined: Mutex::new(defined) })
+    }
+
+    pub(crate) fn set_folder(&self, folder: Option<&Path>) {
+        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        *lock(&self.state.folder) = Some(folder);
+    }
+
+    /// Runs a script and gives the value of its last expression.
+    pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
+        let mut ast = self.compile(source, name)?;
+        ast.set_source(name);
+        self.define(&ast, name);
+        self.evaluate(&mut Scope::new(), ast, name)
+    }
+
+    fn define(&self, ast: &AST, name: &str) {
+        let mut defined = lock(&self.defined);
+        let mut functions = defined.functions.merge(ast);
+        functions.clear_statements();
+        defined.functions = functions;
+        for function in ast.iter_functions() {
+            defined.scripts.insert(function.name.to_string(), name.to_string());
+        }
+    }
+
+    /// Calls a function that a script of this engine defined with `fn`.
+    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let (mut ast, script) = {
+            let defined = lock(&self.defined);
+            (defined.functions.clone(), defined.scripts.get(name).cloned().unwrap_or_default())
+        };
+        ast.set_source(script.as_str());
+        let taken: Vec<usize> =
+            ast.iter_functions().filter(|f| f.name == name).map(|f| f.params.len()).collect();
+        if !taken.contains(&arguments.len()) {
+            let text = match taken.first() {
+                Some(n) => format!("'{name}' of the script takes {n} values, not {}", arguments.len()),
+                None => format!("the script has no function '{name}'"),
+            };
+            return Err(Error::argument(text));
+        }
+        *lock(&self.state.running) = ast.clone();
+        let arguments: Vec<Dynamic> =
+            arguments.into_iter().map(|v| convert::to_rhai(&self.state, v)).collect();
+        let options = CallFnOptions::new().eval_ast(false);
+        let result =
+            self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
+        let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, &script))?;
+        convert::argument(&value, &self.state)
+    }
+
+    /// Nothing is left behind: a value of Rhai goes with its last holder.
+    pub(crate) fn recover(&self) {}
+
+    /// One input of a prompt.
+    pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
+        self.eval_keeping(input, &[])
+    }
+
+    /// Whether an input of a prompt parses.
+    pub(crate) fn check(&self, input: &str) -> Result<()> {
+        self.compile(input, "input")?;
+        // Only an open comment takes anything.
+        if self.engine.compile(format!("{input}\n)")).is_ok() {
+            return Err(Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true));
+        }
+        Ok(())
+    }
+
+    fn compile(&self, source: &str, name: &str) -> Result<AST> {
+        // The line end stays, so that line numbers do.
+        let text = match source.strip_prefix("#!") {
+            Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
+            None => source,
+        };
+        self.engine
+            .compile(text)
+            .map_err(|e| error::syntax(&e, name).incomplete(error::is_incomplete(&self.engine, text, &e)))
+    }
+
+    fn evaluate(&self, scope: &mut Scope<'static>, ast: AST, name: &str) -> Result<Value> {
+        self.evaluate_dynamic(scope, ast, name).map(|value| shown(&value))
+    }
+
+    fn evaluate_dynamic(&self, scope: &mut Scope<'static>, ast: AST, name: &str) -> Result<Dynamic> {
+        *lock(&self.state.running) = ast.clone();
+        let result = self.engine.eval_ast_with_scope::<Dynamic>(scope, &ast);
+        result.map_err(|e| error::from_rhai(&self.state.registry, *e, name))
+    }
+}
+
+/// A value as a host takes it. What cannot be a neutral value is text.
+fn shown(value: &Dynamic) -> Value {
+    convert::from_rhai(value).unwrap_or_else(|_| Value::Str(value.to_string()))
+}
+
+/// The data behind a lock. A panic elsewhere leaves it as whole as any error would.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

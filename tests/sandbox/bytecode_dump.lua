@@ -1,0 +1,3 @@
+-- expect: runtime nil value
+-- There is nothing that makes bytecode.
+return string.dump(print)

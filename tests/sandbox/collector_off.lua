@@ -1,0 +1,3 @@
+-- expect: runtime collectgarbage
+-- The collector cannot be stopped.
+collectgarbage("stop")

@@ -1,0 +1,6 @@
+-- expect: limit instructions
+-- The iterator is called for ever.
+while true do
+  for _ in ("aaaa"):gmatch("a") do
+  end
+end

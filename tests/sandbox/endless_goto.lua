@@ -1,0 +1,4 @@
+-- expect: limit instructions
+-- A loop without a loop.
+::again::
+goto again

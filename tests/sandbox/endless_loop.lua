@@ -1,0 +1,4 @@
+-- expect: limit instructions
+-- The plainest of all.
+while true do
+end

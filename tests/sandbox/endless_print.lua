@@ -1,0 +1,8 @@
+-- expect: limit instructions
+-- The same inside print.
+print(setmetatable({}, {
+  __tostring = function()
+    while true do
+    end
+  end,
+}))

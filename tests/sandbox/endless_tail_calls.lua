@@ -1,0 +1,6 @@
+-- expect: limit instructions
+-- Tail calls need no stack.
+local function f()
+  return f()
+end
+f()

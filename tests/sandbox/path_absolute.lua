@@ -1,0 +1,3 @@
+-- expect: denied
+-- From the top.
+return require("lota").data.read("/etc/passwd")

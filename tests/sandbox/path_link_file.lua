@@ -1,0 +1,3 @@
+-- expect: denied
+-- A link to a file outside.
+return require("lota").data.read("linked.txt")

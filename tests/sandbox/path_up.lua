@@ -1,0 +1,3 @@
+-- expect: denied
+-- Up and out.
+return require("lota").data.read("../secret.txt")

@@ -1,0 +1,3 @@
+-- expect: denied
+-- A write outside.
+require("lota").run.start("../out")

@@ -1,0 +1,3 @@
+-- expect: argument not the name of a module
+-- A module from the top.
+require("/etc/passwd")

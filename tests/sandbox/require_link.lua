@@ -1,0 +1,3 @@
+-- expect: denied
+-- A module along a link.
+require("link.module")

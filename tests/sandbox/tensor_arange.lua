@@ -1,0 +1,3 @@
+-- expect: limit tensors
+-- A long range.
+return require("lota").arange(1, 1000000000)

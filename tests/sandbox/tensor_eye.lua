@@ -1,0 +1,3 @@
+-- expect: limit tensors
+-- A large identity.
+return require("lota").eye(100000)

@@ -1,0 +1,3 @@
+-- expect: limit tensors
+-- A tensor of a terabyte.
+return require("lota").zeros({ 1000, 1000, 1000 })

@@ -1,0 +1,80 @@
+//! Attacks on a small engine. Each file of `tests/sandbox` is one, headed by what must come of it:
+//! `-- expect: KIND part of the message` (in Rhai with `//`). The engine must be usable afterwards.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use lota::api::{Files, Value};
+use lota::{Engine, Language, Limits};
+
+/// Small, so that every attack meets its limit soon. The time is only there to end what escapes the rest.
+fn limits() -> Limits {
+    Limits {
+        script_memory: Some(24 << 20),
+        tensor_memory: Some(64 << 20),
+        time: Some(Duration::from_secs(120)),
+        instructions: Some(10_000_000),
+        output: Some(100_000),
+        call_depth: Some(120),
+        open_files: Some(4),
+    }
+}
+
+pub fn trials() -> Vec<Trial> {
+    let mut files = Vec::new();
+    super::collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sandbox"), &mut files);
+    files.sort();
+    let name = |path: &Path| format!("sandbox {}", path.file_name().unwrap_or_default().display());
+    files.into_iter().map(|path| Trial::test(name(&path), move || attack(&path))).collect()
+}
+
+/// A root with a file, a secret beside it, and the links and pipes that attacks try.
+fn root() -> Result<(tempfile::TempDir, PathBuf), Failed> {
+    let outside = tempfile::tempdir()?;
+    let root = outside.path().join("root");
+    std::fs::create_dir_all(root.join("in"))?;
+    for secret in ["secret.txt", "secret.lua", "module.lua"] {
+        std::fs::write(outside.path().join(secret), "return 'secret'")?;
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(outside.path(), root.join("link"))?;
+        std::os::unix::fs::symlink(outside.path().join("secret.txt"), root.join("linked.txt"))?;
+        let made = std::process::Command::new("mkfifo").arg(root.join("pipe")).status()?;
+        if !made.success() {
+            return Err("mkfifo failed".into());
+        }
+    }
+    Ok((outside, root))
+}
+
+fn attack(path: &Path) -> Result<(), Failed> {
+    let source = std::fs::read_to_string(path)?;
+    let language = Language::of(path);
+    let (comment, after) = match language {
+        Language::Rhai => ("// expect: ", "let n = 0; for i in 1..=10 { n += i; } n"),
+        _ => ("-- expect: ", "local n = 0 for i = 1, 10 do n = n + i end return n"),
+    };
+    let expected = source.lines().next().and_then(|line| line.strip_prefix(comment));
+    let expected = expected.ok_or_else(|| format!("the first line must be `{comment}KIND text`"))?;
+    let (kind, text) = expected.split_once(' ').unwrap_or((expected, ""));
+    let (_outside, root) = root()?;
+    let engine = Engine::builder(language)
+        .files(Files::roots([root]))
+        .limits(limits())
+        .build()
+        .map_err(|e| e.to_string())?;
+    let result = engine.run(&source, "attack");
+    match (&result, kind) {
+        (Ok(_), "ok") => {}
+        (Err(error), kind) if error.kind().as_str() == kind && error.to_string().contains(text) => {}
+        (Ok(value), _) => return Err(format!("expected {expected}, but it ran and gave {value:?}").into()),
+        (Err(error), _) => return Err(format!("expected {expected}, got {error:?}").into()),
+    }
+    drop(result);
+    match engine.run(after, "after") {
+        Ok(Value::Int(55)) => Ok(()),
+        other => Err(format!("the engine is not usable afterwards: {other:?}").into()),
+    }
+}
