@@ -100,7 +100,7 @@ fn rows(items: &[Value], width: usize) -> Result<String> {
         return Err(cannot("list of maps without numbers"));
     }
     let title = if lines.len() == 1 { format!("{}\n", names[0]) } else { String::new() };
-    Ok(title + &text::lines(&lines, width, HEIGHT))
+    Ok(title + text::lines(&lines, width, HEIGHT).as_str())
 }
 
 /// Numbers by name are bars, lists by name are lines.
