@@ -99,8 +99,7 @@ impl World for Session {
             Language::Lua => stdlib::MODULES,
             Language::Rhai => stdlib::RHAI_MODULES,
         };
-        let built_in =
-            modules.iter().map(|(name, _)| name.replace('.', self.syntax.module_separator));
+        let built_in = modules.iter().map(|(name, _)| name.replace('.', self.syntax.module_separator));
         built_in.chain(["lota".to_string()]).collect()
     }
 

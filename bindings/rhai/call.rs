@@ -3,11 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use rhai::{Dynamic, EvalAltResult, FnPtr};
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
 use super::{State, convert, error, lock};
 use crate::api::{Primitive, ScriptFn, Value};
 use crate::error::{Error, ErrorKind, Result};
+
+#[expect(deprecated, reason = "it is marked so to say that it may change")]
+type Given = rhai::NativeCallContextStore;
 
 /// A callback counts its calls from the start, so this many inside each other bound the stack.
 const NESTED: usize = 4;
@@ -16,9 +19,10 @@ const NESTED: usize = 4;
 pub(crate) fn call(
     state: &Arc<State>,
     primitive: &Primitive,
+    context: Option<&NativeCallContext<'_>>,
     args: &mut [&mut Dynamic],
 ) -> Result<Dynamic, Box<EvalAltResult>> {
-    let values = args.iter().map(|arg| convert::argument(arg, state)).collect::<Result<Vec<_>>>();
+    let values = args.iter().map(|arg| convert::argument(arg, state, context)).collect::<Result<Vec<_>>>();
     let result = values
         .map_err(|e| e.in_primitive(primitive.name()))
         .and_then(|values| primitive.invoke(&state.ctx, values));
@@ -32,11 +36,15 @@ pub(crate) fn call(
 pub(crate) struct RhaiFn {
     pointer: FnPtr,
     state: Weak<State>,
+    /// Where the script gave it away: what it had imported by then.
+    given: Option<Given>,
 }
 
 impl RhaiFn {
-    pub(crate) fn new(pointer: FnPtr, state: &Arc<State>) -> Self {
-        Self { pointer, state: Arc::downgrade(state) }
+    pub(crate) fn new(pointer: FnPtr, state: &Arc<State>, context: Option<&NativeCallContext<'_>>) -> Self {
+        #[expect(deprecated, reason = "it is marked so to say that it may change")]
+        let given = context.map(NativeCallContext::store_data);
+        Self { pointer, state: Arc::downgrade(state), given }
     }
 
     pub(crate) fn pointer(&self) -> &FnPtr {
@@ -60,7 +68,15 @@ impl ScriptFn for RhaiFn {
         let result = loop {
             let args: Vec<Dynamic> =
                 arguments[..taken].iter().map(|v| convert::to_rhai(&state, v.clone())).collect();
-            match self.pointer.call::<Dynamic>(&engine, &ast, args) {
+            let called = match &self.given {
+                Some(given) => {
+                    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+                    let context = given.create_context(&engine);
+                    self.pointer.call_within_context::<Dynamic>(&context, args)
+                }
+                None => self.pointer.call::<Dynamic>(&engine, &ast, args),
+            };
+            match called {
                 Err(e) if taken > 0 && error::is_missing(&e, self.pointer.fn_name()) => taken -= 1,
                 other => break other,
             }
@@ -68,6 +84,6 @@ impl ScriptFn for RhaiFn {
         state.nested.fetch_sub(1, Ordering::Relaxed);
         let name = ast.source().unwrap_or("script");
         let value = result.map_err(|e| error::from_rhai(&state.registry, *e, name))?;
-        convert::argument(&value, &state)
+        convert::argument(&value, &state, None)
     }
 }

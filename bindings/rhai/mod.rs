@@ -122,7 +122,7 @@ impl Frontend {
         let result =
             self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
         let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, &script))?;
-        convert::argument(&value, &self.state)
+        convert::argument(&value, &self.state, None)
     }
 
     /// Nothing is left behind: a value of Rhai goes with its last holder.

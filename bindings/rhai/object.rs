@@ -68,10 +68,10 @@ fn methods(engine: &mut Engine, state: &Arc<State>) {
             let mut types = vec![any(); count];
             types[0] = held();
             let (state, by_type, name) = (state.clone(), by_type.clone(), name.to_string());
-            engine.register_raw_fn(name.clone(), types, move |_, args| -> Called {
+            engine.register_raw_fn(name.clone(), types, move |context, args| -> Called {
                 let ty = args.first().and_then(|this| object_of(this)).map_or(TYPE, |o| o.type_name());
                 match by_type.get(ty) {
-                    Some(primitive) => call::call(&state, primitive, args),
+                    Some(primitive) => call::call(&state, primitive, Some(&context), args),
                     None => Err(lacking(&state, ty, &name)),
                 }
             });
@@ -122,7 +122,7 @@ fn operators(engine: &mut Engine, state: &Arc<State>) {
                 if swapped {
                     args.reverse();
                 }
-                return call::call(&state, primitive, args);
+                return call::call(&state, primitive, None, args);
             }
             let ty = args.iter().find_map(|arg| object_of(arg)).map_or(TYPE, |o| o.type_name());
             let twin = match symbol {
@@ -187,7 +187,7 @@ fn same(
     let (Some(x), Some(y)) = (object_of(args[0]), object_of(args[1])) else { return Ok(false) };
     match known.get(&(x.type_name().to_string(), Op::Eq)) {
         Some(primitive) if !x.same(&y) && x.type_name() == y.type_name() => {
-            Ok(call::call(state, primitive, args)?.as_bool().unwrap_or(false))
+            Ok(call::call(state, primitive, None, args)?.as_bool().unwrap_or(false))
         }
         _ => Ok(x.same(&y)),
     }

@@ -34,15 +34,15 @@ pub(crate) fn register(engine: &mut Engine, state: &Arc<State>) -> Result<()> {
         }
         for count in 0..=most(p) {
             let (shared, primitive) = (state.clone(), p.clone());
-            let body = move |_: Option<rhai::NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
-                call::call(&shared, &primitive, args)
+            let body = move |context: Option<rhai::NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
+                call::call(&shared, &primitive, context.as_ref(), args)
             };
             FuncRegistration::new(p.short_name()).in_internal_namespace().set_into_module_raw(
                 module,
                 vec![TypeId::of::<Dynamic>(); count],
                 RhaiFunc::Method {
                     func: Shared::new(body),
-                    has_context: false,
+                    has_context: true,
                     is_pure: true,
                     is_volatile: true,
                 },
