@@ -18,11 +18,17 @@ pub(crate) fn from_rhai(value: &Dynamic) -> Result<Value> {
 }
 
 /// A Rhai value as a neutral one.
-pub(crate) fn argument(value: &Dynamic, state: &Arc<State>) -> Result<Value> {
-    convert(value, Some(state))
+pub(crate) fn argument(
+    value: &Dynamic,
+    state: &Arc<State>,
+    context: &NativeCallContext<'_>,
+) -> Result<Value> {
+    convert(value, Some((state, context)))
 }
 
-fn convert(value: &Dynamic, state: Option<&Arc<State>>) -> Result<Value> {
+type Origin<'a> = Option<(&'a Arc<State>, &'a NativeCallContext<'a>)>;
+
+fn convert(value: &Dynamic, from: Origin<'_>) -> Result<Value> {
     if value.is_unit() {
         return Ok(Value::Nil);
     }
@@ -42,17 +48,17 @@ fn convert(value: &Dynamic, state: Option<&Arc<State>>) -> Result<Value> {
         return Ok(Value::Str(text.to_string()));
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().map(|item| convert(item, state)).collect::<Result<_>>().map(Value::List);
+        return items.iter().map(|item| convert(item, from)).collect::<Result<_>>().map(Value::List);
     }
     if let Some(map) = value.read_lock::<rhai::Map>() {
-        let entries = map.iter().map(|(name, item)| Ok((name.to_string(), convert(item, state)?)));
+        let entries = map.iter().map(|(name, item)| Ok((name.to_string(), convert(item, from)?)));
         return entries.collect::<Result<Map>>().map(Value::Map);
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
-        let Some(state) = state else {
+        let Some((state, context)) = from else {
             return Err(Error::argument("a function cannot leave the script"));
         };
-        return Ok(Value::Function(Arc::new(RhaiFn::new(function.clone(), state))));
+        return Ok(Value::Function(Arc::new(RhaiFn::new(function.clone(), state, context))));
     }
     if let Ok(c) = value.as_char() {
         return Ok(Value::Str(c.to_string()));
@@ -100,8 +106,9 @@ pub(crate) fn to_rhai(state: &Arc<State>, value: Value) -> Dynamic {
                 return own.pointer().clone().into();
             }
             let shared = state.clone();
-            let body = move |_: NativeCallContext<'_>, args: &mut [&mut Dynamic]| {
-                let args = args.iter().map(|arg| argument(arg, &shared)).collect::<Result<Vec<_>>>();
+            let body = move |context: NativeCallContext<'_>, args: &mut [&mut Dynamic]| {
+                let args =
+                    args.iter().map(|arg| argument(arg, &shared, &context)).collect::<Result<Vec<_>>>();
                 match args.and_then(|args| function.call(&args)) {
                     Ok(value) => Ok(to_rhai(&shared, value)),
                     Err(e) => Err(error::raise(e)),
