@@ -3,23 +3,20 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
 
-use super::{State, convert, error, lock};
+use super::{State, convert, error};
 use crate::api::{Primitive, ScriptFn, Value};
 use crate::error::{Error, ErrorKind, Result};
 
-#[expect(deprecated, reason = "it is marked so to say that it may change")]
-type Given = rhai::NativeCallContextStore;
-
-/// A callback counts its calls from the start, so this many inside each other bound the stack.
+/// A callback inside a callback goes through frames of Rust, which the count of Rhai's calls does not see.
 const NESTED: usize = 4;
 
 /// Calls a primitive with Rhai values.
 pub(crate) fn call(
     state: &Arc<State>,
     primitive: &Primitive,
-    context: Option<&NativeCallContext<'_>>,
+    context: &NativeCallContext<'_>,
     args: &mut [&mut Dynamic],
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let values = args.iter().map(|arg| convert::argument(arg, state, context)).collect::<Result<Vec<_>>>();
@@ -29,22 +26,26 @@ pub(crate) fn call(
     let result = result.map(|value| convert::to_rhai(state, value));
     // A value that is too much has been charged by now, and is let go with the error.
     let result = result.and_then(|value| state.ctx.meter.tensors(state.ctx.memory.live()).map(|()| value));
-    result.map_err(error::raise)
+    result.map_err(|e| {
+        let mut raised = error::raise(e);
+        raised.set_position(context.call_position());
+        raised
+    })
 }
 
 /// A function of the script, held by Rust.
 pub(crate) struct RhaiFn {
     pointer: FnPtr,
+    /// Where it was handed over: the imports and functions it may use, and how deep the calls are.
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    context: NativeCallContextStore,
     state: Weak<State>,
-    /// Where the script gave it away: what it had imported by then.
-    given: Option<Given>,
 }
 
 impl RhaiFn {
-    pub(crate) fn new(pointer: FnPtr, state: &Arc<State>, context: Option<&NativeCallContext<'_>>) -> Self {
-        #[expect(deprecated, reason = "it is marked so to say that it may change")]
-        let given = context.map(NativeCallContext::store_data);
-        Self { pointer, state: Arc::downgrade(state), given }
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    pub(crate) fn new(pointer: FnPtr, state: &Arc<State>, context: &NativeCallContext<'_>) -> Self {
+        Self { pointer, context: context.store_data(), state: Arc::downgrade(state) }
     }
 
     pub(crate) fn pointer(&self) -> &FnPtr {
@@ -62,28 +63,21 @@ impl ScriptFn for RhaiFn {
             let text = format!("more than {NESTED} callbacks inside each other");
             return Err(Error::new(ErrorKind::Limit, text));
         }
-        let ast = lock(&state.running).clone();
+        #[expect(deprecated, reason = "it is marked so to say that it may change")]
+        let context = self.context.create_context(&engine);
         // A closure may take fewer values than it is offered, as in Lua and JavaScript.
         let mut taken = arguments.len();
         let result = loop {
             let args: Vec<Dynamic> =
                 arguments[..taken].iter().map(|v| convert::to_rhai(&state, v.clone())).collect();
-            let called = match &self.given {
-                Some(given) => {
-                    #[expect(deprecated, reason = "it is marked so to say that it may change")]
-                    let context = given.create_context(&engine);
-                    self.pointer.call_within_context::<Dynamic>(&context, args)
-                }
-                None => self.pointer.call::<Dynamic>(&engine, &ast, args),
-            };
-            match called {
+            match self.pointer.call_within_context::<Dynamic>(&context, args) {
                 Err(e) if taken > 0 && error::is_missing(&e, self.pointer.fn_name()) => taken -= 1,
                 other => break other,
             }
         };
         state.nested.fetch_sub(1, Ordering::Relaxed);
-        let name = ast.source().unwrap_or("script");
+        let name = context.call_source().unwrap_or("script");
         let value = result.map_err(|e| error::from_rhai(&state.registry, *e, name))?;
-        convert::argument(&value, &state, None)
+        convert::argument(&value, &state, &context)
     }
 }

@@ -17,19 +17,18 @@ pub(crate) fn from_rhai(value: &Dynamic) -> Result<Value> {
     convert(value, None)
 }
 
-/// A Rhai value as a neutral one. A function in it sees what the script imported if it was given in a call, whose
-/// `context` this is.
+/// A Rhai value as a neutral one.
 pub(crate) fn argument(
     value: &Dynamic,
     state: &Arc<State>,
-    context: Option<&NativeCallContext<'_>>,
+    context: &NativeCallContext<'_>,
 ) -> Result<Value> {
     convert(value, Some((state, context)))
 }
 
-type Giver<'a> = (&'a Arc<State>, Option<&'a NativeCallContext<'a>>);
+type Origin<'a> = Option<(&'a Arc<State>, &'a NativeCallContext<'a>)>;
 
-fn convert(value: &Dynamic, giver: Option<Giver<'_>>) -> Result<Value> {
+fn convert(value: &Dynamic, from: Origin<'_>) -> Result<Value> {
     if value.is_unit() {
         return Ok(Value::Nil);
     }
@@ -49,14 +48,14 @@ fn convert(value: &Dynamic, giver: Option<Giver<'_>>) -> Result<Value> {
         return Ok(Value::Str(text.to_string()));
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().map(|item| convert(item, giver)).collect::<Result<_>>().map(Value::List);
+        return items.iter().map(|item| convert(item, from)).collect::<Result<_>>().map(Value::List);
     }
     if let Some(map) = value.read_lock::<rhai::Map>() {
-        let entries = map.iter().map(|(name, item)| Ok((name.to_string(), convert(item, giver)?)));
+        let entries = map.iter().map(|(name, item)| Ok((name.to_string(), convert(item, from)?)));
         return entries.collect::<Result<Map>>().map(Value::Map);
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
-        let Some((state, context)) = giver else {
+        let Some((state, context)) = from else {
             return Err(Error::argument("a function cannot leave the script"));
         };
         return Ok(Value::Function(Arc::new(RhaiFn::new(function.clone(), state, context))));
@@ -109,7 +108,7 @@ pub(crate) fn to_rhai(state: &Arc<State>, value: Value) -> Dynamic {
             let shared = state.clone();
             let body = move |context: NativeCallContext<'_>, args: &mut [&mut Dynamic]| {
                 let args =
-                    args.iter().map(|arg| argument(arg, &shared, Some(&context))).collect::<Result<Vec<_>>>();
+                    args.iter().map(|arg| argument(arg, &shared, &context)).collect::<Result<Vec<_>>>();
                 match args.and_then(|args| function.call(&args)) {
                     Ok(value) => Ok(to_rhai(&shared, value)),
                     Err(e) => Err(error::raise(e)),

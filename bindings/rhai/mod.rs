@@ -30,8 +30,6 @@ pub(crate) struct State {
     pub(crate) registry: Arc<Registry>,
     /// Set once the interpreter is built; weak, for the interpreter holds the state.
     engine: OnceLock<Weak<rhai::Engine>>,
-    /// What runs, for function pointers that name a function.
-    running: Mutex<AST>,
     folder: Mutex<Option<PathBuf>>,
     /// Callbacks that are inside each other.
     nested: AtomicUsize,
@@ -65,7 +63,6 @@ impl Frontend {
             ctx,
             registry,
             engine: OnceLock::new(),
-            running: Mutex::new(AST::empty()),
             folder: Mutex::default(),
             nested: AtomicUsize::new(0),
         });
@@ -86,7 +83,7 @@ impl Frontend {
         let mut ast = self.compile(source, name)?;
         ast.set_source(name);
         self.define(&ast, name);
-        self.evaluate(&mut Scope::new(), ast, name)
+        self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&value))
     }
 
     fn define(&self, ast: &AST, name: &str) {
@@ -115,14 +112,13 @@ impl Frontend {
             };
             return Err(Error::argument(text));
         }
-        *lock(&self.state.running) = ast.clone();
         let arguments: Vec<Dynamic> =
             arguments.into_iter().map(|v| convert::to_rhai(&self.state, v)).collect();
         let options = CallFnOptions::new().eval_ast(false);
         let result =
             self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
         let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, &script))?;
-        convert::argument(&value, &self.state, None)
+        convert::from_rhai(&value)
     }
 
     /// Nothing is left behind: a value of Rhai goes with its last holder.
@@ -154,13 +150,8 @@ impl Frontend {
             .map_err(|e| error::syntax(&e, name).incomplete(error::is_incomplete(&self.engine, text, &e)))
     }
 
-    fn evaluate(&self, scope: &mut Scope<'static>, ast: AST, name: &str) -> Result<Value> {
-        self.evaluate_dynamic(scope, ast, name).map(|value| shown(&value))
-    }
-
-    fn evaluate_dynamic(&self, scope: &mut Scope<'static>, ast: AST, name: &str) -> Result<Dynamic> {
-        *lock(&self.state.running) = ast.clone();
-        let result = self.engine.eval_ast_with_scope::<Dynamic>(scope, &ast);
+    fn evaluate(&self, scope: &mut Scope<'static>, ast: &AST, name: &str) -> Result<Dynamic> {
+        let result = self.engine.eval_ast_with_scope::<Dynamic>(scope, ast);
         result.map_err(|e| error::from_rhai(&self.state.registry, *e, name))
     }
 }

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::{State, call, error};
 use crate::api::{Charge, Memory, Object, Op, Primitive, nearest};
@@ -71,7 +71,7 @@ fn methods(engine: &mut Engine, state: &Arc<State>) {
             engine.register_raw_fn(name.clone(), types, move |context, args| -> Called {
                 let ty = args.first().and_then(|this| object_of(this)).map_or(TYPE, |o| o.type_name());
                 match by_type.get(ty) {
-                    Some(primitive) => call::call(&state, primitive, Some(&context), args),
+                    Some(primitive) => call::call(&state, primitive, &context, args),
                     None => Err(lacking(&state, ty, &name)),
                 }
             });
@@ -115,14 +115,14 @@ fn operators(engine: &mut Engine, state: &Arc<State>) {
     let known = Arc::new(known);
     let operate = |op: Op, symbol: &'static str, swapped: bool| {
         let (state, known) = (state.clone(), known.clone());
-        move |args: &mut [&mut Dynamic]| -> Called {
+        move |context: &NativeCallContext<'_>, args: &mut [&mut Dynamic]| -> Called {
             let mut types = args.iter().filter_map(|arg| object_of(arg));
             let found = types.find_map(|o| known.get(&(o.type_name().to_string(), op)));
             if let Some(primitive) = found {
                 if swapped {
                     args.reverse();
                 }
-                return call::call(&state, primitive, None, args);
+                return call::call(&state, primitive, context, args);
             }
             let ty = args.iter().find_map(|arg| object_of(arg)).map_or(TYPE, |o| o.type_name());
             let twin = match symbol {
@@ -158,21 +158,21 @@ fn operators(engine: &mut Engine, state: &Arc<State>) {
     ] {
         for types in pairs {
             let operate = operate(op, symbol, swapped);
-            engine.register_raw_fn(symbol, types, move |_, args| operate(args));
+            engine.register_raw_fn(symbol, types, move |context, args| operate(&context, args));
         }
     }
     for (symbol, op) in [("-", Op::Neg), ("!", Op::Not)] {
         let operate = operate(op, symbol, false);
-        engine.register_raw_fn(symbol, [held()], move |_, args| operate(args));
+        engine.register_raw_fn(symbol, [held()], move |context, args| operate(&context, args));
     }
     for index in [TypeId::of::<i64>(), TypeId::of::<Array>(), TypeId::of::<std::ops::Range<i64>>()] {
         let operate = operate(Op::Index, "[]", false);
-        engine.register_raw_fn("index$get$", [held(), index], move |_, args| operate(args));
+        engine.register_raw_fn("index$get$", [held(), index], move |context, args| operate(&context, args));
     }
     for (symbol, equal) in [("==", true), ("!=", false)] {
         let (state, known) = (state.clone(), known.clone());
-        engine.register_raw_fn(symbol, [held(), held()], move |_, args| -> Called {
-            let same = same(&state, &known, args)?;
+        engine.register_raw_fn(symbol, [held(), held()], move |context, args| -> Called {
+            let same = same(&state, &known, &context, args)?;
             Ok((same == equal).into())
         });
     }
@@ -182,12 +182,13 @@ fn operators(engine: &mut Engine, state: &Arc<State>) {
 fn same(
     state: &Arc<State>,
     known: &HashMap<(String, Op), Arc<Primitive>>,
+    context: &NativeCallContext<'_>,
     args: &mut [&mut Dynamic],
 ) -> Result<bool, Box<EvalAltResult>> {
     let (Some(x), Some(y)) = (object_of(args[0]), object_of(args[1])) else { return Ok(false) };
     match known.get(&(x.type_name().to_string(), Op::Eq)) {
         Some(primitive) if !x.same(&y) && x.type_name() == y.type_name() => {
-            Ok(call::call(state, primitive, None, args)?.as_bool().unwrap_or(false))
+            Ok(call::call(state, primitive, context, args)?.as_bool().unwrap_or(false))
         }
         _ => Ok(x.same(&y)),
     }

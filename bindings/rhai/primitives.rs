@@ -4,11 +4,11 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rhai::{Dynamic, Engine, FuncRegistration, Module, RhaiFunc, Shared};
+use rhai::{Dynamic, Engine, FuncRegistration, Module, NativeCallContext, RhaiFunc, Shared};
 
-use super::{State, call, convert};
+use super::{State, call, convert, error};
 use crate::api::{Place, Primitive};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// How many values a primitive with any number of them takes by position. Rhai resolves a function by
 /// the number of its arguments, so the number must be bounded.
@@ -34,8 +34,13 @@ pub(crate) fn register(engine: &mut Engine, state: &Arc<State>) -> Result<()> {
         }
         for count in 0..=most(p) {
             let (shared, primitive) = (state.clone(), p.clone());
-            let body = move |context: Option<rhai::NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
-                call::call(&shared, &primitive, context.as_ref(), args)
+            let body = move |context: Option<NativeCallContext<'_>>, args: &mut [&mut Dynamic]| match context
+            {
+                Some(context) => call::call(&shared, &primitive, &context, args),
+                None => {
+                    let text = format!("{} was called from nowhere", primitive.name());
+                    Err(error::raise(Error::new(ErrorKind::Host, text)))
+                }
             };
             FuncRegistration::new(p.short_name()).in_internal_namespace().set_into_module_raw(
                 module,

@@ -20,7 +20,7 @@ impl Frontend {
         let mut ast = self.compile(&format!("{}{input}", prompt.imports), name)?;
         ast.set_source(name);
         let whole = prompt.functions.merge(&ast);
-        let value = self.evaluate_dynamic(&mut prompt.scope, whole.clone(), name)?;
+        let value = self.evaluate(&mut prompt.scope, &whole, name)?;
         prompt.functions = whole;
         prompt.functions.clear_statements();
         for line in input.lines().map(str::trim).filter(|l| l.starts_with("import ") && l.ends_with(';')) {

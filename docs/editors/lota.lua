@@ -1,0 +1,1611 @@
+---@meta lota
+-- Written by `lota types`.
+
+---A ticket that is applied to a model.
+---@class Applied
+local Applied = {}
+
+---Whether the ticket is still applied.
+---@return boolean # whether it is
+function Applied:holds() end
+
+---@class lota.Applied.swap.Options
+---@field name? string what messages call it; the method if not given
+---@field any_base? boolean apply it to another base than its own, too
+
+---Takes the ticket off and applies another, or does neither.
+---@param ticket Ticket the other ticket
+---@param options? lota.Applied.swap.Options
+---@return Applied # with which the other one is taken off again
+function Applied:swap(ticket, options) end
+
+---Takes the ticket off: the overwritten bits come back.
+function Applied:unapply() end
+
+---A progress bar.
+---@class Bar
+local Bar = {}
+
+---Ends the bar.
+function Bar:done() end
+
+---Moves the bar.
+---@param done integer steps finished
+---@param note? string a short figure beside the bar; the last one stays if not given
+function Bar:update(done, note) end
+
+---Token sequences laid end to end, without padding, with the labels to learn.
+---@class Batch
+---@operator len: integer
+local Batch = {}
+
+---Sums a value of each labelled position over each sequence.
+---@param values Tensor one number for each labelled position
+---@return Tensor # one number for each sequence
+function Batch:by_sequence(values) end
+
+---The number of sequences.
+---@return integer # how many
+function Batch:count() end
+
+---For each sequence, the example it came from.
+---@return integer[] # positions in the examples
+function Batch:examples() end
+
+---The number of positions with a label.
+---@return integer # how many
+function Batch:labelled() end
+
+---The token to be predicted at each position of each sequence.
+---@return integer[][] # token ids, -100 where nothing is to be predicted
+function Batch:labels() end
+
+---For each labelled position, the sequence it lies in.
+---@return integer[] # positions among the sequences
+function Batch:sequence_of() end
+
+---The number of tokens.
+---@return integer # how many
+function Batch:size() end
+
+---The tokens of each sequence.
+---@return integer[][] # token ids
+function Batch:tokens() end
+
+---An endless stream of batches over a set of examples, epoch after epoch.
+---@class Batches
+---@operator len: integer
+local Batches = {}
+
+---All batches of the current epoch, without moving the stream.
+---@return Batch[] # the batches
+function Batches:epoch() end
+
+---A hash of the examples and the options, to name the data in a ticket.
+---@return string # hexadecimal
+function Batches:fingerprint() end
+
+---The number of batches in the current epoch.
+---@return integer # how many
+function Batches:len() end
+
+---The next batch; after the last one of an epoch comes the first of the next.
+---@return Batch # the batch
+function Batches:next() end
+
+---Moves the stream to a saved place.
+---@param state table what state gave, of a stream over the same examples with the same options
+function Batches:restore(state) end
+
+---Where the stream stands, to be given to restore.
+---@return table # epoch (from 0), position, fingerprint
+function Batches:state() end
+
+---Token sequences with the targets to learn.
+---@class Examples
+---@operator len: integer
+local Examples = {}
+
+---The number of examples.
+---@return integer # how many
+function Examples:count() end
+
+---One example.
+---@param i integer which one
+---@return table # tokens and labels (-100 where nothing is learnt)
+function Examples:get(i) end
+
+---The number of tokens.
+---@return table # total, targets (those to learn), longest
+function Examples:tokens() end
+
+---What was cut to make the examples fit.
+---@return table # examples, prompts, targets (counts), prompt_tokens, target_tokens (tokens lost)
+function Examples:truncation() end
+
+---For each parameter of a model, the set of entries that may change.
+---@class Mask
+---@operator len: integer
+local Mask = {}
+
+---How many entries are in the mask, by group.
+---@param group string parameter, layer, role or all; what lies outside the layers is the layer `outside`
+---@return table # the count of each group by its name
+function Mask:by(group) end
+
+---The number of entries in the mask.
+---@return integer # how many
+function Mask:count() end
+
+---How many entries are in the mask, by group, in order and with densities.
+---@param group string parameter, layer, role or all
+---@return table[] # for each group: group, entries, selected, density
+function Mask:counts(group) end
+
+---@class lota.Mask.density.Options
+---@field within? Mask of the entries of this mask; of the whole model if not given
+
+---The fraction of entries that are in the mask.
+---@param options? lota.Mask.density.Options
+---@return number # from 0 to 1
+function Mask:density(options) end
+
+---Whether no entry is in both masks.
+---@param other Mask the other mask
+---@return boolean # whether they are disjoint
+function Mask:disjoint(other) end
+
+---Whether both masks hold the same entries of the same model.
+---@param other Mask the other mask
+---@return boolean # whether they are equal
+function Mask:equals(other) end
+
+---The size of the intersection over the size of the union.
+---@param other Mask the other mask
+---@return number # from 0 (disjoint) to 1 (equal)
+function Mask:jaccard(other) end
+
+---@class lota.Mask.overlap.Options
+---@field by? string parameter, layer, role or all
+
+---How two masks meet, by group.
+---@param other Mask the other mask
+---@param options? lota.Mask.overlap.Options
+---@return table[] # for each group: group, entries, first, second, both, jaccard
+function Mask:overlap(other, options) end
+
+---Writes the mask to a file.
+---@param path string the file
+---@return integer # its size in bytes
+function Mask:save(path) end
+
+---Whether every entry of this mask is in the other.
+---@param other Mask the other mask
+---@return boolean # whether it is a subset
+function Mask:subset(other) end
+
+---A decoder-only language model: its weights, configuration and tokenizer.
+---@class Model
+---@operator len: integer
+local Model = {}
+
+---The names of the tickets that are applied to the model, lowest first.
+---@return string[] # the names
+function Model:applied() end
+
+---@class lota.Model.chat.Options
+---@field add_generation_prompt? boolean end where the assistant's answer begins
+---@field tools? table descriptions of tools, for templates that know them
+---@field now? integer the time in seconds since 1970, for templates that write the date
+---@field variables? table further variables of the template, by name (enable_thinking, …)
+
+---The text of a conversation, by the model's chat template.
+---@param messages table[] the messages, each {role =, content =}
+---@param options? lota.Model.chat.Options
+---@return string # the text
+function Model:chat(messages, options) end
+
+---A model that shares no weights with this one.
+---@return Model # the copy
+function Model:clone() end
+
+---The model's configuration, as its config.json has it.
+---@return table # the fields
+function Model:config() end
+
+---@class lota.Model.delta.Options
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---How far each entry has moved since a snapshot: now - then, in f32.
+---@param before Snapshot|Model the state to compare with
+---@param options? lota.Model.delta.Options
+---@return Scores # the task vector; the other parameters are not scored
+function Model:delta(before, options) end
+
+---@class lota.Model.detokenize.Options
+---@field special? boolean write special tokens out instead of leaving them away
+
+---The text of token ids.
+---@param ids integer[] token ids, from 0
+---@param options? lota.Model.detokenize.Options
+---@return string # the text
+function Model:detokenize(ids, options) end
+
+---The number of entries of all parameters together.
+---@return integer # how many
+function Model:entries() end
+
+---A hash of names, shapes and values of the parameters: which weights these are.
+---@return string # hexadecimal
+function Model:fingerprint() end
+
+---@class lota.Model.generate.Options
+---@field max_tokens? integer the most new tokens
+---@field temperature? number divides the logits; 0 takes the likeliest token
+---@field top_k? integer consider only so many of the likeliest tokens
+---@field top_p? number consider only the fewest tokens that are this probable together
+---@field min_p? number consider only tokens this probable, relative to the likeliest
+---@field repetition_penalty? number above 1, makes tokens that occurred less likely
+---@field stop? string|string[] texts that end it; what is returned ends before them
+---@field seed? integer where randomness begins
+---@field batch? integer how many prompts are run together
+---@field special? boolean write special tokens out instead of leaving them away
+---@field on_text? function function(piece, i) called as text comes; false ends everything
+---@field details? boolean return {text =, tokens =, finish = 'eos', 'stop' or 'length'} instead of text
+
+---Continues a text, or several.
+---@param prompt string|string[]|integer[] the text, the texts, or token ids
+---@param options? lota.Model.generate.Options
+---@return string|string[] # what was generated, without the prompt; a list if the prompt was a list of texts
+function Model:generate(prompt, options) end
+
+---@class lota.Model.hash.Options
+---@field mask? Mask hash only the entries in this mask
+---@field outside? Mask hash only the entries outside of this mask
+
+---A hash of the bits of the weights, or of part of them: the proof that they did not move.
+---@param options? lota.Model.hash.Options
+---@return string # hexadecimal
+function Model:hash(options) end
+
+---What there is to know about the model at a glance.
+---@return table # architecture, family, source, entries, bytes, dtype, layers, hidden, heads, vocab, context, …
+function Model:info() end
+
+---The logits that follow each token.
+---@param tokens integer[]|string token ids, or a text
+---@return Tensor # one row for each token, one column for each token of the vocabulary
+function Model:logits(tokens) end
+
+---The log-probability of each label of a batch.
+---@param batch Batch the batch (or Batches: their current epoch; or Examples)
+---@return Tensor # one number for each labelled position, in order
+function Model:logp(batch) end
+
+---A copy of a parameter.
+---@param name string its Hugging Face name
+---@return Tensor # its values, in the type it is held in
+function Model:param(name) end
+
+---The parameters of the model.
+---@return table[] # name, shape, role, layer (from 0, as in names; nil outside the layers) and entries of each
+function Model:params() end
+
+---Puts the bits of a snapshot back. Tickets that were applied are then applied no more.
+---@param snapshot Snapshot of this model, or of one with the same parameters
+function Model:restore(snapshot) end
+
+---@class lota.Model.save.Options
+---@field dtype? string f32, bf16 or f16; the type the weights are held in if not given
+---@field shard? string|integer the most bytes of tensors in one file, as a number or 500MB, 2GB, …
+
+---Writes the model as a Hugging Face folder, which transformers and other tools load.
+---@param dir string the folder
+---@param options? lota.Model.save.Options
+---@return string[] # the files
+function Model:save(dir, options) end
+
+---Overwrites a parameter.
+---@param name string its Hugging Face name
+---@param values Tensor the new values, in its shape; they are rounded to the type it is held in
+function Model:set_param(name, values) end
+
+---The bits of the weights as they are now.
+---@return Snapshot # a copy
+function Model:snapshot() end
+
+---@class lota.Model.tokenize.Options
+---@field special? boolean add what the tokenizer puts around every text
+
+---The token ids of a text.
+---@param text string the text
+---@param options? lota.Model.tokenize.Options
+---@return integer[] # token ids, from 0
+function Model:tokenize(text, options) end
+
+---The model's tokenizer.
+---@return Tokenizer # the tokenizer
+function Model:tokenizer() end
+
+---A seeded random generator; the same seed gives the same numbers everywhere.
+---@class Rng
+local Rng = {}
+
+---A whole number from 0 to n - 1.
+---@param n integer how many values are possible, at least 1
+---@return integer # uniform
+function Rng:below(n) end
+
+---An independent generator for a named purpose.
+---@param purpose string what it is for
+---@return Rng # the new generator; this one does not move
+function Rng:fork(purpose) end
+
+---A number with mean 0 and deviation 1.
+---@return number # normally distributed
+function Rng:normal() end
+
+---The values of a list in a random order.
+---@param list table the values; the list itself stays as it is
+---@return table # the same values, every order as likely as another
+function Rng:shuffle(list) end
+
+---A number in [0, 1).
+---@return number # uniform
+function Rng:uniform() end
+
+---A run folder.
+---@class Run
+local Run = {}
+
+---The folder of this run.
+---@return string # the path
+function Run:dir() end
+
+---Adds one record to metrics.jsonl; it is on the disk when this returns.
+---@param record table the record
+function Run:log(record) end
+
+---The path of a file of this run, its folder made.
+---@param name string the name inside the run folder, such as plots/loss.svg
+---@return string # the path
+function Run:path(name) end
+
+---The records logged so far, those of before a resume included.
+---@return table[] # the records in order
+function Run:records() end
+
+---Writes a file of this run: all of it or nothing.
+---@param name string the name inside the run folder
+---@param text string what to write
+---@return string # the path
+function Run:write(name, text) end
+
+---A number for every entry of every scored parameter of a model.
+---@class Scores
+---@operator add(Scores|number): Scores
+---@operator mul(Scores|number): Scores
+---@operator sub(Scores|number): Scores
+local Scores = {}
+
+---The magnitude of every score.
+---@return Scores # the new scores
+function Scores:abs() end
+
+---The sum of two scores, or of scores and a number.
+---@param other Scores|number scores of the same parameters, or a number
+---@return Scores # the new scores
+function Scores:add(other) end
+
+---Count, sum and extremes of the scores of each parameter.
+---@return table[] # for each scored parameter: name, count, sum, min, max
+function Scores:by() end
+
+---How many entries have a score.
+---@return integer # how many
+function Scores:count() end
+
+---The scores of one parameter.
+---@param name string the parameter
+---@return Tensor # its scores, in its shape; nil if it has none
+function Scores:get(name) end
+
+---New scores made from those of each parameter.
+---@param change function function(name, tensor) -> Tensor of the same shape, or nil to drop it
+---@return Scores # the new scores
+function Scores:map(change) end
+
+---The largest score.
+---@return number # the figure
+function Scores:max() end
+
+---The smallest score.
+---@return number # the figure
+function Scores:min() end
+
+---The product of two scores, entry by entry, or of scores and a number.
+---@param other Scores|number scores of the same parameters, or a number
+---@return Scores # the new scores
+function Scores:mul(other) end
+
+---The names of the parameters that have scores.
+---@return string[] # in the model's order
+function Scores:names() end
+
+---How many scores are not zero.
+---@return integer # how many
+function Scores:nonzero() end
+
+---The difference of two scores, or of scores and a number.
+---@param other Scores|number scores of the same parameters, or a number
+---@return Scores # the new scores
+function Scores:sub(other) end
+
+---The sum of all scores.
+---@return number # the figure
+function Scores:sum() end
+
+---The bits of a model's weights at one moment.
+---@class Snapshot
+local Snapshot = {}
+
+---Numbers of one type in a rectangular shape.
+---@class Tensor
+---@operator add(Tensor|number): Tensor
+---@operator div(Tensor|number): Tensor
+---@operator len: integer
+---@operator mul(Tensor|number): Tensor
+---@operator unm: Tensor
+---@operator pow(Tensor|number): Tensor
+---@operator sub(Tensor|number): Tensor
+local Tensor = {}
+
+---The absolute value.
+---@return Tensor # a new tensor of the same shape
+function Tensor:abs() end
+
+---Sum.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:add(other) end
+
+---As add, but changes this tensor.
+---@param other Tensor|number the other side
+---@return Tensor # this tensor
+function Tensor:add_(other) end
+
+---@class lota.Tensor.argmax.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The place of the largest, stored from 0.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.argmax.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:argmax(dim, options) end
+
+---@class lota.Tensor.argmin.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The place of the smallest, stored from 0.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.argmin.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:argmin(dim, options) end
+
+---Limited to a range.
+---@param low number the least
+---@param high number the most
+---@return Tensor # a new tensor
+function Tensor:clamp(low, high) end
+
+---A copy with its own numbers, outside any graph.
+---@return Tensor # the copy
+function Tensor:clone() end
+
+---The cosine.
+---@return Tensor # a new tensor of the same shape
+function Tensor:cos() end
+
+---The number of elements.
+---@return integer # the product of the shape
+function Tensor:count() end
+
+---The running sum along a dimension.
+---@param dim? integer the dimension; the last if not given
+---@return Tensor # a new tensor of the same shape
+function Tensor:cumsum(dim) end
+
+---The same numbers, outside the recorded graph.
+---@return Tensor # a tensor that shares the numbers
+function Tensor:detach() end
+
+---Where the tensor lies.
+---@return string # cpu, cuda:N or metal
+function Tensor:device() end
+
+---Quotient.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:div(other) end
+
+---As div, but changes this tensor.
+---@param other Tensor|number the other side
+---@return Tensor # this tensor
+function Tensor:div_(other) end
+
+---The type of the numbers.
+---@return string # f32, bf16, ...
+function Tensor:dtype() end
+
+---Whether equal, element by element.
+---@param other Tensor|number the other side
+---@return Tensor # u8: 1 where it holds, 0 where not
+function Tensor:eq(other) end
+
+---Whether two tensors have the same shape, type and numbers.
+---@param other Tensor the other
+---@return boolean # true if they are the same
+function Tensor:equals(other) end
+
+---e to the power of it.
+---@return Tensor # a new tensor of the same shape
+function Tensor:exp() end
+
+---Repeated along dimensions of length 1, without copying.
+---@param shape integer[] the new shape
+---@return Tensor # the wider tensor
+function Tensor:expand(shape) end
+
+---All elements in one dimension.
+---@return Tensor # one dimension
+function Tensor:flatten() end
+
+---Rounded down.
+---@return Tensor # a new tensor of the same shape
+function Tensor:floor() end
+
+---One element a place along a dimension, as PyTorch's gather.
+---@param dim integer the dimension
+---@param positions Tensor positions stored from 0, in the shape of the result
+---@return Tensor # the elements
+function Tensor:gather(dim, positions) end
+
+---Whether greater or equal, element by element.
+---@param other Tensor|number the other side
+---@return Tensor # u8: 1 where it holds, 0 where not
+function Tensor:ge(other) end
+
+---Whether greater, element by element.
+---@param other Tensor|number the other side
+---@return Tensor # u8: 1 where it holds, 0 where not
+function Tensor:gt(other) end
+
+---The part at a position: a row of a matrix, or a number.
+---@param i integer|integer[] the position in the first dimension, or several dimensions' positions
+---@param ... integer positions in the further dimensions
+---@return Tensor|number # a tensor, or a number once every dimension has its position
+function Tensor:index(i, ...) end
+
+---The number of a tensor with one element.
+---@return number # the number
+function Tensor:item() end
+
+---Whether less or equal, element by element.
+---@param other Tensor|number the other side
+---@return Tensor # u8: 1 where it holds, 0 where not
+function Tensor:le(other) end
+
+---The length of the first dimension.
+---@return integer # 1 for a single number
+function Tensor:len() end
+
+---The natural logarithm.
+---@return Tensor # a new tensor of the same shape
+function Tensor:log() end
+
+---The logarithm of softmax.
+---@param dim? integer the dimension; the last if not given
+---@return Tensor # a new tensor of the same shape
+function Tensor:log_softmax(dim) end
+
+---Whether less, element by element.
+---@param other Tensor|number the other side
+---@return Tensor # u8: 1 where it holds, 0 where not
+function Tensor:lt(other) end
+
+---The matrix product, in batches if there are more dimensions.
+---@param other Tensor the right side; a vector on either side is taken as a row or column
+---@return Tensor # the product
+function Tensor:matmul(other) end
+
+---@class lota.Tensor.max.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The largest.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.max.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:max(dim, options) end
+
+---The larger of two, element by element.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:maximum(other) end
+
+---@class lota.Tensor.mean.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The mean.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.mean.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:mean(dim, options) end
+
+---@class lota.Tensor.min.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The smallest.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.min.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:min(dim, options) end
+
+---The smaller of two, element by element.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:minimum(other) end
+
+---Product, element by element.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:mul(other) end
+
+---As mul, but changes this tensor.
+---@param other Tensor|number the other side
+---@return Tensor # this tensor
+function Tensor:mul_(other) end
+
+---@class lota.Tensor.narrow.Options
+---@field len? integer how many; to the end if not given
+
+---A range of one dimension.
+---@param dim integer the dimension
+---@param start integer the first position
+---@param options? lota.Tensor.narrow.Options
+---@return Tensor # the part, which shares its numbers
+function Tensor:narrow(dim, start, options) end
+
+---Whether different, element by element.
+---@param other Tensor|number the other side
+---@return Tensor # u8: 1 where it holds, 0 where not
+function Tensor:ne(other) end
+
+---The negative.
+---@return Tensor # a new tensor of the same shape
+function Tensor:neg() end
+
+---The Euclidean length of all elements together.
+---@return Tensor # one number
+function Tensor:norm() end
+
+---The dimensions in another order.
+---@param dims integer[] the dimensions in their new order
+---@return Tensor # the rearranged tensor
+function Tensor:permute(dims) end
+
+---Power.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:pow(other) end
+
+---The number of dimensions.
+---@return integer # 0 for a single number
+function Tensor:rank() end
+
+---The number, or 0 if it is negative.
+---@return Tensor # a new tensor of the same shape
+function Tensor:relu() end
+
+---A tensor whose uses are recorded, for `lota.grad`.
+---@return Tensor # a variable with a copy of these numbers
+function Tensor:requires_grad() end
+
+---The same numbers in another shape.
+---@param shape integer|integer[] the new shape; one length may be -1
+---@return Tensor # the tensor in its new shape
+function Tensor:reshape(shape) end
+
+---Rounded to the nearest whole number.
+---@return Tensor # a new tensor of the same shape
+function Tensor:round() end
+
+---The parts at several positions of a dimension.
+---@param dim integer the dimension
+---@param positions integer[]|Tensor a list of positions, or a tensor of them stored from 0
+---@return Tensor # the parts, in the order given
+function Tensor:select(dim, positions) end
+
+---Replaces the numbers of this tensor.
+---@param other Tensor a tensor of the same shape
+---@return Tensor # this tensor
+function Tensor:set_(other) end
+
+---The length of each dimension.
+---@return integer[] # one number a dimension
+function Tensor:shape() end
+
+---1 / (1 + exp(-x)).
+---@return Tensor # a new tensor of the same shape
+function Tensor:sigmoid() end
+
+----1, 0 or 1.
+---@return Tensor # a new tensor of the same shape
+function Tensor:sign() end
+
+---The sine.
+---@return Tensor # a new tensor of the same shape
+function Tensor:sin() end
+
+---Positive numbers that sum to 1.
+---@param dim? integer the dimension; the last if not given
+---@return Tensor # a new tensor of the same shape
+function Tensor:softmax(dim) end
+
+---The square root.
+---@return Tensor # a new tensor of the same shape
+function Tensor:sqrt() end
+
+---The square.
+---@return Tensor # a new tensor of the same shape
+function Tensor:square() end
+
+---Without a dimension of length 1.
+---@param dim integer the dimension
+---@return Tensor # one dimension less
+function Tensor:squeeze(dim) end
+
+---Difference.
+---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
+---@return Tensor # a new tensor
+function Tensor:sub(other) end
+
+---As sub, but changes this tensor.
+---@param other Tensor|number the other side
+---@return Tensor # this tensor
+function Tensor:sub_(other) end
+
+---@class lota.Tensor.sum.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The sum. Half-precision numbers are summed in f32, whole numbers in i64.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.sum.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:sum(dim, options) end
+
+---Two dimensions swapped; the last two if none are named.
+---@param a? integer one dimension
+---@param b? integer the other
+---@return Tensor # the transposed tensor
+function Tensor:t(a, b) end
+
+---The hyperbolic tangent.
+---@return Tensor # a new tensor of the same shape
+function Tensor:tanh() end
+
+---The tensor in another type, or on another device.
+---@param what string a dtype (f32, bf16, ...) or a device (cpu, cuda:N, metal)
+---@return Tensor # the converted tensor
+function Tensor:to(what) end
+
+---The numbers as nested tables.
+---@return number|table # one level of lists a dimension
+function Tensor:totable() end
+
+---With a new dimension of length 1.
+---@param dim integer where the new dimension stands
+---@return Tensor # one dimension more
+function Tensor:unsqueeze(dim) end
+
+---@class lota.Tensor.var.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The variance (over n - 1).
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.var.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:var(dim, options) end
+
+---Numbers from one of two, by a condition.
+---@param yes Tensor|number taken where this tensor is not 0
+---@param no Tensor|number taken where it is 0
+---@return Tensor # a new tensor
+function Tensor:where(yes, no) end
+
+---A mask with the values of its entries, and where they came from.
+---@class Ticket
+---@operator len: integer
+local Ticket = {}
+
+---@class lota.Ticket.apply.Options
+---@field name? string what messages call it; the method if not given
+---@field any_base? boolean apply it to another base than its own, too
+
+---Writes the values into a model, and keeps the bits they overwrite.
+---@param model Model the model the ticket was made on
+---@param options? lota.Ticket.apply.Options
+---@return Applied # with which it is taken off again
+function Ticket:apply(model, options) end
+
+---@class lota.Ticket.bytes.Options
+---@field dtype? string how values are written: f32 or bf16
+
+---The bytes its index and values take in a file, without the header.
+---@param options? lota.Ticket.bytes.Options
+---@return integer # bytes
+function Ticket:bytes(options) end
+
+---An error that says why, unless the ticket belongs to this model.
+---@param model Model the model; tickets that are applied to it do not count
+function Ticket:check(model) end
+
+---The number of entries it sets.
+---@return integer # how many
+function Ticket:entries() end
+
+---Where it came from.
+---@return table # base, method, seed, data, lota (the version that made it), entries, density, settings
+function Ticket:info() end
+
+---The entries it sets.
+---@return Mask # the mask
+function Ticket:mask() end
+
+---@class lota.Ticket.save.Options
+---@field dtype? string how values are written: f32, or bf16 (nothing is lost if the model is in bf16)
+
+---Writes the ticket to a safetensors file.
+---@param path string the file
+---@param options? lota.Ticket.save.Options
+---@return table # bytes of the file, index_bytes, value_bytes, entries, rounded (values that lost bits), per_entry (bytes)
+function Ticket:save(path, options) end
+
+---The values it sets in one parameter.
+---@param name string the parameter
+---@return Tensor # one number for each of its entries, in rising order; empty where it sets none
+function Ticket:values(name) end
+
+---Turns text into token ids and back.
+---@class Tokenizer
+---@operator len: integer
+local Tokenizer = {}
+
+---@class lota.Tokenizer.decode.Options
+---@field special? boolean write special tokens out instead of leaving them away
+
+---The text of token ids.
+---@param ids integer[] token ids, from 0
+---@param options? lota.Tokenizer.decode.Options
+---@return string # the text
+function Tokenizer:decode(ids, options) end
+
+---@class lota.Tokenizer.encode.Options
+---@field special? boolean add what the tokenizer puts around every text
+
+---The token ids of a text.
+---@param text string the text
+---@param options? lota.Tokenizer.encode.Options
+---@return integer[] # token ids, from 0
+function Tokenizer:encode(text, options) end
+
+---The id of a token as the vocabulary spells it.
+---@param token string the token
+---@return integer # the id; nil if there is no such token
+function Tokenizer:id(token) end
+
+---Writes tokenizer.json and tokenizer_config.json.
+---@param dir string the folder; it is made if it does not exist
+function Tokenizer:save(dir) end
+
+---One more than the largest token id.
+---@return integer # how many
+function Tokenizer:size() end
+
+---The special tokens that have a name.
+---@return table # bos, eos, pad and unk, as far as there are any: each {token =, id =}
+function Tokenizer:special() end
+
+---Trains some entries of a model, step by step.
+---@class Trainer
+local Trainer = {}
+
+---Lets go of the optimizer's memory. The model stays as it is.
+function Trainer:close() end
+
+---@class lota.Trainer.fit.Options
+---@field steps? integer the number of the last step; that given to train.new if not given
+---@field on_step? function function(info) called after each step with what t:step returns; false ends the training
+---@field save_to? string a folder (or a .safetensors file) to save the training to
+---@field save_every? integer save every so many steps; 0: only at the end and when cancelled
+---@field resume? boolean go on from what is in save_to
+---@field progress? boolean show a progress bar; by default where there is no on_step
+
+---Trains until a number of steps is done.
+---@param batches Batches the stream to take batches from
+---@param options? lota.Trainer.fit.Options
+---@return table # losses (of this run's steps), steps (how many), last (the last step's info), stopped (by on_step), tokens, seconds
+function Trainer:fit(batches, options) end
+
+---Where the training stands.
+---@return table # step, tokens (seen), entries (trained), selection (a hash of which), optimizer
+function Trainer:info() end
+
+---@class lota.Trainer.load.Options
+---@field batches? Batches a stream to move to the saved place
+
+---Goes on where a saved training stood: weights, optimizer and step become what they were.
+---@param path string the file
+---@param options? lota.Trainer.load.Options
+---@return integer # the number of steps done
+function Trainer:load(path, options) end
+
+---@class lota.Trainer.save.Options
+---@field batches? Batches a stream whose place to write too
+
+---Writes the state of the training: trained entries, optimizer and step.
+---@param path string the file
+---@param options? lota.Trainer.save.Options
+function Trainer:save(path, options) end
+
+---One optimizer step.
+---@param batch Batch|Batch[] the batch or batches
+---@return table # step (its number, from 1), loss (before the update), lr, grad_norm (before clipping), tokens, labelled, seconds
+function Trainer:step(batch) end
+
+---@class lota
+local lota = {}
+
+---Data files, training examples and batches.
+lota.data = {}
+
+---Measuring models.
+lota.eval = {}
+
+---JSON text.
+lota.json = {}
+
+---Masks: making, combining and measuring them. In the mask means trainable.
+lota.mask = {}
+
+---Models: loading, making, running and writing them.
+lota.model = {}
+
+---Charts as SVG.
+lota.plot = {}
+
+---Run folders: the config, metrics and files of one run.
+lota.run = {}
+
+---Scores: a number for every entry, which selecting turns into a mask.
+lota.scores = {}
+
+---Tickets: sparse task vectors that are stored, applied and taken off.
+lota.ticket = {}
+
+---Tokenizers.
+lota.tokenizer = {}
+
+---Training: optimizers, schedules, losses, and scores from gradients.
+lota.train = {}
+
+---@class lota.arange.Options
+---@field step? number the distance between two
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---The numbers from start to stop, both included, as Lua's `for` counts.
+---@param start number the first
+---@param stop number the last, if a step falls on it
+---@param options? lota.arange.Options
+---@return Tensor # one dimension
+function lota.arange(start, stop, options) end
+
+---Declares the options of this script and reads them from the command line.
+---@param options table the options by name
+---@return table # the values by name
+function lota.args(options) end
+
+---Tensors joined along a dimension they have.
+---@param tensors Tensor[] what to join
+---@param dim? integer the dimension; the first if not given
+---@return Tensor # the joined tensor
+function lota.cat(tensors, dim) end
+
+---A batch of token sequences, to be read or scored.
+---@param sequences table lists of token ids, or maps {tokens =, labels =} (not shifted, -100 for none)
+---@return Batch # the batch; without labels, every token but the first is to be predicted
+function lota.data.batch(sequences) end
+
+---@class lota.data.batches.Options
+---@field size? integer examples in a batch
+---@field order? string shuffle (anew every epoch) or sequential
+---@field seed? integer the seed of the shuffle
+---@field bucket? boolean put examples of similar length together
+---@field packed? boolean fill every batch up to max_tokens, however many examples that takes
+---@field max_tokens? integer the most tokens of a batch
+
+---A stream of batches over examples.
+---@param examples Examples the examples
+---@param options? lota.data.batches.Options
+---@return Batches # the stream
+function lota.data.batches(examples, options) end
+
+---@class lota.data.examples.Options
+---@field max_len? integer the most tokens of an example
+---@field max_prompt? integer the most tokens of a prompt in an example that is too long
+---@field keep? string which end of such a prompt is kept: start or end
+---@field bos? boolean put the token that begins a text before the prompt
+---@field eos? boolean put the token that ends a text after the target, and learn it
+
+---Rows of text as training examples.
+---@param model Model|Tokenizer whose tokenizer to use
+---@param rows table[] the rows
+---@param options? lota.data.examples.Options
+---@return Examples # the examples
+function lota.data.examples(model, rows, options) end
+
+---The examples of a file of padded batches, as other trainers write them.
+---@param path string the file
+---@return Examples # the examples, batch by batch
+function lota.data.padded(path) end
+
+---@class lota.data.read.Options
+---@field format? string jsonl, json, csv, tsv or parquet; auto goes by the file's ending
+---@field limit? integer the most rows to return
+
+---The rows of a data file: JSON lines, JSON, CSV, TSV or Parquet.
+---@param path string the file
+---@param options? lota.data.read.Options
+---@return table[] # the rows, field name to value
+function lota.data.read(path, options) end
+
+---@class lota.eval.choice.Options
+---@field normalize? string divide the log-probability of a choice by its tokens (token), or not (none)
+---@field bos? boolean put the token that begins a text before each prompt
+
+---Multiple choice: the likeliest of several continuations of a prompt.
+---@param model Model the model
+---@param questions table[] each {prompt =, choices = {...}, answer = the position of the right choice}
+---@param options? lota.eval.choice.Options
+---@return table # accuracy (nil if no question has an answer), predictions (positions), scores (log-probabilities)
+function lota.eval.choice(model, questions, options) end
+
+---@class lota.eval.generate.Options
+---@field max_tokens? integer the most new tokens
+---@field temperature? number divides the logits; 0 takes the likeliest token
+---@field top_k? integer consider only so many of the likeliest tokens
+---@field top_p? number consider only the fewest tokens that are this probable together
+---@field min_p? number consider only tokens this probable, relative to the likeliest
+---@field repetition_penalty? number above 1, makes tokens that occurred less likely
+---@field stop? string|string[] texts that end it; what is returned ends before them
+---@field seed? integer where randomness begins
+---@field batch? integer how many prompts are run together
+---@field special? boolean write special tokens out instead of leaving them away
+---@field bos? boolean put the token that begins a text before each prompt
+---@field max_prompt? integer keep only so many tokens of the end of a prompt
+
+---Continues the prompt of every row, several at a time.
+---@param model Model the model
+---@param rows table the rows, each {prompt = ...} or a string
+---@param options? lota.eval.generate.Options
+---@return string[] # the continuations, in order
+function lota.eval.generate(model, rows, options) end
+
+---@class lota.eval.perplexity.Options
+---@field limit? integer use only so many batches
+
+---The mean loss of all labelled tokens.
+---@param model Model the model
+---@param data Examples|Batches|Batch|Batch[] the data; of a stream, its current epoch
+---@param options? lota.eval.perplexity.Options
+---@return table # loss (nats a token), perplexity, tokens (with a label), sequences
+function lota.eval.perplexity(model, data, options) end
+
+---@class lota.eye.Options
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---A square matrix with ones on its diagonal.
+---@param n integer rows
+---@param options? lota.eye.Options
+---@return Tensor # n by n
+function lota.eye(n, options) end
+
+---@class lota.full.Options
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---A tensor of one number.
+---@param shape integer|integer[] the shape
+---@param value number the number
+---@param options? lota.full.Options
+---@return Tensor # the tensor
+function lota.full(shape, value, options) end
+
+---The gradients of a number with respect to variables.
+---@param loss Tensor one number, computed from the variables
+---@param vars Tensor[] tensors made by requires_grad()
+---@return Tensor[] # one gradient a variable, in its shape; zeros where the loss does not depend on it
+function lota.grad(loss, vars) end
+
+---The value of a JSON text.
+---@param text string the JSON text
+---@return any # the value
+function lota.json.decode(text) end
+
+---@class lota.json.encode.Options
+---@field indent? boolean break lines and indent
+
+---The JSON text of a value.
+---@param value any a boolean, number, string, list or map of these
+---@param options? lota.json.encode.Options
+---@return string # the text
+function lota.json.encode(value, options) end
+
+---A Markdown table, padded so that it also reads well as text.
+---@param header string[] the names of the columns
+---@param rows table the rows, each a list of texts, numbers or booleans
+---@return string # the table
+function lota.markdown(header, rows) end
+
+---@class lota.mask.all.Options
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---Every entry of some parameters.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param options? lota.mask.all.Options
+---@return Mask # the mask
+function lota.mask.all(model, options) end
+
+---@class lota.mask.blocks.Options
+---@field blocks integer[][] each {first row, last row, first column, last column}, the last ones included; -1 is the end
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---Rectangles of some matrices.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param options lota.mask.blocks.Options
+---@return Mask # the mask
+function lota.mask.blocks(model, options) end
+
+---@class lota.mask.capacity.Options
+---@field within? Mask what can be claimed; the attention and MLP matrices if not given
+
+---How much a sequence of masks has claimed, and how much is free.
+---@param masks Mask[] the masks in order
+---@param options? lota.mask.capacity.Options
+---@return table # free (fraction), claimed and entries (counts), newly (what each mask was the first to claim), roles and layers (rows as Mask:counts gives)
+function lota.mask.capacity(masks, options) end
+
+---@class lota.mask.cols.Options
+---@field cols integer[] which columns; they must exist in every one of the matrices
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---Whole columns of some matrices.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param options lota.mask.cols.Options
+---@return Mask # the mask
+function lota.mask.cols(model, options) end
+
+---@class lota.mask.complement.Options
+---@field within? Mask only entries of this mask; the whole model if not given
+
+---The entries that are not in the mask.
+---@param a Mask the mask
+---@param options? lota.mask.complement.Options
+---@return Mask # the new mask
+function lota.mask.complement(a, options) end
+
+---The entries of the first mask that are in none of the others.
+---@param a Mask the first mask
+---@param ... Mask the masks to take away
+---@return Mask # the new mask
+function lota.mask.difference(a, ...) end
+
+---@class lota.mask.from_scores.Options
+---@field density? number how much of the population to take, from 0 to 1
+---@field count? integer how many entries to take (of each group, if the scope is not global)
+---@field scope? string where the budget holds: global, parameter, layer or row
+---@field within? Mask only entries of this mask may be taken, and a density is of them
+---@field avoid? Mask entries of this mask may not be taken; a density still counts them
+---@field largest? boolean false takes the smallest
+
+---The entries with the largest scores by magnitude: exactly as many as asked for.
+---@param scores Scores the scores
+---@param options? lota.mask.from_scores.Options
+---@return Mask # the mask
+function lota.mask.from_scores(scores, options) end
+
+---@class lota.mask.heads.Options
+---@field heads integer[] which query heads
+---@field layers? integer[] which layers, from 0 as in names; all if not given
+---@field key_value? boolean with the key and value heads
+
+---Everything that belongs to some attention heads.
+---@param model Model the model
+---@param options lota.mask.heads.Options
+---@return Mask # the mask
+function lota.mask.heads(model, options) end
+
+---The entries that are in all of the masks.
+---@param a Mask the first mask
+---@param ... Mask the other masks
+---@return Mask # the new mask
+function lota.mask.intersect(a, ...) end
+
+---@class lota.mask.load.Options
+---@field model? Model|Mask|Scores|Ticket refuse a mask of another model than this
+
+---Reads a mask file.
+---@param path string the file
+---@param options? lota.mask.load.Options
+---@return Mask # the mask
+function lota.mask.load(path, options) end
+
+---Every entry of the parameters whose names match a pattern.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param patterns string|string[] patterns: * is any run of characters, {a,b} one of several
+---@return Mask # the mask
+function lota.mask.match(model, patterns) end
+
+---@class lota.mask.nm.Options
+---@field n? integer how many to keep
+---@field m? integer of how many neighbours
+
+---In every m neighbours of a row, the n with the largest scores by magnitude.
+---@param scores Scores the scores; parameters without scores stay out
+---@param options? lota.mask.nm.Options
+---@return Mask # the mask
+function lota.mask.nm(scores, options) end
+
+---A mask without entries.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@return Mask # the mask
+function lota.mask.none(model) end
+
+---@class lota.mask.published.Options
+---@field inverted? boolean a one in the file means frozen, as in the published code
+
+---Reads a mask that torch.save wrote, as the code published with LoTA does.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param path string the .pt file
+---@param options? lota.mask.published.Options
+---@return Mask # the mask: what is in it is trained
+function lota.mask.published(model, path, options) end
+
+---@class lota.mask.random.Options
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field seed? integer the seed; 0 if neither seed nor rng is given
+---@field rng? Rng a generator to draw from instead
+---@field density? number how much of the population to take, from 0 to 1
+---@field count? integer how many entries to take (of each group, if the scope is not global)
+---@field scope? string where the budget holds: global, parameter, layer or row
+---@field within? Mask only entries of this mask may be taken, and a density is of them
+---@field avoid? Mask entries of this mask may not be taken; a density still counts them
+
+---Entries drawn blindly: exactly as many as asked for, every choice equally likely.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param options? lota.mask.random.Options
+---@return Mask # the mask
+function lota.mask.random(model, options) end
+
+---@class lota.mask.rows.Options
+---@field rows integer[] which rows; they must exist in every one of the matrices
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---Whole rows of some matrices.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param options lota.mask.rows.Options
+---@return Mask # the mask
+function lota.mask.rows(model, options) end
+
+---Where something is not zero: of scores or a task vector, or the mask of a ticket.
+---@param of Scores|Ticket the scores or the ticket
+---@return Mask # the mask
+function lota.mask.support(of) end
+
+---The entries that are in an odd number of the masks: of two, in exactly one.
+---@param a Mask the first mask
+---@param ... Mask the other masks
+---@return Mask # the new mask
+function lota.mask.symmetric_difference(a, ...) end
+
+---@class lota.mask.threshold.Options
+---@field above? number the threshold
+---@field within? Mask only entries of this mask may be taken, and a density is of them
+---@field avoid? Mask entries of this mask may not be taken; a density still counts them
+
+---The entries whose score is greater than a threshold in magnitude.
+---@param scores Scores the scores
+---@param options? lota.mask.threshold.Options
+---@return Mask # the mask
+function lota.mask.threshold(scores, options) end
+
+---The entries that are in any of the masks.
+---@param a Mask the first mask
+---@param ... Mask the other masks
+---@return Mask # the new mask
+function lota.mask.union(a, ...) end
+
+---@class lota.mask.units.Options
+---@field unit string|integer[] row, column, or {height, width} of a block
+---@field density? number how much of the population to take, from 0 to 1
+---@field count? integer how many entries to take (of each group, if the scope is not global)
+---@field scope? string where the budget holds: global, parameter, layer or row
+---@field largest? boolean false takes the smallest
+
+---The whole rows, columns or blocks with the largest scores on average.
+---@param scores Scores the scores; parameters without scores stay out
+---@param options lota.mask.units.Options
+---@return Mask # the mask
+function lota.mask.units(scores, options) end
+
+---The tensor memory that script values keep alive.
+---@return table # live and peak in bytes, and how often the collector ran because of them
+function lota.memory() end
+
+---@class lota.model.builtin.Options
+---@field dtype? string how matrices are held: f32 or bf16
+---@field compute? string what products multiply as: f32 or bf16 (faster); that of this run if not given
+---@field device? string cpu, cuda:N or metal; that of this run if not given
+---@field chat_template? string a Jinja chat template to use instead of the model's own
+
+---The small model that is built into lota.
+---@param options? lota.model.builtin.Options
+---@return Model # the model
+function lota.model.builtin(options) end
+
+---@class lota.model.init.Options
+---@field seed? integer the seed of the weights
+---@field tokenizer? Tokenizer|string the tokenizer, or the path of one
+---@field dtype? string how matrices are held: f32 or bf16
+---@field compute? string what products multiply as: f32 or bf16 (faster); that of this run if not given
+---@field device? string cpu, cuda:N or metal; that of this run if not given
+---@field chat_template? string a Jinja chat template to use instead of the model's own
+
+---A model with random weights, to be trained from scratch.
+---@param config table|string the configuration, or 'tiny'
+---@param options? lota.model.init.Options
+---@return Model # the model
+function lota.model.init(config, options) end
+
+---@class lota.model.load.Options
+---@field tokenizer? string a tokenizer.json to use instead of the model's own
+---@field revision? string of a hub id: a branch, tag or commit instead of main
+---@field offline? boolean of a hub id: use only what the cache has
+---@field dtype? string how matrices are held: f32 or bf16
+---@field compute? string what products multiply as: f32 or bf16 (faster); that of this run if not given
+---@field device? string cpu, cuda:N or metal; that of this run if not given
+---@field chat_template? string a Jinja chat template to use instead of the model's own
+
+---Loads a model.
+---@param source string a folder, a .gguf file, or a hub id
+---@param options? lota.model.load.Options
+---@return Model # the model
+function lota.model.load(source, options) end
+
+---@class lota.ones.Options
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---A tensor of ones.
+---@param shape integer|integer[] the shape
+---@param options? lota.ones.Options
+---@return Tensor # the tensor
+function lota.ones(shape, options) end
+
+---@class lota.plot.heatmap.Options
+---@field labels? string[] the names of both rows and columns
+---@field rows? string[] the names of the rows
+---@field columns? string[] the names of the columns
+---@field title? string the heading
+---@field low? number the value of the lightest colour; the least by default
+---@field high? number the value of the darkest colour; the greatest by default
+---@field path? string a file to write the SVG to
+
+---A heat map: a matrix as coloured cells with their values.
+---@param matrix number[][] the rows; a value that is not a number is an empty cell
+---@param options? lota.plot.heatmap.Options
+---@return string # the SVG text
+function lota.plot.heatmap(matrix, options) end
+
+---@class lota.plot.lines.Options
+---@field title? string the heading
+---@field x? string what x counts
+---@field y? string what y measures
+---@field log? boolean a logarithmic y axis
+---@field path? string a file to write the SVG to
+
+---A line chart.
+---@param series table[]|table the lines
+---@param options? lota.plot.lines.Options
+---@return string # the SVG text
+function lota.plot.lines(series, options) end
+
+---Prints values, tables written out.
+---@param ... any what to print
+function lota.print(...) end
+
+---Starts a progress bar, with the time left where output is a terminal.
+---@param name string a short name
+---@param total integer how many steps there are
+---@return Bar # the bar
+function lota.progress(name, total) end
+
+---@class lota.rand.Options
+---@field rng Rng the generator they are drawn from
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---Random numbers, uniform in [0, 1).
+---@param shape integer|integer[] the shape
+---@param options lota.rand.Options
+---@return Tensor # the numbers
+function lota.rand(shape, options) end
+
+---@class lota.randn.Options
+---@field rng Rng the generator they are drawn from
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---Random numbers with mean 0 and deviation 1.
+---@param shape integer|integer[] the shape
+---@param options lota.randn.Options
+---@return Tensor # the numbers
+function lota.randn(shape, options) end
+
+---A random generator.
+---@param seed integer the seed
+---@return Rng # the generator
+function lota.rng(seed) end
+
+---@class lota.run.start.Options
+---@field config? table what this run was asked to do, written to config.json
+---@field resume? boolean continue the run that is in the folder, if there is one
+
+---Starts a run in a folder.
+---@param dir string the folder; it is made if it does not exist
+---@param options? lota.run.start.Options
+---@return Run # the run
+function lota.run.start(dir, options) end
+
+---Scores made by a function of each parameter.
+---@param model Model the model
+---@param score function function(name, tensor) -> Tensor of the same shape, or nil to leave it unscored
+---@return Scores # the scores
+function lota.scores.new(model, score) end
+
+---Tensors of one shape stacked along a new dimension.
+---@param tensors Tensor[] what to join
+---@param dim? integer the dimension; the first if not given
+---@return Tensor # the joined tensor
+function lota.stack(tensors, dim) end
+
+---@class lota.task_vector.Options
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---The difference of two states of a model: after - before, in f32.
+---@param after Model|Snapshot the state after
+---@param before Model|Snapshot the state before
+---@param options? lota.task_vector.Options
+---@return Scores # the task vector; the other parameters are not scored
+function lota.task_vector(after, before, options) end
+
+---@class lota.tensor.Options
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---A tensor of given numbers.
+---@param data number|table|Tensor a number, a list, lists of lists, or a tensor to copy
+---@param options? lota.tensor.Options
+---@return Tensor # the tensor
+function lota.tensor(data, options) end
+
+---@class lota.ticket.load.Options
+---@field model? Model|Mask|Scores|Ticket refuse a ticket of another model than this
+
+---Reads a ticket file. A damaged file or one of a later version is refused.
+---@param path string the file
+---@param options? lota.ticket.load.Options
+---@return Ticket # the ticket
+function lota.ticket.load(path, options) end
+
+---@class lota.ticket.new.Options
+---@field base string the fingerprint of the model before: what the ticket can be applied to
+---@field method? string the method that made it
+---@field seed? integer the seed of the run
+---@field data? string a fingerprint of the data
+---@field [string] any
+
+---A ticket of the values that a model has now at the entries of a mask.
+---@param model Model the model, trained
+---@param mask Mask the entries
+---@param options lota.ticket.new.Options
+---@return Ticket # the ticket
+function lota.ticket.new(model, mask, options) end
+
+---Reads a tokenizer.json, or that of a model folder.
+---@param path string the file or the folder
+---@return Tokenizer # the tokenizer
+function lota.tokenizer.load(path) end
+
+---@class lota.tokenizer.train.Options
+---@field vocab? integer tokens in all, bytes and special tokens included
+---@field alphabet? string bytes: any text can be read; seen: only the bytes of the texts are tokens
+---@field min_frequency? integer how often a pair must occur to become a token
+---@field bos? string the token that begins a text
+---@field eos? string the token that ends a text; an empty one is none
+---@field special? string[] further special tokens
+
+---Trains a byte-level BPE tokenizer.
+---@param texts string[] what to train on
+---@param options? lota.tokenizer.train.Options
+---@return Tokenizer # the tokenizer
+function lota.tokenizer.train(texts, options) end
+
+---@class lota.train.grad_scores.Options
+---@field kind? string|function gradient, fisher, or function(name, gradient, gathered) -> Tensor
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field limit? integer use only so many batches
+---@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given
+---@field checkpoint? string none, or block: compute activations again, for less memory and more time
+
+---Scores from gradients, gathered as the backward finds them.
+---@param model Model the model; it is not changed
+---@param batches Batches|Examples|Batch|Batch[] the data; of a stream, its current epoch
+---@param options? lota.train.grad_scores.Options
+---@return Scores # the scores of these parameters
+function lota.train.grad_scores(model, batches, options) end
+
+---@class lota.train.new.Options
+---@field mask? Mask train these entries
+---@field params? string|string[]|function train these parameters whole (all, if no mask is given): which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field optimizer? string rmsprop, adamw, sgd or lion
+---@field lr? number the learning rate
+---@field betas? number[] adamw, lion: the two decays
+---@field eps? number rmsprop, adamw: added after the square root
+---@field weight_decay? number the weight decay (of the trained entries alone)
+---@field alpha? number rmsprop: the decay of the mean of squares
+---@field momentum? number rmsprop, sgd: the decay of the momentum
+---@field nesterov? boolean sgd: look ahead
+---@field schedule? string|function constant, linear, cosine, or function(step, total) -> factor, with the step's number from 1
+---@field warmup? integer steps over which the learning rate rises
+---@field steps? integer how many steps there will be; linear and cosine need it, fit takes it as default
+---@field accumulate? integer batches that fit puts into a step
+---@field clip_norm? number the most that the norm of all gradients together may be
+---@field clip_per_parameter? number the most that the norm of each parameter's gradient may be
+---@field checkpoint? string none, or block: compute activations again, for less memory and more time
+---@field reduction? string cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum
+---@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given
+---@field per_block? boolean update each block as soon as its gradients are there, so that they are never all held
+
+---Prepares the training of some entries of a model.
+---@param model Model the model; it is changed in place
+---@param options? lota.train.new.Options
+---@return Trainer # the trainer, at step 0
+function lota.train.new(model, options) end
+
+---The version of lota.
+---@type string
+lota.version = nil
+
+---@class lota.zeros.Options
+---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64
+---@field device? string where it lies: cpu, cuda:N or metal; this run's device if not given
+
+---A tensor of zeros.
+---@param shape integer|integer[] the shape
+---@param options? lota.zeros.Options
+---@return Tensor # the tensor
+function lota.zeros(shape, options) end
+
+return lota
