@@ -3,11 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
 use super::{State, convert, error};
 use crate::api::{Primitive, ScriptFn, Value};
 use crate::error::{Error, ErrorKind, Result};
+
+#[expect(deprecated, reason = "it is marked so to say that it may change")]
+type Given = rhai::NativeCallContextStore;
 
 /// A callback inside a callback goes through frames of Rust, which the count of Rhai's calls does not see.
 const NESTED: usize = 4;
@@ -37,8 +40,7 @@ pub(crate) fn call(
 pub(crate) struct RhaiFn {
     pointer: FnPtr,
     /// Where it was handed over: the imports and functions it may use, and how deep the calls are.
-    #[expect(deprecated, reason = "it is marked so to say that it may change")]
-    context: NativeCallContextStore,
+    context: Given,
     state: Weak<State>,
 }
 

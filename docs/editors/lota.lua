@@ -126,6 +126,11 @@ function Examples:truncation() end
 ---For each parameter of a model, the set of entries that may change.
 ---@class Mask
 ---@operator len: integer
+---@operator bnot: Mask
+---@operator sub(Mask): Mask
+---@operator band(Mask): Mask
+---@operator bxor(Mask): Mask
+---@operator bor(Mask): Mask
 local Mask = {}
 
 ---How many entries are in the mask, by group.
@@ -1138,6 +1143,10 @@ function lota.full(shape, value, options) end
 ---@return Tensor[] # one gradient a variable, in its shape; zeros where the loss does not depend on it
 function lota.grad(loss, vars) end
 
+---Prints the page of a primitive, an area, a type or a module.
+---@param value? any a name such as 'mask.union', or a value; everything is listed without one
+function lota.help(value) end
+
 ---The value of a JSON text.
 ---@param text string the JSON text
 ---@return any # the value
@@ -1587,6 +1596,7 @@ function lota.train.grad_scores(model, batches, options) end
 ---@field reduction? string cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum
 ---@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given
 ---@field per_block? boolean update each block as soon as its gradients are there, so that they are never all held
+---@field keep_packed? boolean keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them
 
 ---Prepares the training of some entries of a model.
 ---@param model Model the model; it is changed in place

@@ -45,9 +45,20 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p"])
     }
 
-    /// Types text.
+    /// Types text, again if it was lost: the editor reads nothing between two lines.
     fn text(&self, text: &str) {
-        self.tmux(&["send-keys", "-l", text]);
+        for _ in 0..20 {
+            self.tmux(&["send-keys", "-l", text]);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(3) {
+                if self.screen().trim_end().lines().last().is_some_and(|line| line.contains(text)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            self.key("C-u");
+        }
+        panic!("'{text}' cannot be typed:\n{}", self.screen());
     }
 
     /// Presses a key.

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::operand::{dim, position, reserve, shape_text};
 use super::take::item;
-use crate::api::{Args, Op, Primitive, Registry, ScriptTensor, Value};
+use crate::api::{Args, Ctx, Op, Primitive, Registry, ScriptTensor, Value};
 use crate::error::Result;
 
 fn one_or_many(value: Value) -> Vec<Value> {
@@ -15,7 +15,7 @@ fn one_or_many(value: Value) -> Vec<Value> {
 }
 
 /// `x[i]`, `x[{i, j}]` and `x:index(i, j, ...)`.
-fn index(args: &mut Args) -> Result<Value> {
+fn index(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let mut x = args.this::<ScriptTensor>()?.get();
     let whole = x.clone();
     let mut places = one_or_many(args.get("i")?);
@@ -30,7 +30,8 @@ fn index(args: &mut Args) -> Result<Value> {
         };
         let Some(at) = position(i, len) else {
             let shape = shape_text(whole.dims());
-            return Err(args.wrong("i", format!("is out of range: the tensor has shape {shape}")));
+            let given = if i < 0 { i } else { i + ctx.index_base() };
+            return Err(args.wrong("i", format!("is {given}, outside a tensor of shape {shape}")));
         };
         x = x.get(at)?;
     }
@@ -73,7 +74,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("Tensor|number", "a tensor, or a number once every dimension has its position")
             .operator(Op::Index)
             .example("local x = lota.tensor({{1, 2}, {3, 4}})\nassert(x[2][1] == 3 and x:index(-1, -1) == 4)")
-            .call(|_, args| index(args)),
+            .call(index),
     );
     r.add(
         Primitive::method("Tensor", "narrow", "A range of one dimension.")

@@ -71,7 +71,7 @@ end)
 refused("positions count from 1, got 0", function()
   return lota.zeros({ 3 })[0]
 end)
-refused("argument 'i' is out of range: the tensor has shape {3}", function()
+refused("argument 'i' is 4, outside a tensor of shape {3}", function()
   return lota.zeros({ 3 })[4]
 end)
 refused("does not fit {2, 3}: the inner lengths differ", function()
