@@ -12,6 +12,7 @@ pub mod doc;
 mod eval;
 mod files;
 mod json;
+mod lora;
 mod mask;
 mod memory;
 mod model;
@@ -55,6 +56,7 @@ pub fn standard() -> Registry {
     data::register(r);
     eval::register(r);
     json::register(r);
+    lora::register(r);
     mask::register(r);
     model::register(r);
     plot::register(r);
