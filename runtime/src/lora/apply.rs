@@ -78,13 +78,14 @@ impl Adapter {
     ) -> Result<()> {
         let indices = self.check(params.universe())?;
         let (modules, replaced) = indices.split_at(self.modules.len());
-        for (&index, module) in modules.iter().zip(&self.modules) {
-            visit(index, module.delta(exec)?)?;
-        }
+        // What is replaced comes first: it may be the weight that a module's change is a change of.
         for (&index, replaced) in replaced.iter().zip(&self.replaced) {
             let old = params.get(index).to_dtype(DType::F32)?;
             let new = replaced.values.to_device(old.device())?;
             visit(index, (new - old)?)?;
+        }
+        for (&index, module) in modules.iter().zip(&self.modules) {
+            visit(index, module.delta(exec)?)?;
         }
         Ok(())
     }

@@ -27,6 +27,8 @@ pub struct Config {
     pub alpha_pattern: Vec<(String, f64)>,
     /// The modules that were trained in full.
     pub saved: Vec<String>,
+    /// Which biases were trained: `all`, `lora_only` or, as in most, none.
+    pub bias: Option<String>,
 }
 
 /// What changes nothing in what the factors mean: how they were begun, trained or are kept.
@@ -116,6 +118,7 @@ impl Config {
                 .and_then(Value::as_array)
                 .map(|list| list.iter().filter_map(Value::as_str).map(str::to_string).collect())
                 .unwrap_or_default(),
+            bias: map.get("bias").and_then(Value::as_str).filter(|b| *b != "none").map(str::to_string),
         })
     }
 
@@ -145,7 +148,7 @@ impl Config {
             "use_rslora": self.rslora,
             "use_dora": false,
             "fan_in_fan_out": self.fan_in_fan_out,
-            "bias": "none",
+            "bias": self.bias.as_deref().unwrap_or("none"),
             "init_lora_weights": true,
             "target_modules": self.targets,
             "modules_to_save": if self.saved.is_empty() { Value::Null } else { json!(self.saved) },

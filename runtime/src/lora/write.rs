@@ -26,7 +26,8 @@ impl Adapter {
             tensors.push((format!("base_model.model.{}.{b}", module.name), &module.b));
         }
         for replaced in &self.replaced {
-            tensors.push((format!("base_model.model.{}", replaced.param), &replaced.values));
+            tensors
+                .push((format!("base_model.model.{}", self.stored_name(&replaced.param)), &replaced.values));
         }
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let headers: Vec<Header<'_>> = tensors
@@ -51,5 +52,16 @@ impl Adapter {
         write_atomic(&config, |out| writeln!(out, "{text}").map_err(|e| Error::io(&config, e)))?;
         host.events.emit(Event::Saved(folder.to_path_buf()));
         Ok(vec![config, weights])
+    }
+
+    /// The name under which a parameter that is replaced is stored: where its module has factors as
+    /// well, those wrap the layer.
+    fn stored_name(&self, param: &str) -> String {
+        match param.rsplit_once('.') {
+            Some((module, last)) if self.modules.iter().any(|m| m.name == module) => {
+                format!("{module}.base_layer.{last}")
+            }
+            _ => param.to_string(),
+        }
     }
 }
