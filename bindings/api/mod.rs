@@ -13,6 +13,7 @@ mod eval;
 mod files;
 mod help;
 mod json;
+mod lora;
 mod mask;
 mod memory;
 mod model;
@@ -63,6 +64,7 @@ pub fn standard() -> Registry {
     eval::register(r);
     help::register(r);
     json::register(r);
+    lora::register(r);
     mask::register(r);
     model::register(r);
     plot::register(r);

@@ -1,14 +1,17 @@
 //! `ticket.*`, `Ticket` and `Applied`: masks with their values, stored and applied.
 
+mod files;
+
+pub(crate) use files::weight_files;
+
 use std::sync::Arc;
 
 use candle_core::Tensor;
 use lota_runtime::mask::Mask;
-use lota_runtime::ticket::{Applied, Meta, Saved, Ticket, ValueType};
+use lota_runtime::ticket::{Applied, Meta, Ticket};
 
 use super::json::{from_json, to_json};
 use super::model::ScriptModel;
-use super::universe::of_optional;
 use super::{Args, Ctx, Map, Object, Op, Primitive, Registry, Scripted, Value};
 use crate::error::Result;
 
@@ -78,24 +81,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(example("assert(t:info().method == 'example' and t:entries() == mask:count())"))
             .call(new),
     );
-    r.add(
-        Primitive::new(
-            "ticket.load",
-            "Reads a ticket file. A damaged file or one of a later version is refused.",
-        )
-        .arg("path", "string", "the file")
-        .opt("model", "Model|Mask|Scores|Ticket", (), "refuse a ticket of another model than this")
-        .returns("Ticket", "the ticket")
-        .example(example(
-            "local path = lota.run.start('ticket-load'):path('t.safetensors')\nt:save(path)\n\
-                 assert(lota.ticket.load(path, {model = m}):entries() == t:entries())",
-        ))
-        .call(|ctx, args| {
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
-            let expected = of_optional(args, "model")?;
-            Ok(Value::object(Ticket::load(&path, expected.as_ref())?))
-        }),
-    );
+    files::register(r);
     contents(r);
     application(r);
 }
@@ -113,49 +99,7 @@ fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
     Ok(Value::object(Ticket::extract(&m.exec, &m.params, &mask, meta)?))
 }
 
-fn value_type(args: &mut Args) -> Result<ValueType> {
-    let dtype: String = args.get("dtype")?;
-    match dtype.as_str() {
-        "f32" => Ok(ValueType::F32),
-        "bf16" => Ok(ValueType::Bf16),
-        other => Err(args.not_one_of("dtype", other, &["f32", "bf16"])),
-    }
-}
-
-fn sizes(saved: Saved) -> Map {
-    Map::new()
-        .with("bytes", saved.bytes)
-        .with("index_bytes", saved.index_bytes)
-        .with("value_bytes", saved.value_bytes)
-        .with("entries", saved.entries)
-        .with("rounded", saved.rounded)
-        .with("per_entry", saved.per_entry())
-}
-
 fn contents(r: &mut Registry) {
-    r.add(
-        method("save", "Writes the ticket to a safetensors file.")
-            .arg("path", "string", "the file")
-            .opt("dtype", "string", "f32", "how values are written: f32, or bf16 (nothing is lost if the model is in bf16)")
-            .returns("map", "bytes of the file, index_bytes, value_bytes, entries, rounded (values that lost bits), per_entry (bytes)")
-            .example(example("assert(t:save(lota.run.start('ticket-save'):path('t.safetensors')).entries == t:entries())"))
-            .call(|ctx, args| {
-                let ticket = args.this::<Ticket>()?;
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
-                Ok(sizes(ticket.save(&path, value_type(args)?)?))
-            }),
-    );
-    r.add(
-        method("bytes", "The bytes its index and values take in a file, without the header.")
-            .opt("dtype", "string", "f32", "how values are written: f32 or bf16")
-            .returns("integer", "bytes")
-            .example(example("assert(t:bytes() > 4 * t:entries())"))
-            .call(|_, args| {
-                let ticket = args.this::<Ticket>()?;
-                let width = if value_type(args)? == ValueType::F32 { 4 } else { 2 };
-                Ok(ticket.mask().bytes() + width * ticket.entries())
-            }),
-    );
     r.add(
         method("mask", "The entries it sets.")
             .returns("Mask", "the mask")

@@ -31,13 +31,12 @@ fn of(value: &Value) -> Option<Arc<Universe>> {
     super::model::universe_of(object).or_else(|| super::ticket::mask_of(object).map(|m| m.universe().clone()))
 }
 
-/// The universe of an option that may not be given.
-pub(crate) fn of_optional(args: &mut Args, name: &str) -> Result<Option<Arc<Universe>>> {
-    let value: Value = args.get(name)?;
+/// The universe of the value of an option that may not be given.
+pub(crate) fn of_optional(args: &Args, name: &str, value: &Value) -> Result<Option<Arc<Universe>>> {
     if value.is_nil() {
         return Ok(None);
     }
     let wrong =
         || args.wrong(name, format!("must be a Model, Mask, Scores or Ticket, got {}", value.describe()));
-    of(&value).map(Some).ok_or_else(wrong)
+    of(value).map(Some).ok_or_else(wrong)
 }

@@ -4,6 +4,7 @@ mod bench;
 mod doc;
 mod failure;
 mod health;
+mod lora;
 mod model;
 mod progress;
 mod run;
@@ -104,10 +105,15 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
-    /// Look at a ticket, or write a model with tickets in it
+    /// Look at a ticket, make or convert one, or write a model with tickets in it
     Ticket {
         #[command(subcommand)]
         command: TicketCommand,
+    },
+    /// Look at LoRA adapters, merge them into a model, or make one
+    Lora {
+        #[command(subcommand)]
+        command: lora::Command,
     },
     /// Say what this machine offers, and check that it computes correctly
     Health,
@@ -152,6 +158,10 @@ enum TicketCommand {
     },
     /// Write a model with tickets in it as a Hugging Face folder
     Apply(ticket::Apply),
+    /// Write a ticket in another form: smaller, or for exchange
+    Convert(ticket::Convert),
+    /// Make a ticket of what moved most between a model and its fine-tuned version
+    From(ticket::From),
 }
 
 /// Runs the program and gives its exit code.
@@ -194,7 +204,10 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Ticket { command } => match command {
             TicketCommand::Info { file, json } => ticket::info(&file, json),
             TicketCommand::Apply(apply) => apply.run(&common),
+            TicketCommand::Convert(convert) => convert.run(&common),
+            TicketCommand::From(from) => from.run(&common),
         },
+        Command::Lora { command } => command.run(&common),
         Command::Health => health::print(&common),
         Command::Bench { command } => bench::run(&common, &command),
     }

@@ -5,12 +5,13 @@
 //! state, so two engines in one process do not meet.
 //!
 //! Dependencies inside the crate point one way:
-//! `eval, train -> ticket, mask -> model -> ops -> host, error`.
+//! `eval, train, lora -> ticket -> mask -> model -> ops -> host, error`.
 
 pub mod data;
 pub mod error;
 pub mod eval;
 pub mod host;
+pub mod lora;
 pub mod mask;
 pub mod model;
 pub mod ops;

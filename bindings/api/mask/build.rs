@@ -14,14 +14,15 @@ use crate::error::Result;
 const SCOPES: [&str; 4] = ["global", "parameter", "layer", "row"];
 
 /// The options of a selection: `density` or `count`, and `scope`.
-fn budgeted(record: Primitive) -> Primitive {
+pub(crate) fn budgeted(record: Primitive) -> Primitive {
     record
         .opt("density", "number", (), "how much of the population to take, from 0 to 1")
         .opt("count", "integer", (), "how many entries to take (of each group, if the scope is not global)")
         .opt("scope", "string", "global", "where the budget holds: global, parameter, layer or row")
 }
 
-fn budget(args: &mut Args) -> Result<(Budget, Scope)> {
+/// The budget that the options of [`budgeted`] ask for, and where it holds.
+pub(crate) fn budget(args: &mut Args) -> Result<(Budget, Scope)> {
     let (density, count): (Option<f64>, Option<u64>) = (args.opt("density")?, args.opt("count")?);
     let budget = match (density, count) {
         (Some(d), None) if (0.0..=1.0).contains(&d) => Budget::Density(d),

@@ -31,7 +31,8 @@ pub(super) fn register(r: &mut Registry) {
             ))
             .call(|ctx, args| {
                 let path = ctx.files.allow(args.get::<String>("path")?)?;
-                let expected: Option<Arc<Universe>> = of_optional(args, "model")?;
+                let model = args.get("model")?;
+                let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
                 Ok(Mask::load(&path, expected.as_ref())?)
             }),
     );

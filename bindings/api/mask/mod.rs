@@ -6,6 +6,8 @@ mod files;
 mod parts;
 mod report;
 
+pub(crate) use build::{budget, budgeted};
+
 use lota_runtime::mask::Mask;
 
 use super::{Registry, Scripted, Value};

@@ -32,7 +32,7 @@ type Fill<'a> = Box<dyn Fn(&mut dyn Write) -> std::io::Result<()> + 'a>;
 pub struct Part<'a> {
     /// Its name.
     pub name: String,
-    /// Its type: `F32`, `BF16` or `U8`. Wider types are written first, so that all are aligned.
+    /// Its type: `F32`, `BF16`, `U8` or `I8`. Wider types are written first, so that all are aligned.
     pub dtype: &'static str,
     /// The number of entries; tensors here have one dimension.
     pub len: usize,
@@ -40,11 +40,18 @@ pub struct Part<'a> {
     pub write: Fill<'a>,
 }
 
+impl Part<'_> {
+    /// The number of bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.len * width(self.dtype).unwrap_or(1)) as u64
+    }
+}
+
 fn width(dtype: &str) -> Option<usize> {
     match dtype {
         "F32" => Some(4),
         "BF16" => Some(2),
-        "U8" => Some(1),
+        "U8" | "I8" => Some(1),
         _ => None,
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn add_block(set: &mut RoaringBitmap, spec: &ParamSpec, block: &Block
 }
 
 /// Every entry of a parameter.
-pub(super) fn whole(spec: &ParamSpec) -> RoaringBitmap {
+pub(crate) fn whole(spec: &ParamSpec) -> RoaringBitmap {
     let mut set = RoaringBitmap::new();
     insert(&mut set, 0, spec.entries() as usize);
     set

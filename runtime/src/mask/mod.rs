@@ -35,6 +35,7 @@ use crate::{Error, Result};
 
 pub use algebra::{complement, difference, intersection, symmetric_difference, union};
 pub use build::Block;
+pub(crate) use build::whole;
 pub use glob::{glob_matches, matching_params};
 pub use hash::{Part, hash};
 pub use heads::HeadLayout;

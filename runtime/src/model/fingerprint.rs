@@ -26,11 +26,7 @@ impl Params {
         let hashes = exec.run(|| {
             specs.par_iter().zip(self.tensors()).map(|(s, t)| hash_param(s, t)).collect::<Result<Vec<_>>>()
         })?;
-        let mut all = blake3::Hasher::new();
-        for hash in hashes {
-            all.update(hash.as_bytes());
-        }
-        let hash = all.finalize().to_hex().to_string();
+        let hash = combine(&hashes);
         if let Ok(mut known) = self.known.lock() {
             *known = Some((version, hash.clone()));
         }
@@ -40,6 +36,20 @@ impl Params {
 
 /// The hash of one parameter.
 fn hash_param(spec: &ParamSpec, tensor: &Tensor) -> Result<blake3::Hash> {
+    hash_values(spec, |visit| {
+        each_chunk(tensor, |values| {
+            visit(values);
+            Ok(())
+        })
+    })
+}
+
+/// The hash of one parameter, whose values `each` gives to what it is handed, in order and a piece
+/// at a time.
+pub(super) fn hash_values(
+    spec: &ParamSpec,
+    each: impl FnOnce(&mut dyn FnMut(&[f32])) -> Result<()>,
+) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(spec.name.len() as u64).to_le_bytes());
     hasher.update(spec.name.as_bytes());
@@ -48,13 +58,21 @@ fn hash_param(spec: &ParamSpec, tensor: &Tensor) -> Result<blake3::Hash> {
         hasher.update(&(dim as u64).to_le_bytes());
     }
     let mut buffer = Vec::with_capacity(CHUNK * 4);
-    each_chunk(tensor, |values| {
+    each(&mut |values| {
         buffer.clear();
         buffer.extend(values.iter().flat_map(|v| v.to_le_bytes()));
         hasher.update(&buffer);
-        Ok(())
     })?;
     Ok(hasher.finalize())
+}
+
+/// The fingerprint of a model of the hashes of its parameters, in order.
+pub(super) fn combine(hashes: &[blake3::Hash]) -> String {
+    let mut all = blake3::Hasher::new();
+    for hash in hashes {
+        all.update(hash.as_bytes());
+    }
+    all.finalize().to_hex().to_string()
 }
 
 /// Gives the values of a tensor, as f32 and in order, to `work`, a piece at a time.

@@ -46,22 +46,25 @@ impl Default for LoadOptions {
     }
 }
 
-/// Loads a model from a folder as Hugging Face lays it out, from a GGUF file, or from the hub by its
-/// id (`org/name`, `org/name/file.gguf`).
-pub fn load(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
+/// The folder or file that a source is, which for a hub id is in the hub's cache.
+pub(super) fn locate(source: &str, hub: &HubOptions, host: &Host) -> Result<PathBuf> {
     let path = Path::new(source);
-    if path.is_dir() {
-        return folder(path, source, options, host);
-    }
-    if path.is_file() {
-        return file(path, source, options, host);
+    if path.exists() {
+        return Ok(path.to_path_buf());
     }
     if !looks_like_id(source) {
         return Err(Error::argument(format!(
             "{source:?} is not a model: there is no such file or folder, and ids of the hub look like org/name"
         )));
     }
-    from_hub(source, options, host)
+    fetch(source, hub, host)
+}
+
+/// Loads a model from a folder as Hugging Face lays it out, from a GGUF file, or from the hub by its
+/// id (`org/name`, `org/name/file.gguf`).
+pub fn load(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
+    let path = locate(source, &options.hub, host)?;
+    if path.is_dir() { folder(&path, source, options, host) } else { file(&path, source, options, host) }
 }
 
 /// Whether a source that is not there could be `org/name` or `org/name/file`.
@@ -77,13 +80,10 @@ fn looks_like_id(source: &str) -> bool {
 }
 
 #[cfg(feature = "hub")]
-fn from_hub(source: &str, options: &LoadOptions, host: &Host) -> Result<Model> {
-    let path = super::hub::fetch(source, &options.hub, host)?;
-    if path.is_dir() { folder(&path, source, options, host) } else { file(&path, source, options, host) }
-}
+use super::hub::fetch;
 
 #[cfg(not(feature = "hub"))]
-fn from_hub(source: &str, _: &LoadOptions, _: &Host) -> Result<Model> {
+fn fetch(source: &str, _: &HubOptions, _: &Host) -> Result<PathBuf> {
     Err(Error::argument(format!(
         "there is no folder {source}; it looks like the id of a model of the hub, which this program was built without (feature `hub`)"
     )))

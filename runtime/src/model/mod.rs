@@ -3,6 +3,7 @@
 pub mod config;
 pub mod decoder;
 mod defaults;
+mod files;
 mod fingerprint;
 mod generate;
 mod gguf;
@@ -13,14 +14,15 @@ mod load;
 mod loaded;
 mod param;
 mod params;
-mod save;
+pub(crate) mod save;
 mod template;
 mod tokenizer;
-mod weights;
+pub(crate) mod weights;
 
 pub use config::Config;
 pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
+pub use files::WeightFiles;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
 pub use load::{HubOptions, LoadOptions, load};
 pub use loaded::{Info, Model};

@@ -175,17 +175,17 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// A type weights are stored as.
 #[derive(Clone, Copy)]
-struct Stored {
-    dtype: DType,
+pub(crate) struct Stored {
+    pub(crate) dtype: DType,
     /// As safetensors spells it.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// As configurations spell it.
     torch: &'static str,
-    size: usize,
+    pub(crate) size: usize,
 }
 
 impl Stored {
-    fn of(dtype: DType) -> Result<Self> {
+    pub(crate) fn of(dtype: DType) -> Result<Self> {
         let (name, torch, size) = match dtype {
             DType::F32 => ("F32", "float32", 4),
             DType::BF16 => ("BF16", "bfloat16", 2),
@@ -202,7 +202,13 @@ impl Stored {
 }
 
 /// Writes the values of a tensor, little-endian, in the stored type.
-fn write_tensor(out: &mut dyn Write, path: &Path, name: &str, tensor: &Tensor, stored: Stored) -> Result<()> {
+pub(crate) fn write_tensor(
+    out: &mut dyn Write,
+    path: &Path,
+    name: &str,
+    tensor: &Tensor,
+    stored: Stored,
+) -> Result<()> {
     let mut buffer = Vec::new();
     each_chunk(tensor, |values| {
         buffer.clear();

@@ -1,46 +1,65 @@
-//! Ticket files: one safetensors file of roaring sets, values and provenance.
+//! Ticket files: one safetensors file of positions, values and provenance.
+//!
+//! What can be written in the first version of the format is written in it, so that a lota of that
+//! time reads it; the second one names its codec.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use half::bf16;
 use roaring::RoaringBitmap;
 
-use super::{Meta, Ticket};
+use super::codec::{Codec, Loss, ValueType};
+use super::layout::{self, Written};
+use super::{Meta, Ticket, short};
 use crate::mask::Mask;
-use crate::mask::archive::{self, Archive, Kind, Part};
-use crate::mask::file::{read_set, read_universe, set_part, universe_json};
-use crate::model::Universe;
+use crate::mask::archive::{self, Archive, Kind};
+use crate::mask::file::{read_universe, universe_json};
+use crate::model::{Params, Universe};
+use crate::ops::{Exec, scatter};
 use crate::{Error, Result};
 
-const KIND: Kind = Kind { format: "lota-ticket", noun: "ticket", version: 1 };
-const INDEX: &str = ".index";
-const VALUES: &str = ".values";
+const KIND: Kind = Kind { format: "lota-ticket", noun: "ticket", version: 2 };
+const FIRST: Kind = Kind { version: 1, ..KIND };
+const DIFFERENCES: &str = "differences";
 
-/// How values are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ValueType {
-    /// Four bytes, exact.
-    #[default]
-    F32,
-    /// Two bytes. Nothing is lost for a model whose weights are bf16 anyway.
-    Bf16,
+/// How a ticket is written.
+#[derive(Clone, Copy, Default)]
+pub struct Form<'a> {
+    /// How positions are.
+    pub codec: Codec,
+    /// How values are.
+    pub values: ValueType,
+    /// For int8 and ternary: write the differences of the values from those of this model, which must
+    /// be the ticket's base, rather than the values. What is lost is then a part of the change, not
+    /// of the weights; but reading the file takes the base.
+    pub base: Option<(&'a Exec, &'a Params)>,
 }
 
-/// What a saved ticket takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl From<ValueType> for Form<'_> {
+    fn from(values: ValueType) -> Self {
+        Self { values, ..Self::default() }
+    }
+}
+
+/// What a saved ticket takes, and what it lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Saved {
     /// The size of the file.
     pub bytes: u64,
     /// Of that, what says which entries.
     pub index_bytes: u64,
-    /// Of that, the values.
+    /// The fewest bytes for these positions, see [`super::entropy_bound`].
+    pub bound_bytes: f64,
+    /// Of the file, the values (with the sizes of their steps).
     pub value_bytes: u64,
     /// The number of entries.
     pub entries: u64,
-    /// Values that rounding changed; 0 in f32.
+    /// Values that were changed by being written; 0 in f32.
     pub rounded: u64,
+    /// The largest difference between a number written and the one that was to be written.
+    pub max_error: f64,
+    /// The length of all these differences over the length of what was to be written (Euclidean).
+    pub relative_error: f64,
 }
 
 impl Saved {
@@ -53,43 +72,126 @@ impl Saved {
 impl Ticket {
     /// Writes the ticket beside `path` and renames it there.
     ///
-    /// For each parameter with entries, `<name>.index` holds the portable roaring serialisation of
-    /// the set and `<name>.values` the values in rising order of the entries.
-    pub fn save(&self, path: &Path, values: ValueType) -> Result<Saved> {
-        let text = |value: &serde_json::Map<_, _>| {
-            serde_json::to_string(value)
-                .map_err(|e| Error::argument(format!("the settings of the ticket cannot be written: {e}")))
-        };
+    /// Plain: for each parameter with entries, `<name>.index` holds the portable roaring
+    /// serialisation of the set and `<name>.values` the values in rising order of the entries (for
+    /// int8 and ternary as steps, whose sizes are `<name>.scales`, one for each row with entries).
+    /// Compact: `positions` holds the entropy code of all sets, `values` and `scales` the numbers of all
+    /// parameters, in order.
+    pub fn save<'a>(&self, path: &Path, form: impl Into<Form<'a>>) -> Result<Saved> {
+        let mut form = form.into();
+        // What is written exactly, or nearly, gains nothing by being written as a difference.
+        form.base = form.base.filter(|_| form.values.scaled());
+        let (mut loss, mut rounded) = (Loss::default(), 0);
+        let mut written = Vec::new();
+        if let Some((exec, base)) = form.base {
+            self.check(base, &base.fingerprint(exec)?)?;
+        }
+        for (i, spec, set) in self.mask.selected() {
+            let differences = form.base.map(|base| self.differences(i, base)).transpose()?;
+            let one = Written::new(spec, set, &self.values[i], differences, form.values)?;
+            rounded += one.count_loss(&mut loss);
+            written.push(one);
+        }
+        let plain = form.codec == Codec::Plain && !form.values.scaled() && form.base.is_none();
+        let mut metadata = self.metadata()?;
+        if !plain {
+            metadata.push(("codec", form.codec.as_str().to_string()));
+            metadata.push(("codec_version", form.codec.version().to_string()));
+            metadata.push(("values", form.values.as_str().to_string()));
+            let of = if form.base.is_some() { DIFFERENCES } else { "weights" };
+            metadata.push(("values_of", of.to_string()));
+        }
+        if form.values != ValueType::F32 {
+            metadata.push(("max_error", loss.max.to_string()));
+            metadata.push(("relative_error", loss.relative().to_string()));
+        }
+        let (parts, index_bytes) = layout::parts(&self.mask, &written, form);
+        let value_bytes = parts.iter().map(|part| part.bytes()).sum::<u64>() - index_bytes;
+        let bytes = archive::save(path, if plain { &FIRST } else { &KIND }, &metadata, parts)?;
+        Ok(Saved {
+            bytes,
+            index_bytes,
+            bound_bytes: super::entropy_bound(&self.mask),
+            value_bytes,
+            entries: self.entries(),
+            rounded,
+            max_error: loss.max,
+            relative_error: loss.relative(),
+        })
+    }
+
+    /// The bytes that positions and values take in a file of this form, without its header.
+    pub fn bytes(&self, codec: Codec, values: ValueType) -> u64 {
+        let rows = |(_, spec, set)| super::codec::rows_of(spec, set).len() as u64;
+        let scales = if values.scaled() { 4 * self.mask.selected().map(rows).sum::<u64>() } else { 0 };
+        let own = |(_, _, set): (_, _, &RoaringBitmap)| values.bytes(set.len());
+        match codec {
+            Codec::Plain => self.mask.bytes() + scales + self.mask.selected().map(own).sum::<u64>(),
+            Codec::Compact => {
+                super::codec::encode(&self.mask).len() as u64 + scales + values.bytes(self.entries())
+            }
+        }
+    }
+
+    fn metadata(&self) -> Result<Vec<(&'static str, String)>> {
+        let settings = serde_json::to_string(&self.meta.settings)
+            .map_err(|e| Error::argument(format!("the settings of the ticket cannot be written: {e}")))?;
         let mut metadata = vec![
             ("base", self.meta.base.clone()),
             ("method", self.meta.method.clone()),
-            ("settings", text(&self.meta.settings)?),
+            ("settings", settings),
             ("made_by", self.meta.lota.clone()),
             ("universe", universe_json(self.mask.universe())?),
             ("entries", self.entries().to_string()),
         ];
         metadata.extend(self.meta.seed.map(|seed| ("seed", seed.to_string())));
         metadata.extend(self.meta.data.clone().map(|data| ("data", data)));
-        let mut parts = Vec::new();
-        for (i, spec, set) in self.mask.selected() {
-            parts.push(set_part(format!("{}{INDEX}", spec.name), set));
-            parts.push(values_part(format!("{}{VALUES}", spec.name), &self.values[i], values));
-        }
-        let bytes = archive::save(path, &KIND, &metadata, parts)?;
-        let width = if values == ValueType::F32 { 4 } else { 2 };
-        let lost = |v: &&f32| bf16::from_f32(**v).to_f32().to_bits() != v.to_bits();
-        let rounded = match values {
-            ValueType::F32 => 0,
-            ValueType::Bf16 => self.values.iter().flatten().filter(lost).count() as u64,
-        };
-        let entries = self.entries();
-        Ok(Saved { bytes, index_bytes: self.mask.bytes(), value_bytes: width * entries, entries, rounded })
+        Ok(metadata)
+    }
+
+    /// The differences of the values of a parameter from those of the base.
+    pub(crate) fn differences(&self, param: usize, (exec, base): (&Exec, &Params)) -> Result<Vec<f32>> {
+        let old: Vec<f32> = scatter::gather(exec, base.get(param), &self.mask.index(param)?)?.to_vec1()?;
+        Ok(self.values[param].iter().zip(old).map(|(new, old)| new - old).collect())
     }
 
     /// Reads a ticket file. With `expected`, a ticket of another model is refused; without, the
-    /// model is the one that the file describes.
+    /// model is the one that the file describes. A file of differences is refused: see
+    /// [`TicketFile::ticket`].
     pub fn load(path: &Path, expected: Option<&Arc<Universe>>) -> Result<Self> {
+        TicketFile::read(path, expected)?.ticket(None)
+    }
+}
+
+/// A ticket file that has been read: what a ticket is made from, and how it was written.
+#[derive(Clone, Debug)]
+pub struct TicketFile {
+    path: PathBuf,
+    mask: Mask,
+    meta: Meta,
+    numbers: Vec<Vec<f32>>,
+    /// How positions are written.
+    pub codec: Codec,
+    /// How values are written.
+    pub values: ValueType,
+    /// Whether the values are differences from the base.
+    pub differences: bool,
+    /// The size of the file.
+    pub bytes: u64,
+    /// Of that, what says which entries.
+    pub index_bytes: u64,
+    /// The largest and the relative error of what was written, see [`Saved`]; `None` where they are
+    /// not known (a file of an earlier lota, in bf16).
+    pub error: Option<(f64, f64)>,
+}
+
+impl TicketFile {
+    /// Reads a file. With `expected`, a ticket of another model is refused; without, the model is
+    /// the one that the file describes.
+    pub fn read(path: &Path, expected: Option<&Arc<Universe>>) -> Result<Self> {
         let mut archive = Archive::open(path, &KIND)?;
+        let bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+        let (codec, values, differences) = form_of(&archive)?;
         let universe = read_universe(&archive, expected)?;
         let meta = Meta {
             base: archive.meta("base")?.to_string(),
@@ -99,55 +201,97 @@ impl Ticket {
             data: archive.optional("data").map(str::to_string),
             lota: archive.meta("made_by")?.to_string(),
         };
-        let mut sets = vec![RoaringBitmap::new(); universe.len()];
-        let mut values: HashMap<String, Vec<f32>> = HashMap::new();
-        archive.read(|archive, name, dtype, _, bytes| {
-            if let Some(param) = name.strip_suffix(INDEX) {
-                let (index, set) = read_set(archive, &universe, param, &bytes)?;
-                sets[index] = set;
-            } else if let Some(param) = name.strip_suffix(VALUES) {
-                let read = read_values(dtype, &bytes);
-                let read = read.ok_or_else(|| {
-                    archive.damaged(&format!("the values of parameter {param} are {dtype}"))
-                })?;
-                values.insert(param.to_string(), read);
+        let error = match (values, archive.optional("max_error")) {
+            (ValueType::F32, _) => Some((0.0, 0.0)),
+            (_, Some(_)) => Some((archive.parse("max_error")?, archive.parse("relative_error")?)),
+            _ => None,
+        };
+        let contents = match codec {
+            Codec::Plain => layout::read_plain(&mut archive, &universe, values)?,
+            Codec::Compact => layout::read_compact(&mut archive, &universe, values)?,
+        };
+        let (mask, numbers) = (Mask::from_sets(universe, contents.sets), contents.numbers);
+        let path = path.to_path_buf();
+        let index_bytes = contents.index_bytes;
+        Ok(Self { path, mask, meta, numbers, codec, values, differences, bytes, index_bytes, error })
+    }
+
+    /// The entries.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Where the ticket came from.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The ticket. A file of differences takes the base model, without any tickets on it.
+    pub fn ticket(self, base: Option<(&Exec, &Params)>) -> Result<Ticket> {
+        let mut values = self.numbers;
+        if self.differences {
+            let Some((exec, params)) = base else {
+                return Err(Error::format(
+                    &self.path,
+                    "holds the differences of its values from its base, and is read with the base model at hand: \
+                     give that model",
+                ));
+            };
+            params.universe().check_same(self.mask.universe())?;
+            let fingerprint = params.fingerprint(exec)?;
+            if fingerprint != self.meta.base {
+                return Err(Error::format(
+                    &self.path,
+                    format!(
+                        "holds differences from the base {}, and the model given is {}: give the base, with no \
+                         tickets applied",
+                        short(&self.meta.base),
+                        short(&fingerprint)
+                    ),
+                ));
             }
-            Ok(())
-        })?;
-        let values =
-            universe.specs().iter().map(|spec| values.remove(&spec.name).unwrap_or_default()).collect();
-        Self::new(Mask::from_sets(universe, sets), values, meta).map_err(|e| archive.damaged(&e.to_string()))
+            for (i, ..) in self.mask.selected() {
+                let old = scatter::gather(exec, params.get(i), &self.mask.index(i)?)?.to_vec1::<f32>()?;
+                values[i].iter_mut().zip(old).for_each(|(value, old)| *value += old);
+            }
+        }
+        Ticket::new(self.mask, values, self.meta)
+            .map_err(|e| Error::format(&self.path, format!("is damaged: {e}")))
     }
 }
 
-/// How the values in a ticket file are stored; f32 if there are none.
-pub fn stored_as(path: &Path) -> Result<ValueType> {
-    let archive = Archive::open(path, &KIND)?;
-    let narrow = archive.types().any(|(name, dtype)| name.ends_with(VALUES) && dtype == "BF16");
-    Ok(if narrow { ValueType::Bf16 } else { ValueType::F32 })
-}
-
-fn values_part(name: String, values: &[f32], kind: ValueType) -> Part<'_> {
-    let dtype = if kind == ValueType::F32 { "F32" } else { "BF16" };
-    let write = move |out: &mut dyn std::io::Write| {
-        let mut buffer = Vec::with_capacity(1 << 16);
-        for chunk in values.chunks(1 << 14) {
-            buffer.clear();
-            match kind {
-                ValueType::F32 => buffer.extend(chunk.iter().flat_map(|v| v.to_le_bytes())),
-                ValueType::Bf16 => buffer.extend(chunk.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes())),
-            }
-            out.write_all(&buffer)?;
-        }
-        Ok(())
-    };
-    Part { name, dtype, len: values.len(), write: Box::new(write) }
-}
-
-fn read_values(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
-    match dtype {
-        "F32" => Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-        "BF16" => Some(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-        _ => None,
+/// How a file is written: codec, values, and whether these are differences.
+fn form_of(archive: &Archive) -> Result<(Codec, ValueType, bool)> {
+    let version: u32 = archive.parse("version")?;
+    if version < 2 {
+        let narrow = archive.types().any(|(name, dtype)| name.ends_with(layout::VALUES) && dtype == "BF16");
+        return Ok((Codec::Plain, if narrow { ValueType::Bf16 } else { ValueType::F32 }, false));
+    }
+    let newer = "use a newer lota";
+    let lota = env!("CARGO_PKG_VERSION");
+    let (word, version): (_, u32) = (archive.meta("codec")?, archive.parse("codec_version")?);
+    let codec = Codec::parse(word).map_err(|_| {
+        archive.error(format!(
+            "is written by the codec {word:?}, and this lota ({lota}) knows plain and compact: {newer}"
+        ))
+    })?;
+    if version > codec.version() {
+        return Err(archive.error(format!(
+            "is written by version {version} of the codec {word:?}, and this lota ({lota}) reads up to version {}: \
+             {newer}",
+            codec.version()
+        )));
+    }
+    let word = archive.meta("values")?;
+    let values = ValueType::parse(word).map_err(|_| {
+        archive.error(format!(
+            "has values of type {word:?}, and this lota ({lota}) knows f32, bf16, int8 and ternary: {newer}"
+        ))
+    })?;
+    match archive.meta("values_of")? {
+        "weights" => Ok((codec, values, false)),
+        DIFFERENCES => Ok((codec, values, true)),
+        other => Err(archive
+            .error(format!("has values of {other:?}, which this lota ({lota}) does not know: {newer}"))),
     }
 }

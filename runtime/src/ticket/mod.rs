@@ -1,7 +1,10 @@
 //! Tickets: a mask with the values of its entries, and where they came from. The unit that is
 //! stored, shared, applied to its base model, taken off it again and merged.
 
+mod codec;
 mod file;
+mod from;
+mod layout;
 mod stack;
 
 use crate::mask::Mask;
@@ -9,7 +12,9 @@ use crate::model::Params;
 use crate::ops::{Exec, scatter};
 use crate::{Error, Result};
 
-pub use file::{Saved, ValueType, stored_as};
+pub use codec::{Codec, ValueType, entropy_bound};
+pub use file::{Form, Saved, TicketFile};
+pub use from::{FileDelta, FromOptions};
 pub use stack::{Applied, Stack};
 
 /// Where a ticket came from.

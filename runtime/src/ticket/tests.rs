@@ -12,6 +12,7 @@ use crate::mask::{self, Budget, Scope};
 use crate::model::{ParamSpec, Role, Universe};
 
 mod files;
+mod from;
 
 fn universe() -> Arc<Universe> {
     let spec = |name: &str, shape: &[usize], role| ParamSpec {
@@ -297,11 +298,11 @@ fn damaged_and_future_files_are_refused_with_the_reason() {
     let version = b"\"version\":\"1\"";
     let at = bytes.windows(version.len()).position(|w| w == version).expect("is there");
     let mut future = bytes.clone();
-    future[at + 11] = b'2';
+    future[at + 11] = b'3';
     assert_eq!(
         refusal(&path, &future),
         format!(
-            "is a ticket file of version 2, and this lota ({}) reads up to version 1: use a newer lota",
+            "is a ticket file of version 3, and this lota ({}) reads up to version 2: use a newer lota",
             env!("CARGO_PKG_VERSION")
         )
     );

@@ -12,6 +12,7 @@ mod families_transformers;
 mod folders;
 mod generating;
 mod gguf;
+mod lora;
 mod plain;
 mod smollm2;
 mod templates;

@@ -60,6 +60,15 @@ pub(crate) fn to_tensor(bytes: &[u8], stored: Stored, shape: &[usize], dtype: DT
     Ok(tensor?)
 }
 
+/// Appends little-endian `bytes` as f32, on this thread.
+pub(crate) fn append_f32(bytes: &[u8], stored: Stored, out: &mut Vec<f32>) {
+    match stored {
+        Stored::F32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|&e| f32::from_le_bytes(e))),
+        Stored::F16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|&e| f16::from_le_bytes(e).to_f32())),
+        Stored::BF16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|&e| bf16::from_le_bytes(e).to_f32())),
+    }
+}
+
 /// Every `N`-byte entry of `bytes` through `read`, in parallel.
 fn map<const N: usize, T: Default + Copy + Send + Sync>(
     bytes: &[u8],
@@ -99,7 +108,13 @@ mod tests {
                 let exact = stored != Stored::BF16 && dtype == DType::F32;
                 let read =
                     t.to_dtype(DType::F32).and_then(|t| t.flatten_all()).and_then(|t| t.to_vec1::<f32>());
-                for (r, v) in read.expect("values").iter().zip(values) {
+                let read = read.expect("values");
+                if dtype == DType::F32 {
+                    let mut appended = vec![0.0];
+                    append_f32(&bytes(stored), stored, &mut appended);
+                    assert_eq!(appended[1..], read);
+                }
+                for (r, v) in read.iter().zip(values) {
                     let expected = if exact { v } else { bf16::from_f32(v).to_f32() };
                     assert_eq!(*r, expected, "{stored:?} as {dtype:?}");
                 }

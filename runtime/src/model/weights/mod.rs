@@ -15,9 +15,9 @@ use crate::host::Host;
 use crate::ops::Exec;
 use crate::{Error, Result};
 
-use convert::{Stored, to_tensor};
+use convert::{Stored, append_f32, to_tensor};
 pub(crate) use mapped::Mapped;
-pub(crate) use safetensors::{Header, Shards, write as write_safetensors};
+pub(crate) use safetensors::{Header, Shards, canonical, write as write_safetensors};
 
 /// A place that holds tensors under Hugging Face names.
 pub(crate) trait Source: Sync {
@@ -72,7 +72,7 @@ fn check_dtype(dtype: DType) -> Result<()> {
 }
 
 /// An error naming file and tensor unless `source` has this parameter in its shape.
-fn check(source: &dyn Source, spec: &ParamSpec) -> Result<()> {
+pub(crate) fn check(source: &dyn Source, spec: &ParamSpec) -> Result<()> {
     let Some(shape) = source.shape(&spec.name) else {
         let hint = match spec.name.as_str() {
             "lm_head.weight" => {

@@ -11,7 +11,7 @@ use candle_core::{DType, Tensor};
 use serde_json::{Map, Value, json};
 
 use super::super::ParamSpec;
-use super::{Mapped, Source, Stored, to_tensor};
+use super::{Mapped, Source, Stored, append_f32, to_tensor};
 use crate::{Error, Result};
 
 /// No header of a real file comes near this.
@@ -53,6 +53,47 @@ impl Shards {
             shards.add(path)?;
         }
         Ok(shards)
+    }
+
+    /// Opens one file.
+    pub(crate) fn file_alone(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let mut shards = Self { folder, files: Vec::new(), entries: BTreeMap::new() };
+        shards.add(path.to_path_buf())?;
+        Ok(shards)
+    }
+
+    /// The bytes of a tensor, their type, the file they are mapped from and where they lie in it.
+    fn stored(&self, name: &str) -> Result<(&[u8], Stored, &Mapped, &Entry)> {
+        let bad = |what: String| Error::format(self.file(name), format!("tensor {name} {what}"));
+        let entry = self.entries.get(name).ok_or_else(|| bad("is missing".to_string()))?;
+        let stored = Stored::parse(&entry.dtype)
+            .ok_or_else(|| bad(format!("is stored as {}: only F32, F16 and BF16 are read", entry.dtype)))?;
+        let map = &self.files[entry.shard].1;
+        let bytes = map.get(entry.begin..entry.end).unwrap_or_default();
+        let needed = entry.shape.iter().try_fold(stored.size(), |n, &d| n.checked_mul(d));
+        if needed != Some(bytes.len()) {
+            return Err(bad(format!(
+                "has shape {:?} and type {}, which does not fit its {} bytes",
+                entry.shape,
+                entry.dtype,
+                bytes.len()
+            )));
+        }
+        Ok((bytes, stored, map, entry))
+    }
+
+    /// Appends the entries `start .. start + len` of a tensor, as f32, and lets go of their pages.
+    /// Entries past its end are an error.
+    pub(crate) fn piece(&self, name: &str, start: usize, len: usize, out: &mut Vec<f32>) -> Result<()> {
+        let (bytes, stored, map, entry) = self.stored(name)?;
+        let part = start * stored.size()..(start + len) * stored.size();
+        let piece = bytes.get(part.clone()).ok_or_else(|| {
+            Error::format(self.file(name), format!("tensor {name} ends before entry {}", start + len))
+        })?;
+        append_f32(piece, stored, out);
+        map.release(entry.begin + part.start..entry.begin + part.end);
+        Ok(())
     }
 
     /// Maps a file and takes up the tensors its header lists.
@@ -111,21 +152,7 @@ impl Source for Shards {
     }
 
     fn read(&self, spec: &ParamSpec, dtype: DType) -> Result<Tensor> {
-        let bad = |what: String| Error::format(self.file(&spec.name), format!("tensor {} {what}", spec.name));
-        let entry = self.entries.get(&spec.name).ok_or_else(|| bad("is missing".to_string()))?;
-        let stored = Stored::parse(&entry.dtype)
-            .ok_or_else(|| bad(format!("is stored as {}: only F32, F16 and BF16 are read", entry.dtype)))?;
-        let map = &self.files[entry.shard].1;
-        let bytes = map.get(entry.begin..entry.end).unwrap_or_default();
-        let needed = entry.shape.iter().try_fold(stored.size(), |n, &d| n.checked_mul(d));
-        if needed != Some(bytes.len()) {
-            return Err(bad(format!(
-                "has shape {:?} and type {}, which does not fit its {} bytes",
-                entry.shape,
-                entry.dtype,
-                bytes.len()
-            )));
-        }
+        let (bytes, stored, map, entry) = self.stored(&spec.name)?;
         let tensor = to_tensor(bytes, stored, &entry.shape, dtype);
         map.release(entry.begin..entry.end);
         tensor
@@ -176,7 +203,7 @@ fn shards_of(index: &Path) -> Result<Vec<PathBuf>> {
 
 /// The name a text-only decoder gives to a tensor: files of a bare decoder leave `model.` out, and
 /// files of a model that also sees have a prefix for their text half.
-fn canonical(name: &str) -> String {
+pub(crate) fn canonical(name: &str) -> String {
     for prefix in ["language_model.model.", "model.language_model."] {
         if let Some(rest) = name.strip_prefix(prefix) {
             return format!("model.{rest}");

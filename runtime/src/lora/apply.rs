@@ -1,0 +1,121 @@
+//! An adapter on a model: its change of each parameter, merged into the weights.
+
+use candle_core::{DType, Tensor};
+
+use super::{Adapter, Module};
+use crate::mask::Scores;
+use crate::model::{Params, Universe};
+use crate::ops::Exec;
+use crate::{Error, Result};
+
+impl Module {
+    /// The change of the weight, `scale * B A`, in f32 and in the weight's shape.
+    pub fn delta(&self, exec: &Exec) -> Result<Tensor> {
+        let (a, b) = (self.a.to_device(exec.device())?, self.b.to_device(exec.device())?);
+        let product = if self.transposed { a.t()?.matmul(&b.t()?)? } else { b.matmul(&a)? };
+        Ok((product * self.scale)?)
+    }
+
+    /// The index of the parameter it changes.
+    fn index(&self, universe: &Universe) -> Result<usize> {
+        let param = self.param();
+        if self.name == "lm_head" && universe.index_of(&param).is_none() {
+            return Err(Error::mismatch(
+                "the adapter changes lm_head, which in this model is the embedding: a change of one would be a change \
+                 of both",
+            ));
+        }
+        let index = universe.get(&param).map_err(|e| {
+            Error::mismatch(format!(
+                "the adapter is of another model: it changes module {}, and {e}",
+                self.name
+            ))
+        })?;
+        let spec = universe.spec(index);
+        if spec.shape != self.shape() {
+            return Err(Error::mismatch(format!(
+                "the adapter is of another model: it changes a {:?} weight in module {}, and parameter {param} has shape {:?}",
+                self.shape(),
+                self.name,
+                spec.shape
+            )));
+        }
+        Ok(index)
+    }
+}
+
+impl Adapter {
+    /// The parameters that it changes or replaces, by index; an error unless all are there in their
+    /// shapes. Modules come first.
+    pub fn check(&self, universe: &Universe) -> Result<Vec<usize>> {
+        let mut indices = self.modules.iter().map(|m| m.index(universe)).collect::<Result<Vec<_>>>()?;
+        for replaced in &self.replaced {
+            let index = universe.get(&replaced.param).map_err(|e| {
+                Error::mismatch(format!(
+                    "the adapter is of another model: it replaces {}, and {e}",
+                    replaced.param
+                ))
+            })?;
+            let shape = &universe.spec(index).shape;
+            if replaced.values.dims() != shape {
+                return Err(Error::mismatch(format!(
+                    "the adapter replaces {} by values of shape {:?}, and the parameter has {shape:?}",
+                    replaced.param,
+                    replaced.values.dims()
+                )));
+            }
+            indices.push(index);
+        }
+        Ok(indices)
+    }
+
+    /// Calls `visit` with the index of each parameter that it changes, and the change in f32.
+    fn changes(
+        &self,
+        exec: &Exec,
+        params: &Params,
+        mut visit: impl FnMut(usize, Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let indices = self.check(params.universe())?;
+        let (modules, replaced) = indices.split_at(self.modules.len());
+        // What is replaced comes first: it may be the weight that a module's change is a change of.
+        for (&index, replaced) in replaced.iter().zip(&self.replaced) {
+            let old = params.get(index).to_dtype(DType::F32)?;
+            let new = replaced.values.to_device(old.device())?;
+            visit(index, (new - old)?)?;
+        }
+        for (&index, module) in modules.iter().zip(&self.modules) {
+            visit(index, module.delta(exec)?)?;
+        }
+        Ok(())
+    }
+
+    /// The adapter's change of a model as a task vector: every entry of the parameters that it
+    /// changes.
+    pub fn task_vector(&self, exec: &Exec, params: &Params) -> Result<Scores> {
+        let mut values: Vec<Option<Tensor>> = vec![None; params.universe().len()];
+        self.changes(exec, params, |index, delta| {
+            values[index] = Some(match values[index].take() {
+                Some(other) => (other + delta)?,
+                None => delta,
+            });
+            Ok(())
+        })?;
+        Scores::new(params.universe().clone(), values)
+    }
+
+    /// Adds `weight` times the adapter's change to the weights, in place and so for all clones of the
+    /// parameters: in f32, rounded once to the weight's type.
+    pub fn apply(&self, exec: &Exec, params: &Params, weight: f64) -> Result<()> {
+        if !weight.is_finite() {
+            return Err(Error::argument(format!("an adapter is applied with a finite weight, not {weight}")));
+        }
+        let done = self.changes(exec, params, |index, delta| {
+            let old = params.get(index);
+            let new = (old.to_dtype(DType::F32)? + (delta * weight)?)?;
+            Ok(old.slice_set(&new.to_dtype(old.dtype())?.contiguous()?, 0, 0)?)
+        });
+        params.touch();
+        done
+    }
+}
