@@ -14,6 +14,7 @@ mod files;
 mod json;
 mod mask;
 mod memory;
+mod merge;
 mod model;
 mod nearest;
 mod params;
@@ -56,6 +57,7 @@ pub fn standard() -> Registry {
     eval::register(r);
     json::register(r);
     mask::register(r);
+    merge::register(r);
     model::register(r);
     plot::register(r);
     progress::register(r);

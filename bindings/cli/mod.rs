@@ -4,6 +4,7 @@ mod bench;
 mod doc;
 mod failure;
 mod health;
+mod merge;
 mod model;
 mod progress;
 mod run;
@@ -88,6 +89,8 @@ enum Command {
         #[command(subcommand)]
         command: TicketCommand,
     },
+    /// Merge models as a mergekit configuration says
+    Merge(merge::Merge),
     /// Say what this machine offers, and check that it computes correctly
     Health,
     /// Measure a training step, generation or selection on this machine
@@ -163,6 +166,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             TicketCommand::Info { file, json } => ticket::info(&file, json),
             TicketCommand::Apply(apply) => apply.run(&common),
         },
+        Command::Merge(merge) => merge.run(&common),
         Command::Health => health::print(&common),
         Command::Bench { command } => bench::run(&common, &command),
     }

@@ -5,13 +5,14 @@
 //! state, so two engines in one process do not meet.
 //!
 //! Dependencies inside the crate point one way:
-//! `eval, train -> ticket, mask -> model -> ops -> host, error`.
+//! `merge, eval, train -> ticket, mask -> model -> ops -> host, error`.
 
 pub mod data;
 pub mod error;
 pub mod eval;
 pub mod host;
 pub mod mask;
+pub mod merge;
 pub mod model;
 pub mod ops;
 pub mod ticket;

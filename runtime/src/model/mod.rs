@@ -16,14 +16,17 @@ mod params;
 mod save;
 mod template;
 mod tokenizer;
-mod weights;
+pub(crate) mod weights;
 
 pub use config::Config;
 pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
+#[cfg(feature = "hub")]
+pub(crate) use hub::fetch;
 pub use load::{HubOptions, LoadOptions, load};
 pub use loaded::{Info, Model};
+pub(crate) use param::distance;
 pub use param::{ParamSpec, Role, Universe};
 pub use params::Params;
 pub use save::SaveOptions;

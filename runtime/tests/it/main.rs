@@ -12,6 +12,8 @@ mod families_transformers;
 mod folders;
 mod generating;
 mod gguf;
+mod merging;
+mod merging_folders;
 mod plain;
 mod smollm2;
 mod templates;
