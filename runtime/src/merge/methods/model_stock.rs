@@ -1,5 +1,9 @@
 //! `model_stock`: from the base towards the mean of the others, the farther the more their task
 //! vectors agree (arXiv 2403.19522, equation 6).
+//!
+//! As in mergekit, task vectors whose lengths have a product below 1e-6 count as less alike than they
+//! are: so do those of norm weights and of single rows. With `scale_free` they count as alike as they
+//! are.
 
 use crate::Result;
 use crate::merge::gram::{Along, combine};
@@ -17,6 +21,7 @@ impl ModelStock {
                 "arXiv 2403.19522",
             )
             .flag("filter_wise", false, "measure each row by itself instead of the whole tensor")
+            .flag("scale_free", false, "measure short task vectors as they are, which mergekit does not")
             .base(Base::Required)
             .inputs(3, None),
         )
@@ -32,11 +37,12 @@ impl Method for ModelStock {
         let others = group.others();
         let n = others.len();
         let along = if group.params.flag("filter_wise") { Along::Rows } else { Along::Whole };
+        let shortest = if group.params.flag("scale_free") { f64::MIN_POSITIVE } else { 1e-6 };
         combine(group, sink, &others, group.base(), along, |gram| {
             let mut cosines = 0.0;
             for i in 0..n {
                 for j in i + 1..n {
-                    let lengths = (gram.norm(i) * gram.norm(j)).max(1e-6);
+                    let lengths = (gram.norm(i) * gram.norm(j)).max(shortest);
                     cosines += (gram.get(i, j) / lengths).clamp(-1.0, 1.0);
                 }
             }

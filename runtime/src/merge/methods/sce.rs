@@ -2,7 +2,8 @@
 //! each model moved (select, calculate, erase; arXiv 2408.07990).
 //!
 //! As in mergekit, weights are equal where the squares of all task vectors have means that add up to
-//! less than 1e-6: so they are for most fine-tunes, whose entries move by less than 1e-3.
+//! less than 1e-6: so they are for most fine-tunes, whose entries move by less than 1e-3. With
+//! `scale_free` they are what the paper says, however little models moved.
 
 use super::sparsify::{Bound, Computed, Keep, Window};
 use crate::Result;
@@ -51,7 +52,8 @@ impl Method for Sce {
         let len = group.len().max(1) as f64;
         let means: Vec<f64> = (0..n).map(|i| squares.iter().map(|s| s[i]).sum::<f64>() / len).collect();
         let total: f64 = means.iter().sum();
-        let weight = |mean: &f64| if total.abs() < 1e-6 { 1.0 / n as f64 } else { mean / total };
+        let least = if group.params.flag("scale_free") { f64::MIN_POSITIVE } else { 1e-6 };
+        let weight = |mean: &f64| if total < least { 1.0 / n as f64 } else { mean / total };
         let weights: Vec<f32> = means.iter().map(|mean| weight(mean) as f32).collect();
         group.write(sink, Unit::Entries, &read, |piece, values, out| {
             let deltas = deltas(values, piece, selected.as_ref())?;

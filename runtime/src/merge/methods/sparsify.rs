@@ -60,6 +60,9 @@ impl<'g, F: Fn(usize, &[&[f32]], &mut [f32]) + Sync> Computed<'g, F> {
 
     /// The cut above which the `k` largest magnitudes lie; `None` for 0. Ties go by position.
     pub(super) fn cut(&self, k: u64) -> Result<Option<Cut>> {
+        if k == 0 {
+            return Ok(None);
+        }
         let n = self.group.len() as u64;
         let keys = Keys { source: self, domain: Domain::default(), largest: true, host: self.group.host };
         let pieces: Vec<MaskPiece> = MaskPiece::of(0, n).collect();
