@@ -93,7 +93,7 @@ impl Vocabulary {
         let mut tokenizer = tokenizer_of(&mut tokenizer)?;
         for (token, ..) in &config.tokens {
             if tokenizer.token_to_id(token).is_none() {
-                tokenizer.add_tokens([AddedToken::from(token.clone(), false)]).map_err(refused)?;
+                tokenizer.add_tokens(&[AddedToken::from(token.clone(), false)]);
             }
         }
         let vocabulary = tokenizer.get_vocab(true);
@@ -258,10 +258,6 @@ impl Reader for Mapped<'_> {
     }
 }
 
-fn refused(e: tokenizers::Error) -> Error {
-    Error::argument(format!("the tokenizer of the result cannot be made: {e}"))
-}
-
 /// Reads a tokenizer, without the tokens that its model has no row for.
 fn open(path: &Path, rows: Option<usize>) -> Result<Tokenizer> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
@@ -321,7 +317,7 @@ fn union(tokenizers: &[Option<Tokenizer>]) -> Result<Tokenizer> {
         let new = plain.into_iter().map(|(_, token)| token).filter(|t| out.token_to_id(t).is_none());
         let new: Vec<AddedToken> = new.map(|t| AddedToken::from(t, false)).collect();
         if !new.is_empty() {
-            out.add_tokens(new).map_err(refused)?;
+            out.add_tokens(&new);
         }
         let mut added: Vec<_> = added.into_iter().collect();
         added.sort_unstable_by_key(|(id, _)| *id);
@@ -329,8 +325,11 @@ fn union(tokenizers: &[Option<Tokenizer>]) -> Result<Tokenizer> {
     }
     for token in special {
         if out.token_to_id(&token.content).is_none() {
-            let put = if token.special { out.add_special_tokens([token]) } else { out.add_tokens([token]) };
-            put.map_err(refused)?;
+            if token.special {
+                out.add_special_tokens(&[token]);
+            } else {
+                out.add_tokens(&[token]);
+            }
         }
     }
     Ok(out)
