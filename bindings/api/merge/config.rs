@@ -123,7 +123,9 @@ impl Call {
             let params = names_of(&step.config.parameters, each(&step.config));
             Arc::new(OwnMethod::new(name, params, function.clone()))
         });
-        let find = |reference: &Reference| Ok(find(ctx, self.folder.as_deref(), reference)?);
+        let find = |reference: &Reference| -> lota_runtime::Result<Found> {
+            Ok(find(ctx, self.folder.as_deref(), reference)?)
+        };
         let inputs = open_all(&step.config, &ctx.hub, &find, &ctx.host)?;
         Ok(Plan::new(&step.config, inputs, own, self.options)?)
     }

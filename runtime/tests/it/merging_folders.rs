@@ -41,7 +41,9 @@ fn plan(config: &Value, folder: &Path) -> lota_runtime::Result<Plan> {
 
 fn plan_with(config: &Value, folder: &Path, options: PlanOptions) -> lota_runtime::Result<Plan> {
     let config = Config::read(config)?;
-    let find = |reference: &Reference| Ok(Found::Path(folder.join(&reference.model)));
+    let find = |reference: &Reference| -> lota_runtime::Result<Found> {
+        Ok(Found::Path(folder.join(&reference.model)))
+    };
     let inputs = open_all(&config, &HubOptions::default(), &find, &Host::default())?;
     Plan::new(&config, inputs, None, options)
 }
