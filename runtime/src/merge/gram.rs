@@ -4,6 +4,7 @@
 //! one pass over the entries, and then the coefficients of the last point, a second.
 
 use super::group::{Group, Piece, Sink, Unit};
+use super::kernels::{self, dot};
 use crate::Result;
 
 /// Inner products of some vectors, all with all.
@@ -62,20 +63,6 @@ impl Gram {
     pub fn length(&self, a: &[f64]) -> f64 {
         self.between(a, a).max(0.0).sqrt()
     }
-}
-
-/// The inner product, added up in f64.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; 16];
-    let (a, a_rest) = a.as_chunks::<16>();
-    let (b, b_rest) = b.as_chunks::<16>();
-    for (x, y) in a.iter().zip(b) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += f64::from(*x) * f64::from(*y);
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
-    lanes.iter().sum::<f64>() + rest
 }
 
 /// What is measured together.
@@ -206,9 +193,9 @@ impl Deltas {
 /// `out = base + sum of c[i] * vectors[i]`.
 fn sum(vectors: &[&[f32]], c: &[f32], base: Option<&[f32]>, out: &mut [f32]) {
     for (vector, c) in vectors.iter().zip(c) {
-        out.iter_mut().zip(*vector).for_each(|(out, v)| *out += c * v);
+        kernels::add_scaled(out, vector, *c);
     }
     if let Some(base) = base {
-        out.iter_mut().zip(base).for_each(|(out, b)| *out += b);
+        kernels::add(out, base);
     }
 }

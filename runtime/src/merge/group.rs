@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::kernels::all_finite;
 use super::{Float, Input, Reader, Resolved};
 use crate::host::Host;
 use crate::{Error, Result};
@@ -197,11 +198,6 @@ impl<'a> Group<'a> {
             ))),
         }
     }
-}
-
-/// Whether no value is infinite or not a number. One comparison for each, without branches.
-pub(crate) fn all_finite(values: &[f32]) -> bool {
-    values.iter().fold(0u32, |most, v| most.max(v.to_bits() & 0x7fff_ffff)) < f32::INFINITY.to_bits()
 }
 
 #[derive(Default)]

@@ -83,3 +83,36 @@ multiversion! {
         u64::from(count)
     }
 }
+
+multiversion! {
+    /// The inner product, added up in f64.
+    pub(super) fn dot<I>(a: &[f32], b: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; 16];
+        let (a, a_rest) = a.as_chunks::<16>();
+        let (b, b_rest) = b.as_chunks::<16>();
+        for (x, y) in a.iter().zip(b) {
+            for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+                *lane += f64::from(*x) * f64::from(*y);
+            }
+        }
+        let mut sum = 0.0;
+        for lane in lanes {
+            sum += lane;
+        }
+        for (x, y) in a_rest.iter().zip(b_rest) {
+            sum += f64::from(*x) * f64::from(*y);
+        }
+        sum
+    }
+}
+
+multiversion! {
+    /// Whether no value is infinite or not a number. One comparison for each, without branches.
+    pub(super) fn all_finite<I>(values: &[f32]) -> bool {
+        let mut most = 0i32;
+        for v in values {
+            most = most.max((v.to_bits() & MAGNITUDE) as i32);
+        }
+        most < f32::INFINITY.to_bits() as i32
+    }
+}

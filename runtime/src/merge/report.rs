@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::gram::dot;
-use super::group::all_finite;
+use super::kernels::{all_finite, dot};
 use super::layout::Layout;
 use super::{Input, kernels};
 use crate::host::Host;
