@@ -278,7 +278,11 @@ fn tickets(n: usize, seed: u64, apart: bool) -> (Arc<dyn Input>, Vec<Arc<dyn Inp
                 set.insert(at);
             }
         } else {
-            sets.iter_mut().filter(|_| rng.below(2) == 0).for_each(|set| drop(set.insert(at)));
+            for set in &mut sets {
+                if rng.below(2) == 0 {
+                    set.insert(at);
+                }
+            }
         }
     }
     let mut inputs: Vec<Arc<dyn Input>> = Vec::new();
