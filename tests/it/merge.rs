@@ -50,7 +50,7 @@ fn a_configuration_becomes_a_folder() {
     let info = good(&lota(folder.path(), &["model", "info", "out"]));
     assert!(info.contains("tokenizer"), "{info}");
     let again = lota(folder.path(), &["merge", "merge.yml", "out"]);
-    assert_eq!(text(&again.stderr), "error: lota.merge.config: out is there already, and is not overwritten\n");
+    assert_eq!(text(&again.stderr), "error: merge.config: out is there already, and is not overwritten\n");
     good(&lota(folder.path(), &["merge", "merge.yml", "out", "--replace"]));
 }
 
@@ -65,16 +65,16 @@ fn what_is_wrong_is_said_before_any_work() {
     };
     assert_eq!(
         refused("merge_metod: ties\n", &["out"]),
-        "error: lota.merge.config: the configuration: unknown key \"merge_metod\"; did you mean \"merge_method\"?\n"
+        "error: merge.config: the configuration: unknown key \"merge_metod\"; did you mean \"merge_method\"?\n"
     );
     assert_eq!(
         refused("merge_method: ties\nbase_model: a\nmodels: [{model: b, parameters: {wieght: 1}}]\n", &["--check"]),
-        "error: lota.merge.check: models[0].parameters: unknown parameter \"wieght\"; did you mean \"weight\"?\n"
+        "error: merge.check: models[0].parameters: unknown parameter \"wieght\"; did you mean \"weight\"?\n"
     );
     let absent = refused("merge_method: linear\nmodels: [{model: ./c, parameters: {weight: 1}}]\n", &["out"]);
     assert!(absent.contains("\"./c\" is not a model"), "{absent}");
     let yaml = refused("merge_method: [", &["out"]);
-    assert!(yaml.starts_with("error: lota.merge.config: merge.yml: not YAML: "), "{yaml}");
+    assert!(yaml.starts_with("error: merge.config: merge.yml: not YAML: "), "{yaml}");
     assert!(!folder.path().join("out").exists());
     write(folder.path(), "merge.yml", LINEAR);
     let check = good(&lota(folder.path(), &["merge", "merge.yml", "--check"]));

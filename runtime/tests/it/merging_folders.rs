@@ -253,10 +253,11 @@ fn what_does_not_fit_is_said_before_any_work() {
     let out = dir.path().join("cut");
     cut.write(&out, &FolderOptions::default(), &Exec::cpu(), &Host::default()).expect("writes");
     assert_eq!(read(&out).config.vocab_size, 32);
-    let mut qwen = llama(2, 32, true);
-    qwen["architectures"] = json!(["MistralForCausalLM"]);
-    qwen["model_type"] = json!("mistral");
-    saved(dir.path(), "b", &qwen, 2);
+    let mut mistral = llama(2, 32, true);
+    mistral["architectures"] = json!(["MistralForCausalLM"]);
+    mistral["model_type"] = json!("mistral");
+    mistral["sliding_window"] = Value::Null;
+    saved(dir.path(), "b", &mistral, 2);
     assert!(refused(&linear()).contains("a is a LlamaForCausalLM and b a MistralForCausalLM"));
     let options = PlanOptions { mixed_architectures: true, ..PlanOptions::default() };
     assert!(plan_with(&linear(), dir.path(), options).is_ok());
