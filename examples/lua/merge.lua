@@ -6,7 +6,7 @@ local base = lota.model.init "tiny"
 local before, fingerprint = base:snapshot(), base:fingerprint()
 local name = "model.layers.0.mlp.up_proj.weight"
 local function ticket(rows, factor)
-  local mask = lota.mask.rows(base, { [name] = rows })
+  local mask = lota.mask.rows(base, { params = name, rows = rows })
   base:set_param(name, base:param(name):mul(factor))
   local made = lota.ticket.new(base, mask, { base = fingerprint, method = "example" })
   base:restore(before)

@@ -26,8 +26,8 @@ const WHAT: &str =
 const BEGIN: &str = "local base = lota.model.init('tiny')\n\
                      local before = base:snapshot()\n\
                      local name = 'model.layers.0.mlp.up_proj.weight'\n\
-                     local rows = lota.mask.rows(base, {[name] = {1, 2}})\n\
-                     local more = lota.mask.rows(base, {[name] = {3, 4}})\n\
+                     local rows = lota.mask.rows(base, {params = name, rows = {1, 2}})\n\
+                     local more = lota.mask.rows(base, {params = name, rows = {3, 4}})\n\
                      local f = base:fingerprint()\n\
                      base:set_param(name, base:param(name):mul(2))\n\
                      local a = lota.ticket.new(base, rows, {base = f})\n\

@@ -8,7 +8,7 @@ local name = "model.layers.0.mlp.up_proj.weight"
 
 local function ticket(rows, factor)
   base:set_param(name, base:param(name):mul(factor))
-  local made = lota.ticket.new(base, lota.mask.rows(base, { [name] = rows }), { base = fingerprint })
+  local made = lota.ticket.new(base, lota.mask.rows(base, { params = name, rows = rows }), { base = fingerprint })
   base:restore(before)
   return made
 end
