@@ -282,3 +282,50 @@ fn gradients_run_from_the_first_layer_to_the_last() {
     assert!(!close(&of(&out, &name(1)), &of(&a, &name(1))) && !close(&of(&out, &name(1)), &of(&b, &name(1))));
     assert!(close(&of(&out, "lm_head.weight"), &of(&a, "lm_head.weight")));
 }
+
+#[test]
+fn vocabularies_are_paired_by_token_as_mergekit_does() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/merges/vocabulary");
+    let cases = std::fs::read_to_string(fixtures.join("cases.json")).expect("cases");
+    let cases: serde_json::Map<String, Value> = serde_json::from_str(&cases).expect("JSON");
+    assert_eq!(cases.len(), 6);
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, config) in &cases {
+        let out = dir.path().join(name);
+        plan(config, &fixtures)
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+            .write(&out, &FolderOptions::default(), &Exec::cpu(), &Host::default())
+            .expect("writes");
+        let tokenizer =
+            |path: &Path| tokenizers::Tokenizer::from_file(path).expect("a tokenizer").get_vocab(true);
+        let own = tokenizer(&out.join("tokenizer.json"));
+        let theirs = tokenizer(&fixtures.join(format!("results/{name}.tokenizer.json")));
+        let sorted = |v: &std::collections::HashMap<String, u32>| {
+            v.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(sorted(&own), sorted(&theirs), "{name}");
+        let load =
+            |path: &Path| candle_core::safetensors::load(path, &candle_core::Device::Cpu).expect("weights");
+        let made = load(&out.join("model.safetensors"));
+        let expected = load(&fixtures.join(format!("results/{name}.safetensors")));
+        for (tensor, expected) in &expected {
+            let made = &made[tensor];
+            assert_eq!(made.dims(), expected.dims(), "{name}: {tensor}");
+            let (a, b) = (values(made), values(expected));
+            let by_token = tensor.contains("embed_tokens") || tensor.contains("lm_head");
+            let rows: Vec<(usize, usize)> = if by_token {
+                let pairs = own.iter().map(|(token, id)| (*id as usize, theirs[token] as usize));
+                // Rows that fill up are those of no token, at the end.
+                pairs.chain((own.len()..made.dims()[0]).map(|row| (row, row))).collect()
+            } else {
+                vec![(0, 0)]
+            };
+            let cols = if by_token { made.dims()[1] } else { a.len() };
+            for (i, j) in rows {
+                let (a, b) = (&a[i * cols..(i + 1) * cols], &b[j * cols..(j + 1) * cols]);
+                let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst <= 1e-6, "{name}: row {i} of {tensor} differs by {worst}");
+            }
+        }
+    }
+}
