@@ -56,7 +56,7 @@ impl Method for Disjoint {
                 let base = *out;
                 let delta = |i: usize| weights[i] * (values[i][at] - base);
                 let who = || (0..n).filter(|&i| claimed[i][at]);
-                let (Some(first), Some(last)) = (who().next(), who().last()) else { continue };
+                let (Some(first), Some(last)) = (who().next(), who().next_back()) else { continue };
                 // One claim with weight 1 keeps its bits: adding the difference might not.
                 let alone = |i: usize| if weights[i] == 1.0 { values[i][at] } else { base + delta(i) };
                 *out = match overlap {
@@ -81,12 +81,17 @@ impl Method for Disjoint {
 fn refuse(group: &Group<'_>, others: &[usize], read: &[usize]) -> Result<()> {
     let parts = group.fold(Unit::Entries, read, |piece, values| {
         let claimed = claims(group, others, piece, values);
+        // Of each entry how many change it, and the first that does.
+        let mut owners = vec![(0u32, 0usize); piece.len];
         let mut shared: Option<(usize, usize, u64)> = None;
-        for at in 0..piece.len {
-            let mut who = (0..others.len()).filter(|&i| claimed[i][at]);
-            if let (Some(a), Some(b)) = (who.next(), who.next()) {
-                let found = shared.get_or_insert((a, b, 0));
-                found.2 += 1;
+        for (i, claimed) in claimed.iter().enumerate() {
+            for (owner, _) in owners.iter_mut().zip(claimed).filter(|(_, claimed)| **claimed) {
+                match owner.0 {
+                    0 => owner.1 = i,
+                    1 => shared.get_or_insert((owner.1, i, 0)).2 += 1,
+                    _ => {}
+                }
+                owner.0 += 1;
             }
         }
         Ok(shared)

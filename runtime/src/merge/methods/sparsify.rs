@@ -95,12 +95,11 @@ impl<F: Fn(usize, &[&[f32]], &mut [f32]) + Sync> Source for Computed<'_, F> {
     }
 }
 
+/// How scores are made of values.
+type Score = fn(usize, &[&[f32]], &mut [f32]);
+
 /// The task vector of one input as scores.
-pub(super) fn task_vector<'g>(
-    group: &'g Group<'_>,
-    other: usize,
-    base: usize,
-) -> Result<Computed<'g, impl Fn(usize, &[&[f32]], &mut [f32]) + Sync + use<>>> {
+fn task_vector<'g>(group: &'g Group<'_>, other: usize, base: usize) -> Result<Computed<'g, Score>> {
     Computed::new(group, vec![other, base], |_, values, out| kernels::difference(out, values[0], values[1]))
 }
 
