@@ -18,7 +18,9 @@ pub(super) struct Step {
 
 /// Reads the documents of a YAML text.
 pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Json>> {
-    let read: Vec<Json> = serde_saphyr::from_multiple(text)
+    // `on`, `y` and such are names of models as well as words for true: those who ask for a truth value take both.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let read: Vec<Json> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|e| Error::argument(format!("{file}: not YAML: {}", e.to_string().trim_end())))?;
     let all: Vec<Json> = read.into_iter().filter(|d| !d.is_null()).collect();
     if all.is_empty() {

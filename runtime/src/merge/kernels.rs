@@ -116,3 +116,16 @@ multiversion! {
         most < f32::INFINITY.to_bits() as i32
     }
 }
+
+multiversion! {
+    /// One more value for running means and sums of squares around them (Welford's), entry by entry: the task
+    /// vector of `values`. `share` is one over how many there are with it.
+    pub(super) fn welford<I>(means: &mut [f64], squares: &mut [f64], values: &[f32], base: &[f32], share: f64) {
+        for (((mean, squares), v), b) in means.iter_mut().zip(squares).zip(values).zip(base) {
+            let v = f64::from(v - b);
+            let away = v - *mean;
+            *mean += away * share;
+            *squares += away * (v - *mean);
+        }
+    }
+}

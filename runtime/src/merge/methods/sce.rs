@@ -80,16 +80,12 @@ impl Method for Sce {
 /// The variance over the models, entry by entry.
 fn variance(values: &[&[f32]], out: &mut [f32]) {
     let Some((base, others)) = values.split_last() else { return };
-    for (at, (out, base)) in out.iter_mut().zip(*base).enumerate() {
-        let (mut mean, mut squares) = (0.0f64, 0.0f64);
-        for (count, values) in others.iter().enumerate() {
-            let v = f64::from(values[at] - base);
-            let away = v - mean;
-            mean += away / (count + 1) as f64;
-            squares += away * (v - mean);
-        }
-        *out = (squares / others.len() as f64) as f32;
+    let (mut means, mut squares) = (vec![0.0f64; out.len()], vec![0.0f64; out.len()]);
+    for (count, values) in others.iter().enumerate() {
+        kernels::welford(&mut means, &mut squares, values, base, 1.0 / (count + 1) as f64);
     }
+    let n = others.len() as f64;
+    out.iter_mut().zip(&squares).for_each(|(out, squares)| *out = (squares / n) as f32);
 }
 
 /// The entries with the most variance.
