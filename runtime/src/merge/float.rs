@@ -85,39 +85,48 @@ impl Float {
     /// Little-endian bytes as f32. There must be as many bytes as `out` has entries of this type.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
         out.clear();
+        out.resize(bytes.len() / self.size(), 0.0);
         match self {
-            Self::F32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))),
-            Self::BF16 => out.extend(
-                bytes
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)),
-            ),
+            Self::F32 => {
+                let read = bytes.as_chunks::<4>().0;
+                out.iter_mut().zip(read).for_each(|(out, b)| *out = f32::from_le_bytes(*b));
+            }
+            Self::BF16 => {
+                let read = bytes.as_chunks::<2>().0;
+                let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+                out.iter_mut().zip(read).for_each(|(out, b)| *out = wide(b));
+            }
             Self::F16 => {
                 if let Ok(halves) = bytemuck::try_cast_slice::<u8, u16>(bytes)
                     && cfg!(target_endian = "little")
                 {
-                    out.resize(halves.len(), 0.0);
                     let halves: &[f16] = half::slice::HalfBitsSliceExt::reinterpret_cast(halves);
                     halves.convert_to_f32_slice(out);
                 } else {
-                    out.extend(bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()));
+                    let read = bytes.as_chunks::<2>().0;
+                    out.iter_mut().zip(read).for_each(|(out, b)| *out = f16::from_le_bytes(*b).to_f32());
                 }
             }
         }
     }
 
-    /// Values as little-endian bytes of this type, appended to `out`.
+    /// Values as little-endian bytes of this type, which replace what is in `out`.
     pub(crate) fn encode(self, values: &[f32], out: &mut Vec<u8>) {
         out.clear();
+        out.resize(values.len() * self.size(), 0);
         match self {
-            Self::F32 if cfg!(target_endian = "little") => {
-                out.extend_from_slice(bytemuck::cast_slice(values))
+            Self::F32 => {
+                let write = out.as_chunks_mut::<4>().0;
+                write.iter_mut().zip(values).for_each(|(out, v)| *out = v.to_le_bytes());
             }
-            Self::F32 => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),
-            Self::BF16 => out.extend(values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes())),
-            Self::F16 => out.extend(values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes())),
+            Self::BF16 => {
+                let write = out.as_chunks_mut::<2>().0;
+                write.iter_mut().zip(values).for_each(|(out, v)| *out = bf16::from_f32(*v).to_le_bytes());
+            }
+            Self::F16 => {
+                let write = out.as_chunks_mut::<2>().0;
+                write.iter_mut().zip(values).for_each(|(out, v)| *out = f16::from_f32(*v).to_le_bytes());
+            }
         }
     }
 }
