@@ -16,6 +16,7 @@ mod json;
 mod lora;
 mod mask;
 mod memory;
+mod merge;
 mod model;
 mod nearest;
 mod params;
@@ -66,6 +67,7 @@ pub fn standard() -> Registry {
     json::register(r);
     lora::register(r);
     mask::register(r);
+    merge::register(r);
     model::register(r);
     plot::register(r);
     progress::register(r);

@@ -5,6 +5,7 @@ mod doc;
 mod failure;
 mod health;
 mod lora;
+mod merge;
 mod model;
 mod progress;
 mod run;
@@ -115,6 +116,8 @@ enum Command {
         #[command(subcommand)]
         command: lora::Command,
     },
+    /// Merge models as a mergekit configuration says
+    Merge(merge::Merge),
     /// Say what this machine offers, and check that it computes correctly
     Health,
     /// Measure a training step, generation or selection on this machine
@@ -208,6 +211,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             TicketCommand::From(from) => from.run(&common),
         },
         Command::Lora { command } => command.run(&common),
+        Command::Merge(merge) => merge.run(&common),
         Command::Health => health::print(&common),
         Command::Bench { command } => bench::run(&common, &command),
     }

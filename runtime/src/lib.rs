@@ -5,7 +5,7 @@
 //! state, so two engines in one process do not meet.
 //!
 //! Dependencies inside the crate point one way:
-//! `eval, train, lora -> ticket -> mask -> model -> ops -> host, error`.
+//! `merge, eval, train, lora -> ticket -> mask -> model -> ops -> host, error`.
 
 pub mod data;
 pub mod error;
@@ -13,6 +13,7 @@ pub mod eval;
 pub mod host;
 pub mod lora;
 pub mod mask;
+pub mod merge;
 pub mod model;
 pub mod ops;
 pub mod ticket;

@@ -4,6 +4,7 @@ mod cli;
 mod embed;
 mod engine;
 mod generated;
+mod merge;
 mod patterns;
 mod repl;
 mod rhai;

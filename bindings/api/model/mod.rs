@@ -14,6 +14,7 @@ use lota_runtime::ticket::Stack;
 
 pub(crate) use generate::{generation, generation_options};
 pub(crate) use snapshot::Snapshot;
+pub(crate) use weights::shard_bytes;
 
 use super::{Args, Object, Primitive, Registry, Scripted, Value};
 use crate::error::Result;

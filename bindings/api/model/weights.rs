@@ -135,18 +135,23 @@ fn save(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         Some("f16") => Some(DType::F16),
         Some(other) => return Err(args.not_one_of("dtype", other, &["f32", "bf16", "f16"])),
     };
+    let shard_bytes = shard_bytes(args)?;
+    let files = model.0.save(&folder, &SaveOptions { dtype, shard_bytes }, &ctx.host)?;
+    Ok(files.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+/// The bytes that the option `shard` says.
+pub(crate) fn shard_bytes(args: &mut Args) -> Result<u64> {
     let given = args.get::<Value>("shard")?;
-    let shard_bytes = match &given {
+    let bytes = match &given {
         Value::Int(bytes) if *bytes > 0 => Some(*bytes as u64),
         Value::Str(text) => size(text),
         _ => None,
     };
-    let shard_bytes = shard_bytes.ok_or_else(|| {
+    bytes.ok_or_else(|| {
         let what = "must be a number of bytes or a size such as 500MB or 2GB, got";
         args.wrong("shard", format!("{what} {}", given.describe()))
-    })?;
-    let files = model.0.save(&folder, &SaveOptions { dtype, shard_bytes }, &ctx.host)?;
-    Ok(files.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
+    })
 }
 
 /// The bytes of a size as people write it, in powers of 1000 as file sizes are.

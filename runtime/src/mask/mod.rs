@@ -6,7 +6,7 @@
 
 mod algebra;
 pub(crate) mod archive;
-mod bits;
+pub(crate) mod bits;
 mod bracket;
 mod build;
 mod compare;
@@ -15,7 +15,7 @@ mod glob;
 mod hash;
 mod heads;
 mod published;
-mod radix;
+pub(crate) mod radix;
 mod random;
 mod report;
 mod rows;
@@ -41,6 +41,7 @@ pub use hash::{Part, hash};
 pub use heads::HeadLayout;
 pub use random::random;
 pub use report::{By, Capacity, Count, Overlap, capacity};
+pub(crate) use scores::read_tensor;
 pub use scores::{Delta, Generated, Scores, Source};
 pub use select::{Budget, Scope, nonzero, top};
 pub use threshold::{nm, support, threshold};

@@ -199,7 +199,12 @@ fn checked(universe: &Universe, values: Vec<Option<Tensor>>, what: &str) -> Resu
 
 /// Reads a piece of a contiguous tensor: in place where it is f32 on the CPU, else through a copy
 /// of that piece alone. Numbers of eight bytes are rounded to four.
-fn read_tensor(tensor: &Tensor, start: usize, len: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
+pub(crate) fn read_tensor(
+    tensor: &Tensor,
+    start: usize,
+    len: usize,
+    visit: &mut dyn FnMut(&[f32]),
+) -> Result<()> {
     let (storage, layout) = tensor.storage_and_layout();
     if let (Storage::Cpu(storage), Some((from, _))) = (&*storage, layout.contiguous_offsets()) {
         let piece = from + start..from + start + len;

@@ -22,7 +22,7 @@ const SMALL: [&str; 5] = [
 
 /// The folder (or, for `org/name/file.gguf`, the file) of a model in the cache, filled from the hub
 /// where something is missing.
-pub(super) fn fetch(id: &str, options: &HubOptions, host: &Host) -> Result<PathBuf> {
+pub(crate) fn fetch(id: &str, options: &HubOptions, host: &Host) -> Result<PathBuf> {
     let (repo_id, file) = split(id);
     let cache_dir = options.cache_dir.clone().ok_or_else(|| {
         Error::argument(format!(

@@ -24,8 +24,11 @@ pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
 pub use files::WeightFiles;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
+#[cfg(feature = "hub")]
+pub(crate) use hub::fetch;
 pub use load::{HubOptions, LoadOptions, load};
 pub use loaded::{Info, Model};
+pub(crate) use param::distance;
 pub use param::{ParamSpec, Role, Universe};
 pub use params::Params;
 pub use save::SaveOptions;

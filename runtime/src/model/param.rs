@@ -210,7 +210,7 @@ impl PartialEq for Universe {
 impl Eq for Universe {}
 
 /// The Levenshtein distance between two names.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {

@@ -13,6 +13,8 @@ mod folders;
 mod generating;
 mod gguf;
 mod lora;
+mod merging;
+mod merging_folders;
 mod plain;
 mod smollm2;
 mod templates;

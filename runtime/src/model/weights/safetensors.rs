@@ -134,6 +134,42 @@ impl Shards {
     }
 }
 
+/// A tensor as it lies in its file.
+pub(crate) struct Raw<'a> {
+    /// The type, as the header names it.
+    pub(crate) dtype: &'a str,
+    /// The shape.
+    pub(crate) shape: &'a [usize],
+    /// The bytes, in the file.
+    pub(crate) bytes: &'a [u8],
+    /// The file.
+    pub(crate) file: &'a Path,
+    map: &'a Mapped,
+    begin: usize,
+}
+
+impl Raw<'_> {
+    /// Says that this part of the bytes is not needed for now.
+    pub(crate) fn release(&self, part: std::ops::Range<usize>) {
+        self.map.release(self.begin + part.start..self.begin + part.end);
+    }
+}
+
+impl Shards {
+    /// A tensor as it lies in its file, if there is one of this name.
+    pub(crate) fn raw(&self, name: &str) -> Option<Raw<'_>> {
+        let entry = self.entries.get(name)?;
+        let (file, map) = &self.files[entry.shard];
+        let bytes = map.get(entry.begin..entry.end).unwrap_or_default();
+        Some(Raw { dtype: &entry.dtype, shape: &entry.shape, bytes, file, map, begin: entry.begin })
+    }
+
+    /// The files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+}
+
 impl Source for Shards {
     fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()

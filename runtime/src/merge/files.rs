@@ -1,0 +1,162 @@
+//! What belongs to a merged model besides its weights: tokenizer, chat template, defaults of
+//! generation.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::plan::Plan;
+use crate::host::write_atomic;
+use crate::{Error, Result};
+
+/// The files of a model that are copied with its tokenizer.
+const COPIED: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.model",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// Files written into a folder.
+pub(super) struct Files {
+    folder: PathBuf,
+    written: Vec<String>,
+}
+
+impl Files {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), written: Vec::new() }
+    }
+
+    pub(super) fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
+        write_atomic(&path, |out| out.write_all(bytes).map_err(|e| Error::io(&path, e)))?;
+        if !self.written.iter().any(|w| w == name) {
+            self.written.push(name.to_string());
+        }
+        Ok(())
+    }
+
+    pub(super) fn text(&mut self, name: &str, text: &str) -> Result<()> {
+        self.bytes(name, text.as_bytes())
+    }
+
+    pub(super) fn json(&mut self, name: &str, value: &Value) -> Result<()> {
+        let text = serde_json::to_string_pretty(value).map_err(|e| Error::format(name, e.to_string()))?;
+        self.text(name, &(text + "\n"))
+    }
+
+    pub(super) fn written(self) -> Vec<String> {
+        self.written
+    }
+}
+
+/// Writes the tokenizer's files: the donor's, with the tokenizer and the template of the merge.
+pub(super) fn tokenizer(plan: &Plan, files: &mut Files) -> Result<()> {
+    let folder = plan.inputs[plan.donor].folder();
+    if let Some(folder) = folder {
+        for name in COPIED {
+            let path = folder.join(name);
+            if path.exists() {
+                files.bytes(name, &std::fs::read(&path).map_err(|e| Error::io(&path, e))?)?;
+            }
+        }
+    }
+    if let Some(vocabulary) = &plan.vocabulary {
+        let refused = |e: tokenizers::Error| Error::argument(format!("the tokenizer cannot be written: {e}"));
+        files.text("tokenizer.json", &vocabulary.tokenizer.to_string(true).map_err(refused)?)?;
+    }
+    let Some(wanted) = &plan.chat_template else { return Ok(()) };
+    let Some(source) = template(plan, wanted)? else { return Ok(()) };
+    crate::model::ChatTemplate::new(source.clone())
+        .map_err(|e| Error::argument(format!("chat_template: {e}")))?;
+    files.text("chat_template.jinja", &source)?;
+    // An older place for the same, which would contradict it.
+    let path = folder.map(|f| f.join("tokenizer_config.json")).filter(|p| p.exists());
+    if let Some(path) = path {
+        let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let mut config: Map<String, Value> = serde_json::from_slice(&text)
+            .map_err(|e| Error::format(&path, format!("not a JSON object: {e}")))?;
+        config.insert("chat_template".into(), json!(source));
+        files.json("tokenizer_config.json", &Value::Object(config))?;
+    }
+    Ok(())
+}
+
+/// The source of the template that is asked for.
+fn template(plan: &Plan, wanted: &str) -> Result<Option<String>> {
+    if wanted == "auto" {
+        return Ok(most_common(plan.inputs.iter().filter_map(|i| i.folder()).filter_map(template_of)));
+    }
+    if wanted.contains('{') {
+        return Ok(Some(wanted.to_string()));
+    }
+    let known: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+    match NAMED.iter().find(|(name, _)| *name == wanted) {
+        Some((_, source)) => Ok(Some((*source).to_string())),
+        None => Err(Error::argument(format!(
+            "chat_template: {wanted:?} is neither Jinja source nor one of auto, {}{}",
+            known.join(", "),
+            super::nearest::did_you_mean(wanted, known.iter().copied())
+        ))),
+    }
+}
+
+/// The chat template of a model's folder.
+fn template_of(folder: &Path) -> Option<String> {
+    if let Ok(text) = std::fs::read_to_string(folder.join("chat_template.jinja")) {
+        return Some(text.trim().to_string());
+    }
+    let text = std::fs::read(folder.join("tokenizer_config.json")).ok()?;
+    let config: Value = serde_json::from_slice(&text).ok()?;
+    match config.get("chat_template")? {
+        Value::String(source) => Some(source.trim().to_string()),
+        Value::Array(list) => {
+            let of = |t: &&Value| t.get("name").and_then(Value::as_str) == Some("default");
+            list.iter().find(of)?.get("template")?.as_str().map(|s| s.trim().to_string())
+        }
+        _ => None,
+    }
+}
+
+/// The template that most have; of several the one that comes first.
+fn most_common(all: impl Iterator<Item = String>) -> Option<String> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for template in all {
+        match counts.iter_mut().find(|(t, _)| *t == template) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((template, 1)),
+        }
+    }
+    counts.into_iter().rev().max_by_key(|(_, n)| *n).map(|(t, _)| t)
+}
+
+/// Templates by name, of the formats that have one.
+const NAMED: [(&str, &str); 5] = [
+    (
+        "chatml",
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+    ),
+    (
+        "llama3",
+        "{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
+    ),
+    (
+        "mistral",
+        "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}",
+    ),
+    (
+        "alpaca",
+        "{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}{% elif message['role'] == 'user' %}{{ '### Instruction:\n' + message['content'] + '\n\n' }}{% else %}{{ '### Response:\n' + message['content'] + '\n\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '### Response:\n' }}{% endif %}",
+    ),
+    (
+        "exaone",
+        "{% for message in messages %}{{ '[|' + message['role'] + '|]' + message['content'] }}{% if message['role'] == 'user' %}{{ '\n' }}{% else %}{{ '[|endofturn|]\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '[|assistant|]' }}{% endif %}",
+    ),
+];

@@ -1,0 +1,204 @@
+--- Merging three LoTA tickets against merging three full fine-tunes: what is left of each task?
+--
+-- What: one base learns three tasks apart, once by LoTA (a ticket of a fraction of the entries for each) and once by
+-- full fine-tuning. Each three are merged, and every model is scored on all three tasks. The arms:
+--
+--   alone             each task's own model, on its own task: what merging can keep at most
+--   task arithmetic   the base and the sum of task vectors, each times --weight
+--   ties              of each task vector the largest --ties-density, those that agree in sign, times --lambda
+--   disjoint          tickets only: the sum, exact where one ticket alone sets an entry, the mean where several do
+--   magmax            entry by entry the larger change
+--
+-- LoTA tickets are sparse, so that few entries are pulled to two sides; the report says how many are.
+--
+-- Source: arXiv 2406.16797, section 6 (merging); arXiv 2212.04089 (task arithmetic); arXiv 2306.01708 (TIES).
+--
+-- How to run:
+--   lota run scripts/merge.lua                                    the built-in model and tasks, 3 seeds, in minutes
+--   lota run scripts/merge.lua --model DIR|FILE.gguf|HUB/ID \
+--     --tasks gsm8k:DIR,arc:DIR,sql:DIR --density 0.01            a real model and real data
+--
+-- Writes a run folder: config.json, metrics.jsonl (every score), tickets/, report.md, and conflicts-lota.svg and
+-- conflicts-full.svg (what the task vectors of the first seed do to each layer). With --resume, a seed that a stopped
+-- run had finished is not run again.
+
+local adapt = require "lota.adapt"
+local lota = require "lota"
+local options = require "lota.options"
+local report = require "lota.report"
+local tasks = require "lota.tasks"
+
+local args = lota.args {
+  model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
+  tasks = {
+    default = { "skip", "nines", "mirror" },
+    help = "the tasks: built-in families, or name:path (gsm8k, arc, sql)",
+  },
+  density = { 0.1, "fraction of the attention and MLP entries in each ticket" },
+  steps = { 120, "optimizer steps after calibration" },
+  calibration_steps = { 40, "optimizer steps of calibration" },
+  lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)" },
+  batch = { 12, "examples a step" },
+  max_len = { 512, "tokens of an example at most" },
+  max_prompt = { 256, "tokens of a prompt at most" },
+  weight = { 0.5, "what task vectors are multiplied by in task arithmetic" },
+  ties_density = { 0.5, "fraction of a full task vector that TIES keeps" },
+  lambda = { 1.0, "what TIES and magmax multiply the sum by" },
+  seeds = { 3, "how many seeds" },
+  first_seed = { 1, "the first of them" },
+  eval = { 128, "test examples for each score (0: all)" },
+  out = { type = "string", help = "the run folder (default: the first free one of runs/merge-1, runs/merge-2, ...)" },
+  resume = { false, "continue the run in --out" },
+}
+
+local built_in = args.model == "builtin"
+local model = built_in and lota.model.builtin() or lota.model.load(args.model)
+local lr = args.lr or (built_in and 6e-4 or 1e-5)
+local base, fingerprint = model:snapshot(), model:fingerprint()
+local count = args.eval > 0 and args.eval or nil
+local opened = {}
+for i, name in ipairs(args.tasks) do
+  opened[i] = tasks.open(name)
+end
+
+local config = options.with(args, { lr = lr, lota = lota.version, base = fingerprint })
+config.out, config.resume = nil, nil
+local run = report.start("merge", args.out, { config = config, resume = args.resume })
+
+local function train(kind, task, seed)
+  local o = { lr = lr, batch = args.batch, max_len = args.max_len, max_prompt = args.max_prompt, seed = seed }
+  model:restore(base)
+  if kind == "full" then
+    o.steps = args.calibration_steps + args.steps
+    adapt.fft(model, task, o)
+    return model:snapshot()
+  end
+  o.steps, o.calibration_steps, o.density, o.base = args.steps, args.calibration_steps, args.density, fingerprint
+  return adapt.lota(model, task, o).ticket
+end
+
+--- Scores `m` on all tasks and logs the record.
+local function score(m, kind, arm, seed)
+  local record = { kind = "result", of = kind, arm = arm, seed = seed }
+  local sum = 0
+  for i, task in ipairs(opened) do
+    record["task_" .. i] = (task.score(m, count))
+    sum = sum + record["task_" .. i]
+  end
+  record.mean = sum / #opened
+  run:log(record)
+end
+
+--- The merges of one kind of parts.
+local function merges(kind)
+  local all = {
+    { "task arithmetic", { method = "task_arithmetic", weight = args.weight } },
+    {
+      "ties",
+      { method = "ties", weight = 1, density = kind == "full" and args.ties_density or 1, lambda = args.lambda },
+    },
+    { "magmax", { method = "magmax", lambda = args.lambda } },
+  }
+  if kind == "lota" then
+    all[#all + 1] = { "disjoint", { method = "disjoint", overlap = "mean" } }
+  end
+  return all
+end
+
+local function measure(kind, seed, bar)
+  local parts, alone = {}, { kind = "result", of = kind, arm = "alone", seed = seed }
+  for i, task in ipairs(opened) do
+    parts[i] = train(kind, task, seed)
+    if kind == "lota" then
+      parts[i]:save(run:path(("tickets/seed-%d-%s.safetensors"):format(seed, task.name)))
+      model:restore(base)
+      local on = parts[i]:apply(model)
+      alone["task_" .. i] = (task.score(model, count))
+      on:unapply()
+    else
+      alone["task_" .. i] = (task.score(model, count))
+    end
+    bar.step(("seed %d %s: %s"):format(seed, kind, task.name))
+  end
+  local sum = 0
+  for i in ipairs(opened) do
+    sum = sum + alone["task_" .. i]
+  end
+  alone.mean = sum / #opened
+  run:log(alone)
+  model:restore(base)
+  local rows = lota.merge.conflicts(parts, { base = model })
+  local all = rows[#rows]
+  run:log {
+    kind = "conflicts",
+    of = kind,
+    seed = seed,
+    changed = all.changed[1] / all.entries,
+    shared = all.any > 0 and all.shared / all.any or 0,
+    conflicts = all.shared > 0 and all.conflicts / all.shared or 0,
+  }
+  if seed == args.first_seed then
+    local title = kind == "lota" and "LoTA tickets" or "Full fine-tunes"
+    lota.merge.report(
+      parts,
+      { base = model, names = args.tasks, title = title, path = run:path("conflicts-" .. kind .. ".svg") }
+    )
+  end
+  for _, entry in ipairs(merges(kind)) do
+    local merged = lota.merge.models(parts, options.with(entry[2], { base = model }))
+    score(merged, kind, entry[1], seed)
+    bar.step(("seed %d %s: %s"):format(seed, kind, entry[1]))
+  end
+end
+
+if #run:records() == 0 then
+  score(model, "none", "no training", nil)
+end
+local kinds = { "lota", "full" }
+local bar = report.progress("merge", args.seeds * (2 * #opened + #merges "lota" + #merges "full"))
+local finished = report.where(run:records(), { kind = "result", arm = "magmax" })
+for seed = args.first_seed, args.first_seed + args.seeds - 1 do
+  for _, kind in ipairs(kinds) do
+    if #report.where(finished, { of = kind, seed = seed }) == 0 then
+      measure(kind, seed, bar)
+    end
+  end
+end
+bar.done()
+
+local records, rows = run:records(), {}
+rows[1] = { "no training", report.where(records, { kind = "result", of = "none" }) }
+for _, kind in ipairs(kinds) do
+  local arms = { "alone" }
+  for _, entry in ipairs(merges(kind)) do
+    arms[#arms + 1] = entry[1]
+  end
+  for _, arm in ipairs(arms) do
+    local title = (kind == "lota" and "LoTA tickets: " or "full fine-tunes: ") .. arm
+    rows[#rows + 1] = { title, report.where(records, { kind = "result", of = kind, arm = arm }) }
+  end
+end
+local columns = {}
+for i, task in ipairs(opened) do
+  columns[i] = { task.name, "task_" .. i }
+end
+columns[#columns + 1] = { "mean", "mean" }
+local conflicts = {}
+for _, kind in ipairs(kinds) do
+  local title = kind == "lota" and "LoTA tickets" or "full fine-tunes"
+  conflicts[#conflicts + 1] = { title, report.where(records, { kind = "conflicts", of = kind }) }
+end
+local text = report.table("arm", rows, columns)
+local pulled = report.table("task vectors", conflicts, {
+  { "entries that the first changes", "changed" },
+  { "of changed entries, by several", "shared" },
+  { "of those, to both sides", "conflicts" },
+})
+local summary = report.fill(
+  "Tickets of density {density}; {calibration_steps} + {steps} steps a task of {batch} examples, lr {lr}; weight {weight}"
+    .. " in task arithmetic, density {ties_density} of full task vectors in TIES, lambda {lambda}; mean ± sd over {seeds}"
+    .. " seeds from {first_seed}.",
+  config
+)
+run:write("report.md", ("# Merging tickets and full fine-tunes\n\n%s\n\n%s\n\n%s\n"):format(summary, text, pulled))
+print(summary .. "\n\n" .. text .. "\n\n" .. pulled .. "\n\nrun folder: " .. run:dir())
