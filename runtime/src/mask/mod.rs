@@ -34,6 +34,7 @@ use crate::ops::SparseIndex;
 use crate::{Error, Result};
 
 pub use algebra::{complement, difference, intersection, symmetric_difference, union};
+pub(crate) use bits::to_bitmap;
 pub use build::Block;
 pub(crate) use build::whole;
 pub use glob::{glob_matches, matching_params};

@@ -63,7 +63,7 @@ end)
 
 test.case("a ticket becomes an adapter with its base", function()
   local base = model:fingerprint()
-  local mask = lota.mask.rows(model, { 1, 2 }, { params = up .. ".weight" })
+  local mask = lota.mask.rows(model, { rows = { 1, 2 }, params = up .. ".weight" })
   model:set_param(up .. ".weight", model:param(up .. ".weight"):mul(2))
   local ticket = lota.ticket.new(model, mask, { base = base, method = "test" })
   model:restore(before)

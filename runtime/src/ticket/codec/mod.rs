@@ -6,6 +6,7 @@
 
 mod classes;
 mod gap;
+mod lines;
 mod param;
 mod stream;
 mod table;

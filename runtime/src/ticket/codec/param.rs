@@ -7,11 +7,14 @@
 //!
 //! A set of more than half of the entries is coded as what it lacks.
 
-use super::classes::{MOST, classes};
+use roaring::RoaringBitmap;
+
+use super::classes::MOST;
 use super::gap::{Decoder, Gaps};
-use super::table::{PRECISION, Slot, Table};
-use super::{entropy, varint};
-use constriction::stream::Decode;
+use super::lines::{Axis, Lines};
+use super::table::Slot;
+use super::varint;
+use crate::mask::to_bitmap;
 
 /// The shape of a parameter as a matrix.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +24,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn cells(self) -> u64 {
+    pub fn cells(self) -> u64 {
         self.rows * self.cols
     }
 }
@@ -59,7 +62,9 @@ impl Head {
         if self.coded(shape) == 0 {
             return;
         }
-        out.push((self.rows.len() as u8 - 1) << 4 | (self.cols.len() as u8 - 1));
+        if divisible(self.coded(shape), shape) {
+            out.push((self.rows.len() as u8 - 1) << 4 | (self.cols.len() as u8 - 1));
+        }
         // The last one of each list follows from the others.
         for list in [&self.rows, &self.cols, &self.blocks] {
             list[..list.len() - 1].iter().for_each(|&n| varint::put(out, n));
@@ -77,14 +82,13 @@ impl Head {
         if coded == 0 {
             return Ok(Self::plain(entries, 0, shape));
         }
-        let (&byte, rest) = bytes.split_first().ok_or(SHORT)?;
-        *bytes = rest;
+        let mut byte = 0;
+        if divisible(coded, shape) {
+            (byte, *bytes) = bytes.split_first().map(|(&byte, rest)| (byte, rest)).ok_or(SHORT)?;
+        }
         let (rows, cols) = (usize::from(byte >> 4) + 1, usize::from(byte & 15) + 1);
         if rows > MOST || cols > MOST {
             return Err("claims too many classes");
-        }
-        if rows * cols > 1 && !divisible(coded, shape) {
-            return Err("claims classes of a matrix too sparse for them");
         }
         let mut list = |len: usize, total: u64| {
             let mut left = total;
@@ -107,7 +111,7 @@ impl Head {
     }
 }
 
-/// Whether classes may be made at all: what a reader must keep for each row and column is then no
+/// Whether there may be classes: what a reader must keep for each row and column is then no
 /// more than the positions themselves.
 fn divisible(coded: u64, shape: Shape) -> bool {
     shape.rows <= coded && shape.cols <= coded
@@ -185,28 +189,24 @@ impl Head {
         self.blocks.iter().enumerate().map(code).collect()
     }
 
-    /// Reads the positions; `None` if they do not make sense.
-    pub fn positions(&self, shape: Shape, decoder: &mut Decoder<'_>) -> Option<Vec<u32>> {
-        let coded = self.coded(shape);
-        let mut out = Vec::with_capacity(coded as usize);
-        if coded == 0 {
-            return Some(out);
-        }
-        if self.blocks.len() == 1 {
-            let (gaps, cells) = (Gaps::new(coded, shape.cells()), shape.cells());
+    /// Reads the coded positions; `None` if they do not make sense.
+    pub fn positions(&self, shape: Shape, decoder: &mut Decoder<'_>) -> Option<RoaringBitmap> {
+        let (coded, cells) = (self.coded(shape), shape.cells());
+        let mut out = Sink::new(coded, cells);
+        if coded > 0 && self.blocks.len() == 1 {
+            let gaps = Gaps::new(coded, cells);
             let mut next = 0;
             for left in (0..coded).rev() {
                 next += gaps.take(decoder, (cells - next).checked_sub(left + 1)?)?;
-                out.push(next as u32);
+                out.put(next);
                 next += 1;
             }
-            return Some(out);
+        } else if coded > 0 {
+            let rows = Axis::take(&self.rows, decoder)?;
+            let columns = Axis::take(&self.cols, decoder)?.members();
+            self.weave(&rows, &columns, shape, decoder, &mut out)?;
         }
-        let rows = Axis::take(&self.rows, decoder)?;
-        let cols = Axis::take(&self.cols, decoder)?;
-        let columns = cols.members();
-        self.weave(&rows, &columns, shape, decoder, &mut out)?;
-        Some(out)
+        out.set()
     }
 
     /// Reads the positions of several blocks, row by row.
@@ -216,7 +216,7 @@ impl Head {
         columns: &[Vec<u32>],
         shape: Shape,
         decoder: &mut Decoder<'_>,
-        out: &mut Vec<u32>,
+        out: &mut Sink,
     ) -> Option<()> {
         let gaps = self.gaps();
         let cells: Vec<u64> = (0..gaps.len()).map(|block| self.cells(block)).collect();
@@ -231,15 +231,17 @@ impl Head {
             };
             ahead.push((next, count.saturating_sub(1)));
         }
+        let mut coded = 0;
         for (row, (&class, &rank)) in rows.labels.iter().zip(&rows.ranks).enumerate() {
-            let (first, base) = (out.len(), row as u64 * shape.cols);
+            let base = row as u64 * shape.cols;
             for (col, members) in columns.iter().enumerate() {
                 let block = usize::from(class) * columns.len() + col;
                 let begin = u64::from(rank) * members.len() as u64;
                 let end = begin + members.len() as u64;
                 let (mut next, mut left) = ahead[block];
                 while next < end {
-                    out.push((base + u64::from(*members.get((next - begin) as usize)?)) as u32);
+                    out.put(base + u64::from(*members.get((next - begin) as usize)?));
+                    coded += 1;
                     if left == 0 {
                         next = u64::MAX;
                         break;
@@ -252,143 +254,48 @@ impl Head {
                 }
                 ahead[block] = (next, left);
             }
-            if columns.len() > 1 {
-                out[first..].sort_unstable();
-            }
+            out.end_row();
         }
-        (out.len() as u64 == self.coded(shape)).then_some(())
+        (coded == self.coded(shape)).then_some(())
     }
 }
 
-/// The classes of rows or of columns.
-struct Axis {
-    labels: Vec<u8>,
-    /// The place of each line among those of its class.
-    ranks: Vec<u32>,
-    count: usize,
+/// Where positions go: into a list, or, where that is no larger, into an array of bits.
+enum Sink {
+    /// The positions, and where those of the present row begin.
+    List(Vec<u32>, usize),
+    Bits(Vec<u64>),
 }
 
-impl Axis {
-    fn new(labels: Vec<u8>, count: usize) -> Self {
-        let mut seen = vec![0; count];
-        let rank = |&label: &u8| {
-            seen[usize::from(label)] += 1;
-            seen[usize::from(label)] - 1
-        };
-        let ranks = labels.iter().map(rank).collect();
-        Self { labels, ranks, count }
-    }
-
-    fn one(lines: u64) -> Self {
-        Self::new(vec![0; lines as usize], 1)
-    }
-
-    fn sizes(&self) -> Vec<u64> {
-        let mut sizes = vec![0; self.count];
-        self.labels.iter().for_each(|&label| sizes[usize::from(label)] += 1);
-        sizes
-    }
-
-    /// The lines of each class.
-    fn members(&self) -> Vec<Vec<u32>> {
-        let mut members = vec![Vec::new(); self.count];
-        self.labels.iter().zip(0..).for_each(|(&label, line)| members[usize::from(label)].push(line));
-        members
-    }
-
-    fn put(&self, out: &mut Vec<Slot>) {
-        if self.count > 1 {
-            let table = Table::of_counts(&self.sizes());
-            out.extend(self.labels.iter().map(|&label| table.slot(usize::from(label))));
+impl Sink {
+    fn new(coded: u64, cells: u64) -> Self {
+        if coded >= cells / 32 {
+            Self::Bits(vec![0; cells.div_ceil(64) as usize])
+        } else {
+            Self::List(Vec::with_capacity(coded as usize), 0)
         }
     }
 
-    /// Reads the classes of lines, of which there are so many of each.
-    fn take(sizes: &[u64], decoder: &mut Decoder<'_>) -> Option<Self> {
-        let lines = sizes.iter().sum::<u64>();
-        if sizes.len() == 1 {
-            return Some(Self::one(lines));
+    #[inline]
+    fn put(&mut self, position: u64) {
+        match self {
+            Self::List(list, _) => list.push(position as u32),
+            Self::Bits(words) => words[(position / 64) as usize] |= 1 << (position % 64),
         }
-        let table = Table::of_counts(sizes);
-        let labels = (0..lines)
-            .map(|_| {
-                let Ok(label) = Decode::<PRECISION>::decode_symbol(decoder, &table);
-                label
-            })
-            .collect();
-        let axis = Self::new(labels, sizes.len());
-        (axis.sizes() == sizes).then_some(axis)
-    }
-}
-
-/// The classes of a matrix.
-struct Lines {
-    rows: Axis,
-    cols: Axis,
-    /// The columns of each class.
-    widths: Vec<u64>,
-}
-
-impl Lines {
-    /// The classes that make the code shortest: of rows, of columns, of both or none.
-    fn choose(positions: &[u32], shape: Shape) -> Self {
-        let (mut rows, mut cols) = (vec![0; shape.rows as usize], vec![0; shape.cols as usize]);
-        for &position in positions {
-            let (row, col) = split(position, shape);
-            rows[row] += 1;
-            cols[col] += 1;
-        }
-        let (rows, row_classes) = classes(&rows, shape.cols);
-        let (cols, col_classes) = classes(&cols, shape.rows);
-        // The densest division and its sums give those of the coarser ones.
-        let mut blocks = vec![vec![0u64; col_classes]; row_classes];
-        for &position in positions {
-            let (row, col) = split(position, shape);
-            blocks[usize::from(rows[row])][usize::from(cols[col])] += 1;
-        }
-        let (rows, cols) = (Axis::new(rows, row_classes), Axis::new(cols, col_classes));
-        let (row_sizes, col_sizes) = (rows.sizes(), cols.sizes());
-        let labels = |sizes: &[u64], lines: u64| {
-            let bits = |&n: &u64| if n == 0 { 0.0 } else { n as f64 * (lines as f64 / n as f64).log2() };
-            sizes.iter().map(bits).sum::<f64>() + 16.0 * (sizes.len() - 1) as f64
-        };
-        let total = |by_rows: bool, by_cols: bool| {
-            let mut bits = 0.0;
-            let row_groups = if by_rows { row_classes } else { 1 };
-            let col_groups = if by_cols { col_classes } else { 1 };
-            for r in 0..row_groups {
-                for c in 0..col_groups {
-                    let rs = if by_rows { r..r + 1 } else { 0..row_classes };
-                    let cs = || if by_cols { c..c + 1 } else { 0..col_classes };
-                    let lines: u64 = row_sizes[rs.clone()].iter().sum();
-                    let width: u64 = col_sizes[cs()].iter().sum();
-                    let count: u64 = rs.flat_map(|r| blocks[r][cs()].iter()).sum();
-                    bits += entropy(count, lines * width);
-                }
-            }
-            bits += 16.0 * (row_groups * col_groups - 1) as f64;
-            bits += if by_rows { labels(&row_sizes, shape.rows) } else { 0.0 };
-            bits + if by_cols { labels(&col_sizes, shape.cols) } else { 0.0 }
-        };
-        let options = [(false, false), (true, false), (false, true), (true, true)];
-        let costs = options.map(|(r, c)| total(r, c));
-        let best = (1..4).fold(0, |best, i| if costs[i] < costs[best] { i } else { best });
-        let (by_rows, by_cols) = options[best];
-        let rows = if by_rows { rows } else { Axis::one(shape.rows) };
-        let cols = if by_cols { cols } else { Axis::one(shape.cols) };
-        let widths = cols.sizes();
-        Self { rows, cols, widths }
     }
 
-    /// The block of a position, and its place there.
-    fn place(&self, position: u32, shape: Shape) -> (usize, u64) {
-        let (row, col) = split(position, shape);
-        let (r, c) = (usize::from(self.rows.labels[row]), usize::from(self.cols.labels[col]));
-        let width = self.widths[c];
-        (r * self.cols.count + c, u64::from(self.rows.ranks[row]) * width + u64::from(self.cols.ranks[col]))
+    /// Puts the positions of the row that ends in order.
+    fn end_row(&mut self) {
+        if let Self::List(list, first) = self {
+            list[*first..].sort_unstable();
+            *first = list.len();
+        }
     }
-}
 
-fn split(position: u32, shape: Shape) -> (usize, usize) {
-    ((u64::from(position) / shape.cols) as usize, (u64::from(position) % shape.cols) as usize)
+    fn set(self) -> Option<RoaringBitmap> {
+        match self {
+            Self::List(list, _) => RoaringBitmap::from_sorted_iter(list).ok(),
+            Self::Bits(words) => Some(to_bitmap(0, words)),
+        }
+    }
 }

@@ -151,11 +151,8 @@ pub fn decode(positions: &Positions<'_>, universe: &Universe) -> Result<Vec<Roar
         let mut sets = Vec::with_capacity(specs.len());
         for (spec, head) in specs.iter().zip(heads) {
             let shape = shape(spec);
-            let read = head.positions(shape, &mut decoder).ok_or_else(|| {
+            let set = head.positions(shape, &mut decoder).ok_or_else(|| {
                 format!("the code of the positions of parameter {} makes no sense", spec.name)
-            })?;
-            let set = RoaringBitmap::from_sorted_iter(read).map_err(|_| {
-                format!("the code of the positions of parameter {} is out of order", spec.name)
             })?;
             sets.push(if head.flipped(shape) { whole(spec) - set } else { set });
         }

@@ -55,7 +55,7 @@ impl DecoderModel<PRECISION> for Bits {
 
 /// The shares of a few symbols, and the symbol at each place.
 pub struct Table {
-    slots: Vec<Slot>,
+    slots: [Slot; Table::MOST],
     at: Box<[u8; WHOLE as usize]>,
 }
 
@@ -68,14 +68,14 @@ impl Table {
     pub fn new(ends: impl ExactSizeIterator<Item = u32>) -> Self {
         let symbols = ends.len() + 1;
         debug_assert!(symbols <= Self::MOST);
-        let mut slots = Vec::with_capacity(symbols);
+        let mut slots = [Slot { begin: 0, share: NonZeroU16::MIN }; Self::MOST];
         let mut at = Box::new([0; WHOLE as usize]);
         let mut begin = 0;
         for (symbol, end) in ends.chain([u32::from(WHOLE)]).enumerate() {
             let most = u32::from(WHOLE) - (symbols - 1 - symbol) as u32;
             let end = end.clamp(begin + 1, most);
             let share = NonZeroU16::new((end - begin) as u16).unwrap_or(NonZeroU16::MIN);
-            slots.push(Slot { begin: begin as u16, share });
+            slots[symbol] = Slot { begin: begin as u16, share };
             at[begin as usize..end as usize].fill(symbol as u8);
             begin = end;
         }
@@ -111,7 +111,8 @@ impl DecoderModel<PRECISION> for Table {
     #[inline]
     fn quantile_function(&self, quantile: u16) -> (u8, u16, NonZeroU16) {
         let symbol = self.at[usize::from(quantile % WHOLE)];
-        let slot = self.slots[usize::from(symbol)];
+        // Symbols are below the length, which the compiler cannot know.
+        let slot = self.slots[usize::from(symbol) % Self::MOST];
         (symbol, slot.begin, slot.share)
     }
 }
