@@ -8,7 +8,7 @@ use super::model::{call, load};
 use super::run::{builder, write_out};
 use super::{Common, usage};
 use crate::api::{FromValue, Map, Value, show};
-use crate::engine::Engine;
+use crate::engine::{Engine, Language};
 use crate::error::{Error, Result};
 
 #[derive(Subcommand)]
@@ -28,7 +28,7 @@ impl Command {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
         match self {
             Self::Info { folder } => {
-                let engine = builder(common, "", Vec::new())?.build()?;
+                let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
                 let adapter = call(&engine, "lora.load", vec![folder.clone().into()])?;
                 write_out(&described(&engine, &adapter)?);
                 Ok(())
@@ -154,7 +154,7 @@ impl Extract {
             .with("power", self.power);
         let (engine, adapter) = match (&self.tuned, &self.ticket) {
             (Some(tuned), None) => {
-                let engine = builder(common, "", Vec::new())?.build()?;
+                let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
                 let values = vec![self.base.clone().into(), tuned.clone().into(), options.into()];
                 let adapter = call(&engine, "lora.from", values)?;
                 (engine, adapter)

@@ -8,6 +8,7 @@ use super::model::call;
 use super::run::{builder, write_out};
 use super::{Common, usage};
 use crate::api::{FromValue, Map, Value, show};
+use crate::engine::Language;
 use crate::error::{Error, Result};
 
 #[derive(Args)]
@@ -45,7 +46,7 @@ pub(super) struct Merge {
 
 impl Merge {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let engine = builder(common, "", Vec::new())?.build()?;
+        let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
         let config = Value::from(text(&self.config)?);
         let options = Map::new()
             .with("allow_crimes", self.allow_crimes)

@@ -10,6 +10,7 @@ use super::Common;
 use super::model::{call, load};
 use super::run::{builder, write_out};
 use crate::api::{FromValue, Map, Value};
+use crate::engine::Language;
 use crate::error::{Error, Result};
 
 pub(super) fn info(file: &Path, as_json: bool) -> Result<()> {
@@ -197,7 +198,7 @@ impl Convert {
                 options = options.with("base", model);
                 engine
             }
-            None => builder(common, "", Vec::new())?.build()?,
+            None => builder(common, Language::Lua, "", Vec::new())?.build()?,
         };
         let values = vec![self.file.clone().into(), self.out.clone().into(), options.into()];
         report(&self.out, call(&engine, "ticket.convert", values)?)
@@ -233,7 +234,7 @@ pub(super) struct From {
 
 impl From {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let engine = builder(common, "", Vec::new())?.build()?;
+        let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
         let options = Map::new()
             .with("density", self.density)
             .with("params", self.params.clone())
