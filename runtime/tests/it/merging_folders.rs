@@ -107,7 +107,8 @@ fn a_stopped_merge_leaves_nothing_in_place_and_goes_on() {
         let (cancel, count, told) = (host.cancel.clone(), seen.clone(), notices.clone());
         host.events = Events::new(move |event| match event {
             Event::Progress { task, .. } if task == "merge" => {
-                if Some(count.fetch_add(1, Ordering::SeqCst) + 1) == stop_after {
+                let seen = count.fetch_add(1, Ordering::SeqCst) + 1;
+                if Some(seen) == stop_after {
                     cancel.cancel();
                 }
             }
