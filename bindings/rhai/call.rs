@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
 use super::{State, convert, error};
 use crate::api::{Primitive, ScriptFn, Value};
@@ -38,7 +38,7 @@ pub(crate) struct RhaiFn {
     pointer: FnPtr,
     /// Where it was handed over: the imports and functions it may use, and how deep the calls are.
     #[expect(deprecated, reason = "it is marked so to say that it may change")]
-    context: NativeCallContextStore,
+    context: rhai::NativeCallContextStore,
     state: Weak<State>,
 }
 
