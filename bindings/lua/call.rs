@@ -114,7 +114,11 @@ fn make_trampoline(lua: &Lua) -> mlua::Result<Function> {
         let kept = match value {
             mlua::Value::Error(e) => return Ok(mlua::Value::Error(e)),
             mlua::Value::String(s) => {
-                let text = error::parse(&s.to_string_lossy(), crate::ErrorKind::Runtime);
+                let text = s.to_string_lossy();
+                let text = match error::without_own_place(&text) {
+                    Some(message) => Error::runtime(message).at(error::place(lua)),
+                    None => error::parse(&text, crate::ErrorKind::Runtime),
+                };
                 mlua::Error::external(text.with_traceback(traceback()))
             }
             value => mlua::Error::external(error::Thrown { value, traceback: traceback() }),

@@ -62,6 +62,15 @@ pub(crate) fn raise(lua: &Lua, error: Error) -> mlua::Error {
 /// Chunks of the frontend itself, which no message names.
 const OWN_CHUNKS: [&str; 2] = ["=lota/guard", "=lota/call"];
 
+/// The message alone, where a function of the guard was what failed and named its own line.
+pub(crate) fn without_own_place(text: &str) -> Option<&str> {
+    let (place, message) = split_place(text)?;
+    OWN_CHUNKS
+        .iter()
+        .any(|own| place.rsplit_once(':').is_some_and(|(name, _)| name == &own[1..]))
+        .then_some(message)
+}
+
 /// `file:line` of the innermost frame of the script; a frame of the standard library that lies
 /// further in is told too.
 pub(crate) fn place(lua: &Lua) -> Option<String> {

@@ -43,6 +43,10 @@ fn caught(lua: &Lua, value: mlua::Value) -> mlua::Result<mlua::Value> {
             Some(thrown) => Ok(thrown.value.clone()),
             None => Ok(mlua::Value::String(lua.create_string(error::from_lua(&e).to_string())?)),
         },
+        mlua::Value::String(s) => match error::without_own_place(&s.to_string_lossy()) {
+            Some(message) => Ok(mlua::Value::String(lua.create_string(message)?)),
+            None => Ok(mlua::Value::String(s)),
+        },
         other => Ok(other),
     }
 }

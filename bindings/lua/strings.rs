@@ -10,6 +10,8 @@ use super::pattern::{Capture, Matcher, is_plain};
 use super::{State, call, error};
 use crate::error::{Error, Result};
 
+/// Bytes of a string that `rep` makes, at most: as in the interpreter.
+const LONGEST: usize = i32::MAX as usize;
 /// A position that no match has.
 const NOWHERE: usize = usize::MAX;
 
@@ -28,13 +30,8 @@ pub(super) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     string.set("gsub", lua.create_function(move |lua, args: MultiValue| gsub(lua, &shared, args))?)?;
     // Bytecode can crash the interpreter that reads it.
     string.set("dump", Value::Nil)?;
-    // Nothing, repeated without end, takes no memory that a limit would see.
-    let source = "local rep = string.rep\n\
-        return function(s, n, sep)\n\
-            if s == '' and (sep == nil or sep == '') then return '' end\n\
-            return rep(s, n, sep)\n\
-        end";
-    string.set("rep", super::load(lua, source, "=lota/guard")?.call::<Function>(())?)
+    let shared = state.clone();
+    string.set("rep", lua.create_function(move |lua, args: MultiValue| rep(lua, &shared, args))?)
 }
 
 /// What a function was given.
@@ -170,6 +167,38 @@ fn gmatch(lua: &Lua, state: &Arc<State>, values: MultiValue) -> mlua::Result<Fun
         at.store(NOWHERE, Relaxed);
         Ok(MultiValue::from_iter([Value::Nil]))
     })
+}
+
+/// The interpreter's own would repeat nothing without end, and is not asked what its memory may be.
+fn rep(lua: &Lua, state: &State, values: MultiValue) -> mlua::Result<mlua::LuaString> {
+    let given = Given { lua, name: "rep", values };
+    let text = given.text(0)?;
+    let times = given.whole(1)?.ok_or_else(|| given.wrong(1, "number"))?;
+    let separator = match given.value(2) {
+        Value::Nil => None,
+        _ => Some(given.text(2)?),
+    };
+    let separator = separator.as_ref().map(|s| s.as_bytes());
+    let (text, separator) = (text.as_bytes(), separator.as_deref().unwrap_or_default());
+    let times = usize::try_from(times).unwrap_or(0);
+    if times == 0 || (text.is_empty() && separator.is_empty()) {
+        return lua.create_string("");
+    }
+    let bytes = (text.len() + separator.len()).checked_mul(times).filter(|n| *n <= LONGEST);
+    let bytes = bytes.ok_or_else(|| error::raise(lua, Error::runtime("resulting string too large")))?;
+    let meter = &state.ctx.meter;
+    if meter.limits().script_memory.is_some_and(|most| bytes as u64 > most) {
+        return Err(error::to_lua(meter.out_of_memory()));
+    }
+    meter.spend(bytes as u64 / 1024).map_err(error::to_lua)?;
+    let mut out = Vec::with_capacity(bytes);
+    for i in 0..times {
+        if i > 0 {
+            out.extend_from_slice(separator);
+        }
+        out.extend_from_slice(&text);
+    }
+    lua.create_string(out)
 }
 
 /// What stands in for a match.

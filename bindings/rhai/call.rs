@@ -9,9 +9,6 @@ use super::{State, convert, error};
 use crate::api::{Primitive, ScriptFn, Value};
 use crate::error::{Error, ErrorKind, Result};
 
-#[expect(deprecated, reason = "it is marked so to say that it may change")]
-type Given = rhai::NativeCallContextStore;
-
 /// A callback inside a callback goes through frames of Rust, which the count of Rhai's calls does not see.
 const NESTED: usize = 4;
 
@@ -40,7 +37,8 @@ pub(crate) fn call(
 pub(crate) struct RhaiFn {
     pointer: FnPtr,
     /// Where it was handed over: the imports and functions it may use, and how deep the calls are.
-    context: Given,
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    context: rhai::NativeCallContextStore,
     state: Weak<State>,
 }
 

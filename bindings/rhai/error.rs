@@ -123,6 +123,9 @@ fn innermost(registry: &Registry, mut error: EvalAltResult) -> Error {
         }
         E::ErrorFunctionNotFound(signature, _) => missing_function(registry, &signature),
         E::ErrorModuleNotFound(name, _) => missing_module(registry, &name),
+        E::ErrorDataRace(what, _) if what.contains(" of function ") => Error::argument(format!(
+            "{what} uses the object whose method is called: give the closure a second name for it, as in let same = x;"
+        )),
         E::ErrorVariableNotFound(name, _) if name == "lota" => {
             Error::argument("lota is a module here; write lota::mask::union(a, b), not lota.mask.union(a, b)")
         }

@@ -40,8 +40,8 @@ mod tests {
         assert_eq!(rhai("local x = lota.zeros({2}):squeeze(1)"), "let x = lota::zeros([2]).squeeze(0);");
         assert_eq!(rhai("local a, b = 1, 'it'"), "let a = 1;\nlet b = \"it\";");
         assert_eq!(
-            rhai("local x = lota.zeros({2, 3})\nassert(x:argmax(2, {keep = true})[1][1] == 1)"),
-            "let x = lota::zeros([2, 3]);\nassert(x.argmax(1, #{keep: true})[0][0] == 1);"
+            rhai("local x = lota.zeros({2, 3})\nassert(x:argmax(2, {keep = true})[1][1] == 0)"),
+            "let x = lota::zeros([2, 3]);\nassert(x.argmax(1, #{keep: true})[0][0] == 0);"
         );
         assert_eq!(rhai("f(function(n) return n and 1 or 2 end)"), "f(|n| if n != () { 1 } else { 2 });");
         assert_eq!(
