@@ -123,6 +123,41 @@ function Examples:tokens() end
 ---@return table # examples, prompts, targets (counts), prompt_tokens, target_tokens (tokens lost)
 function Examples:truncation() end
 
+---Changes of low rank of a model's matrices.
+---@class Lora
+local Lora = {}
+
+---@class lota.Lora.apply.Options
+---@field scale? number what the change is multiplied with
+
+---Adds its change to a model's weights, in place.
+---@param model Model the model
+---@param options? lota.Lora.apply.Options
+function Lora:apply(model, options) end
+
+---Its change of a model as a task vector.
+---@param model Model the model
+---@return Scores # every entry of the parameters that it changes; the others are not scored
+function Lora:delta(model) end
+
+---What it is.
+---@return table # rank, alpha, rslora, base, targets, saved (modules trained in full), modules and values (how many), error (of what was extracted, relative)
+function Lora:info() end
+
+---The modules whose weights it changes.
+---@return table[] # name, shape, rank, scale; where it was extracted, norm of the change and error (absolute)
+function Lora:modules() end
+
+---@class lota.Lora.save.Options
+---@field dtype? string how factors are written: f32, bf16 or f16
+---@field base? string the name of the base model to write into its configuration
+
+---Writes the adapter's folder, as peft reads it.
+---@param path string the folder
+---@param options? lota.Lora.save.Options
+---@return string[] # the files
+function Lora:save(path, options) end
+
 ---For each parameter of a model, the set of entries that may change.
 ---@class Mask
 ---@operator len: integer
@@ -843,9 +878,10 @@ local Ticket = {}
 function Ticket:apply(model, options) end
 
 ---@class lota.Ticket.bytes.Options
----@field dtype? string how values are written: f32 or bf16
+---@field codec? string how positions are written: plain (roaring sets, for exchange) or compact
+---@field values? string how values are written: f32, bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
 
----The bytes its index and values take in a file, without the header.
+---The bytes its positions and values take in a file, without the header.
 ---@param options? lota.Ticket.bytes.Options
 ---@return integer # bytes
 function Ticket:bytes(options) end
@@ -867,12 +903,14 @@ function Ticket:info() end
 function Ticket:mask() end
 
 ---@class lota.Ticket.save.Options
----@field dtype? string how values are written: f32, or bf16 (nothing is lost if the model is in bf16)
+---@field codec? string how positions are written: plain (roaring sets, for exchange) or compact
+---@field values? string how values are written: f32, bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
+---@field base? Model the base model, with no tickets applied: int8 and ternary values are then differences from it, and reading the file takes it too
 
 ---Writes the ticket to a safetensors file.
 ---@param path string the file
 ---@param options? lota.Ticket.save.Options
----@return table # bytes of the file, index_bytes, value_bytes, entries, rounded (values that lost bits), per_entry (bytes)
+---@return table # bytes of the file, index_bytes, bound_bytes (the fewest for these positions, by their entropy), value_bytes, entries, rounded (values that were changed), max_error, relative_error (Euclidean), per_entry (bytes)
 function Ticket:save(path, options) end
 
 ---The values it sets in one parameter.
@@ -979,8 +1017,14 @@ lota.eval = {}
 ---JSON text.
 lota.json = {}
 
+---LoRA adapters, as peft stores them: read, applied, extracted from task vectors, written.
+lota.lora = {}
+
 ---Masks: making, combining and measuring them. In the mask means trainable.
 lota.mask = {}
+
+---Merging: one model of several, of tickets and task vectors too.
+lota.merge = {}
 
 ---Models: loading, making, running and writing them.
 lota.model = {}
@@ -1160,6 +1204,49 @@ function lota.json.decode(text) end
 ---@param options? lota.json.encode.Options
 ---@return string # the text
 function lota.json.encode(value, options) end
+
+---@class lota.lora.extract.Options
+---@field rank? integer the rank of the adapter
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field oversample? integer how many random vectors more than the rank the search starts from
+---@field power? integer how many power iterations make the search exact
+---@field seed? integer the seed of the random vectors
+---@field base? Model the model that a ticket belongs to, with no tickets applied
+
+---The adapter of this rank that is nearest to a task vector.
+---@param delta Scores|Ticket the task vector, or a ticket (then with its base)
+---@param options? lota.lora.extract.Options
+---@return Lora # the adapter
+function lota.lora.extract(delta, options) end
+
+---@class lota.lora.from.Options
+---@field rank? integer the rank of the adapter
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field oversample? integer how many random vectors more than the rank the search starts from
+---@field power? integer how many power iterations make the search exact
+---@field seed? integer the seed of the random vectors
+---@field offline? boolean of a hub id: use only what the cache has
+
+---The adapter nearest to what a fine-tuned model changed in its base.
+---@param base string the folder or hub id of the model before
+---@param tuned string the folder or hub id of the model after
+---@param options? lota.lora.from.Options
+---@return Lora # the adapter
+function lota.lora.from(base, tuned, options) end
+
+---Reads an adapter's folder.
+---@param path string the folder
+---@return Lora # the adapter
+function lota.lora.load(path) end
+
+---@class lota.lora.sum.Options
+---@field weights? number[] what each is multiplied with; 1 if not given
+
+---The sum of adapters as one adapter of the ranks together, exactly.
+---@param adapters Lora[] the adapters
+---@param options? lota.lora.sum.Options
+---@return Lora # the sum
+function lota.lora.sum(adapters, options) end
 
 ---A Markdown table, padded so that it also reads well as text.
 ---@param header string[] the names of the columns
@@ -1362,6 +1449,87 @@ function lota.mask.units(scores, options) end
 ---@return table # live and peak in bytes, and how often the collector ran because of them
 function lota.memory() end
 
+---@class lota.merge.check.Options
+---@field methods? table methods of the script by name: see merge.models
+---@field allow_crimes? boolean try models of different architectures
+---@field unsafe_truncate_embeddings? boolean cut vocabularies of different size to the shortest, as if tokens had the same ids
+
+---Whether a configuration can be carried out: an error that says what is in the way, before any work.
+---@param config string|table a file, or the configuration
+---@param options? lota.merge.check.Options
+---@return table[] # for each step: method, tensors, entries, models, notices
+function lota.merge.check(config, options) end
+
+---@class lota.merge.config.Options
+---@field methods? table methods of the script by name: see merge.models
+---@field allow_crimes? boolean try models of different architectures
+---@field unsafe_truncate_embeddings? boolean cut vocabularies of different size to the shortest, as if tokens had the same ids
+---@field seed? integer the seed of methods that draw
+---@field shard? string|integer the most bytes of tensors in one file, as a number or 500MB, 2GB, ...
+---@field replace? boolean replace a folder that is there already
+---@field between? string the folder for the results of named documents, which are kept; beside `out` if not given
+---@field report? string write a report of the task vectors as FILE.md and FILE.svg; needs a base_model
+
+---Merges as a configuration of mergekit says, into a folder.
+---@param config string|table a file, or the configuration
+---@param out string the folder to write
+---@param options? lota.merge.config.Options
+---@return string[] # the files
+function lota.merge.config(config, out, options) end
+
+---@class lota.merge.conflicts.Options
+---@field base Model|Snapshot|string what they were made from
+---@field merged? Model|Snapshot|string a model that was made of them, to show how far it went from the base
+
+---What task vectors change, where they meet and where they pull apart, layer by layer.
+---@param models any[] what is compared
+---@param options lota.merge.conflicts.Options
+---@return table[] # for each layer (`outside` for what lies outside of layers), and `all`: group, entries, changed and norms (one for each model), any, shared (entries that several change), conflicts (of those, pulled to both sides), both, opposed and cosines (one for each pair: 1-2, 1-3, 2-3, ...), base_norm, merged_norm
+function lota.merge.conflicts(models, options) end
+
+---The built-in methods.
+---@return table[] # name, doc, source, base (required, optional or ignored), random, parameters of each
+function lota.merge.methods() end
+
+---@class lota.merge.models.Options
+---@field method string|function ties, linear, ..., or a function
+---@field base? Model|Snapshot|string what tickets and task vectors lie over
+---@field seed? integer the seed of methods that draw
+---@field any_base? boolean tickets of another base than this, too
+---@field [string] any
+
+---Merges models, tickets and task vectors, in any mixture, into a model.
+---@param models any[] what is merged
+---@param options lota.merge.models.Options
+---@return Model # the merged model: the tokenizer and all else is the base's, or the first model's
+function lota.merge.models(models, options) end
+
+---@class lota.merge.report.Options
+---@field base Model|Snapshot|string what they were made from
+---@field merged? Model|Snapshot|string a model that was made of them, to show how far it went from the base
+---@field names? string[] what the models are called; their numbers if not given
+---@field title? string the heading of the chart
+---@field path? string a file to write the chart to, as SVG
+
+---The same as a Markdown table, and as a chart.
+---@param models any[] what is compared
+---@param options lota.merge.report.Options
+---@return string # the table
+function lota.merge.report(models, options) end
+
+---@class lota.merge.tickets.Options
+---@field base Model the model they were made on
+---@field method? string|function disjoint, overlap_ties, magmax, or any other
+---@field seed? integer the seed of methods that draw
+---@field any_base? boolean tickets of another base than this, too
+---@field [string] any
+
+---Merges tickets of one base into one.
+---@param tickets any[] tickets of the same base
+---@param options lota.merge.tickets.Options
+---@return Ticket # the merged ticket
+function lota.merge.tickets(tickets, options) end
+
 ---@class lota.model.builtin.Options
 ---@field dtype? string how matrices are held: f32 or bf16
 ---@field compute? string what products multiply as: f32 or bf16 (faster); that of this run if not given
@@ -1519,8 +1687,35 @@ function lota.task_vector(after, before, options) end
 ---@return Tensor # the tensor
 function lota.tensor(data, options) end
 
+---@class lota.ticket.convert.Options
+---@field codec? string how positions are written: plain (roaring sets, for exchange) or compact
+---@field values? string how values are written: f32, bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
+---@field base? Model the base model, with no tickets applied: int8 and ternary values are then differences from it, and reading the file takes it too
+
+---Writes a ticket file in another form.
+---@param path string the file
+---@param out string the file to write
+---@param options? lota.ticket.convert.Options
+---@return table # bytes of the file, index_bytes, bound_bytes (the fewest for these positions, by their entropy), value_bytes, entries, rounded (values that were changed), max_error, relative_error (Euclidean), per_entry (bytes)
+function lota.ticket.convert(path, out, options) end
+
+---@class lota.ticket.from.Options
+---@field density? number how much of the population to take, from 0 to 1
+---@field count? integer how many entries to take (of each group, if the scope is not global)
+---@field scope? string where the budget holds: global, parameter, layer or row
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field shared_rows? boolean where vocabularies differ in size, compare the rows of embedding and head that both have
+---@field offline? boolean of a hub id: use only what the cache has
+
+---The entries that moved most between a model and its fine-tuned version.
+---@param base string the folder or hub id of the model before
+---@param tuned string the folder or hub id of the model after
+---@param options? lota.ticket.from.Options
+---@return Ticket # the ticket
+function lota.ticket.from(base, tuned, options) end
+
 ---@class lota.ticket.load.Options
----@field model? Model|Mask|Scores|Ticket refuse a ticket of another model than this
+---@field model? Model|Mask|Scores|Ticket refuse a ticket of another model than this; the base itself where the file holds differences from it
 
 ---Reads a ticket file. A damaged file or one of a later version is refused.
 ---@param path string the file
