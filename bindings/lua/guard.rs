@@ -192,6 +192,7 @@ fn bounded_tables(lua: &Lua) -> mlua::Result<()> {
     })?;
     let source = r"
         local table, lies, most = ...
+        -- No tail calls: an error inside would name no place, and is told with the script's because it names this chunk.
         local error, getmetatable, type = error, getmetatable, type
         local function honest(t, name)
             if getmetatable(t) ~= nil and lies(t) then
@@ -206,24 +207,24 @@ fn bounded_tables(lua: &Lua) -> mlua::Result<()> {
         local insert, remove, sort, concat, move = table.insert, table.remove, table.sort, table.concat, table.move
         function table.insert(t, ...)
             honest(t, 'insert')
-            return insert(t, ...)
+            insert(t, ...)
         end
         function table.remove(t, ...)
             honest(t, 'remove')
-            return remove(t, ...)
+            return (remove(t, ...))
         end
         function table.sort(t, less)
             honest(t, 'sort')
-            return sort(t, less)
+            sort(t, less)
         end
         function table.concat(t, separator, from, to)
             honest(t, 'concat')
             if to ~= nil then few(from or 1, to, 'concat') end
-            return concat(t, separator, from, to)
+            return (concat(t, separator, from, to))
         end
         function table.move(t, from, to, ...)
             few(from, to, 'move')
-            return move(t, from, to, ...)
+            return (move(t, from, to, ...))
         end
     ";
     let table: Table = lua.globals().get("table")?;

@@ -25,7 +25,7 @@ const VALUES: usize = 8;
 /// Variables of a script whose memory is limited.
 const VARIABLES: usize = 1000;
 /// Words that Rhai keeps for itself, and frees with those that the registry uses as names.
-const FREED: [&str; 2] = ["eval", "print"];
+const FREED: [&str; 3] = ["eval", "print", "shared"];
 /// What `type_of` is turned into, since it cannot be replaced.
 const TYPE_OF: &str = "type_of_value";
 

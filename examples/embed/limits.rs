@@ -13,7 +13,7 @@ fn main() -> Result<()> {
     for (script, kind) in [
         ("while true do pcall(function() while true do end end) end", ErrorKind::Limit),
         ("return ('x'):rep(1e9)", ErrorKind::Limit),
-        ("return require('lota').zeros({1000000, 1000000})", ErrorKind::Limit),
+        ("return require('lota').zeros({1000, 1000, 1000})", ErrorKind::Limit),
         ("return require('lota').data.read('../etc/passwd')", ErrorKind::Denied),
         ("return os.execute('ls')", ErrorKind::Runtime),
     ] {
