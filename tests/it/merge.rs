@@ -42,7 +42,8 @@ fn a_configuration_becomes_a_folder() {
     write(folder.path(), "merge.yml", LINEAR);
     let out = good(&lota(folder.path(), &["merge", "merge.yml", "out"]));
     assert!(out.lines().any(|l| l == "out/model.safetensors"), "{out}");
-    let kept = std::fs::read_to_string(folder.path().join("out/mergekit_config.yml")).expect("the configuration");
+    let kept =
+        std::fs::read_to_string(folder.path().join("out/mergekit_config.yml")).expect("the configuration");
     assert_eq!(kept, LINEAR);
     let bytes = std::fs::read(folder.path().join("out/model.safetensors")).expect("weights");
     let weights = SafeTensors::deserialize(&bytes).expect("safetensors");
@@ -68,7 +69,10 @@ fn what_is_wrong_is_said_before_any_work() {
         "error: merge.config: the configuration: unknown key \"merge_metod\"; did you mean \"merge_method\"?\n"
     );
     assert_eq!(
-        refused("merge_method: ties\nbase_model: a\nmodels: [{model: b, parameters: {wieght: 1}}]\n", &["--check"]),
+        refused(
+            "merge_method: ties\nbase_model: a\nmodels: [{model: b, parameters: {wieght: 1}}]\n",
+            &["--check"]
+        ),
         "error: merge.check: models[0].parameters: unknown parameter \"wieght\"; did you mean \"weight\"?\n"
     );
     let absent = refused("merge_method: linear\nmodels: [{model: ./c, parameters: {weight: 1}}]\n", &["out"]);
@@ -113,7 +117,11 @@ fn tokenizers_are_united() {
     let mut json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     // The second model's last token is another one.
     let vocab = json["model"]["vocab"].as_object_mut().expect("a vocabulary");
-    let last = vocab.iter().max_by_key(|(_, id)| id.as_u64()).map(|(t, id)| (t.clone(), id.clone())).expect("tokens");
+    let last = vocab
+        .iter()
+        .max_by_key(|(_, id)| id.as_u64())
+        .map(|(t, id)| (t.clone(), id.clone()))
+        .expect("tokens");
     let inside = json["added_tokens"].as_array().is_some_and(|a| a.iter().any(|t| t["id"] == last.1));
     assert!(!inside);
     let vocab = json["model"]["vocab"].as_object_mut().expect("a vocabulary");
@@ -131,14 +139,16 @@ fn tokenizers_are_united() {
         weights.tensor("model.embed_tokens.weight").expect("an embedding").shape()[0]
     };
     let tokens = |name: &str| {
-        let text = std::fs::read_to_string(folder.path().join(name).join("tokenizer.json")).expect("a tokenizer");
+        let text =
+            std::fs::read_to_string(folder.path().join(name).join("tokenizer.json")).expect("a tokenizer");
         text.contains("<own>")
     };
     assert!(tokens("out") && !tokens("a"));
     assert!(shape("out") <= shape("a") + 1);
     let config = std::fs::read_to_string(folder.path().join("out/config.json")).expect("a configuration");
     assert!(config.contains(&format!("\"vocab_size\": {}", shape("out"))), "{config}");
-    let template = std::fs::read_to_string(folder.path().join("out/chat_template.jinja")).expect("a template");
+    let template =
+        std::fs::read_to_string(folder.path().join("out/chat_template.jinja")).expect("a template");
     assert!(template.contains("<|im_start|>"));
     write(folder.path(), "plain.yml", LINEAR);
     let note = lota(folder.path(), &["merge", "plain.yml", "plain"]);
