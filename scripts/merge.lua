@@ -18,6 +18,11 @@
 --   lota run scripts/merge.lua --model DIR|FILE.gguf|HUB/ID \
 --     --tasks gsm8k:DIR,arc:DIR,sql:DIR --density 0.01            a real model and real data
 --
+-- Measured (defaults, 61 s on 2 cores; mean of the three scores): alone 0.967 (tickets) and 0.996 (full); merged tickets 0.049 by
+-- task arithmetic, 0.200 by TIES, 0.198 by magmax, 0.195 by disjoint; merged fine-tunes 0.066, 0.076 and 0.092 by the first
+-- three. Of the entries that any ticket changes a tenth is changed by several, of full fine-tunes all are; of those half and three
+-- quarters are pulled to both sides. No merge keeps `nines`.
+--
 -- Writes a run folder: config.json, metrics.jsonl (every score), tickets/, report.md, and conflicts-lota.svg and
 -- conflicts-full.svg (what the task vectors of the first seed do to each layer). With --resume, a seed that a stopped
 -- run had finished is not run again.
