@@ -121,7 +121,7 @@ fn an_error_names_its_line_the_primitive_and_what_was_meant() {
         ("lota::zeros([2])[5]", "test.rhai:1: ", "is out of range"),
         (
             "let m = lota::model::init(\"tiny\");\nlet s = lota::scores::new(m, |n, w| w);\ns.map(|n, w| s.get(n))",
-            "test.rhai:3: ",
+            "argument #1 of function 'map' uses the object",
             "let same = x;",
         ),
         ("throw \"mine\"", "test.rhai:1: mine", ""),
