@@ -131,6 +131,7 @@ impl Meter {
     }
 
     /// The error of a script that has used up its memory.
+    #[cfg(feature = "lua")]
     pub(crate) fn out_of_memory(&self) -> Error {
         match self.limits.script_memory {
             Some(most) => {
@@ -141,6 +142,7 @@ impl Meter {
     }
 
     /// The error of a script whose calls go too deep.
+    #[cfg(feature = "lua")]
     pub(crate) fn too_deep(&self, most: u32) -> Error {
         self.reach(format!("the script's calls are more than {most} deep"))
     }
