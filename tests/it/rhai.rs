@@ -118,7 +118,7 @@ fn an_error_names_its_line_the_primitive_and_what_was_meant() {
         ("lota::zeros(\"x\")", "test.rhai:1: zeros: argument 'shape' must be", "string"),
         ("lota::rng()", "rng: argument 'seed' is missing", "usage: rng("),
         ("lota::zeros([2]) < 3", "Tensor has no operator '<'", "a.lt(b)"),
-        ("lota::zeros([2])[5]", "test.rhai:1: ", "is out of range"),
+        ("lota::zeros([2])[5]", "test.rhai:1: ", "is 5, outside"),
         (
             "let m = lota::model::init(\"tiny\");\nlet s = lota::scores::new(m, |n, w| w);\ns.map(|n, w| s.get(n))",
             "argument #1 of function 'map' uses the object",
