@@ -41,18 +41,23 @@ impl Sparsify for Dropping {
     ) -> Result<Box<dyn Keep + 'g>> {
         let mut drop = Drop { rng: stream(group, other), below: threshold(density), scale: 1.0 };
         if group.params.flag("rescale") {
-            let parts = group.fold(Unit::Entries, &[other, base], |piece, values| {
-                let mut delta = vec![0.0; piece.len];
-                kernels::difference(&mut delta, values[0], values[1]);
-                let before = sum(&delta);
-                drop.apply(piece, &mut delta)?;
-                Ok((before, sum(&delta)))
-            })?;
-            let (before, after) = parts.iter().fold((0.0, 0.0), |(b, a), part| (b + part.0, a + part.1));
-            drop.scale = rescaling(before, after);
+            drop.scale = scale(group, Unit::Entries, [other, base], &drop)?;
         }
         Ok(Box::new(drop))
     }
+}
+
+/// What brings the magnitudes that `keep` leaves of a task vector back to their sum before it. `keep` does not scale yet.
+pub(super) fn scale(group: &Group<'_>, unit: Unit, pair: [usize; 2], keep: &dyn Keep) -> Result<f32> {
+    let parts = group.fold(unit, &pair, |piece, values| {
+        let mut delta = vec![0.0; piece.len];
+        kernels::difference(&mut delta, values[0], values[1]);
+        let before = sum(&delta);
+        keep.apply(piece, &mut delta)?;
+        Ok((before, sum(&delta)))
+    })?;
+    let (before, after) = parts.iter().fold((0.0, 0.0), |(b, a), part| (b + part.0, a + part.1));
+    Ok(rescaling(before, after))
 }
 
 struct Drop {
@@ -83,6 +88,6 @@ pub(super) fn threshold(probability: f64) -> u64 {
 }
 
 /// The sum of magnitudes.
-pub(super) fn sum(values: &[f32]) -> f64 {
+fn sum(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(v.abs())).sum()
 }

@@ -4,13 +4,13 @@
 //! Probabilities go evenly from density - epsilon, for the least of a row, to density + epsilon, for
 //! the greatest; a vector is one row. Of a row with one entry the probability is the density.
 
-use super::dare::{stream, sum, threshold};
-use super::sparsify::{Keep, Sparsify, rescaling};
+use super::dare::{scale, stream, threshold};
+use super::sparsify::{Keep, Sparsify};
 use super::task_vectors::TaskVectors;
 use crate::host::Rng;
 use crate::merge::group::{Piece, Unit};
 use crate::merge::settings::{Kind, Scalar, Scope};
-use crate::merge::{Group, Spec, kernels};
+use crate::merge::{Group, Spec};
 use crate::{Error, Result};
 
 pub(super) fn ties() -> TaskVectors {
@@ -66,15 +66,7 @@ impl Sparsify for Ranked {
             scale: 1.0,
         };
         if group.params.flag("rescale") {
-            let parts = group.fold(Unit::Rows, &[other, base], |piece, values| {
-                let mut delta = vec![0.0; piece.len];
-                kernels::difference(&mut delta, values[0], values[1]);
-                let before = sum(&delta);
-                drop.apply(piece, &mut delta)?;
-                Ok((before, sum(&delta)))
-            })?;
-            let (before, after) = parts.iter().fold((0.0, 0.0), |(b, a), part| (b + part.0, a + part.1));
-            drop.scale = rescaling(before, after);
+            drop.scale = scale(group, Unit::Rows, [other, base], &drop)?;
         }
         Ok(Box::new(drop))
     }
