@@ -24,11 +24,22 @@ impl Terminal {
     }
 
     fn start(&self, environment: &str) {
-        let state = self.folder.path().join("state");
-        let program = env!("CARGO_BIN_EXE_lota");
-        let line = format!("{environment} XDG_STATE_HOME={} {program} repl; echo left; cat", state.display());
+        let line = self.program(environment);
         self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", &line]);
         self.wait("lota 1>");
+    }
+
+    /// Starts a second prompt in the terminal of the first. The session stays: a tmux without
+    /// sessions ends at its own time, and until then refuses new ones.
+    fn start_again(&self) {
+        self.tmux(&["respawn-pane", "-k", "sh", "-c", &self.program("")]);
+        self.wait("lota 1>");
+    }
+
+    fn program(&self, environment: &str) -> String {
+        let state = self.folder.path().join("state");
+        let program = env!("CARGO_BIN_EXE_lota");
+        format!("{environment} XDG_STATE_HOME={} {program} repl; echo left; cat", state.display())
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
@@ -200,9 +211,8 @@ fn history_is_there_the_next_time() {
     terminal.line("remembered = 1");
     terminal.key("C-d");
     terminal.wait("left");
-    terminal.tmux(&["kill-session"]);
     assert!(has(&terminal.folder.path().join("state/lota/history"), "remembered"));
-    terminal.start("");
+    terminal.start_again();
     terminal.key("Up");
     terminal.wait("lota 1> remembered = 1");
 }
