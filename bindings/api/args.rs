@@ -28,12 +28,12 @@ impl<'a> Args<'a> {
     /// Puts the values of a call where the record says they belong. The last value is the options
     /// table if it stands after the positional parameters, or on an optional one that is no map.
     pub(crate) fn arrange(primitive: &'a Primitive, ctx: &Ctx, mut values: Vec<Value>) -> Result<Self> {
-        let params = primitive.params();
-        check_self(primitive, values.first())?;
-        let positional = primitive.positional();
-        let rest = params.iter().position(|p| p.place == Place::Rest);
-        let has_options = params.iter().any(|p| p.place == Place::Option) || primitive.open_doc().is_some();
-        let options = if has_options { take_options(params, positional, rest, &mut values) } else { None };
+        let (params, plan) = (primitive.params(), primitive.plan());
+        let (positional, rest) = (plan.positional, plan.rest);
+        if plan.method {
+            check_self(primitive, values.first())?;
+        }
+        let options = if plan.options { take_options(params, positional, rest, &mut values) } else { None };
 
         let mut slots: Vec<Slot> = params.iter().map(|_| Slot::Default).collect();
         if let Some(at) = rest {
@@ -45,8 +45,8 @@ impl<'a> Args<'a> {
             values.pop();
         }
         if values.len() > fixed {
-            let method = usize::from(primitive.owner().is_some());
-            let what = if has_options && values.len() == fixed + 1 {
+            let method = usize::from(plan.method);
+            let what = if plan.options && values.len() == fixed + 1 {
                 let table = if ctx.language == Language::Rhai { "map #{...}" } else { "table" };
                 format!("the options must be a {table}, got {}", values[fixed].describe())
             } else {
@@ -61,15 +61,17 @@ impl<'a> Args<'a> {
             }
         }
         let mut args = Self { primitive, language: ctx.language, slots, extra: Map::new() };
-        args.put_options(options)?;
+        if let Some(options) = options {
+            args.put_options(options)?;
+        }
         args.check_required()?;
         args.shift_positions()?;
         Ok(args)
     }
 
-    fn put_options(&mut self, options: Option<Map>) -> Result<()> {
+    fn put_options(&mut self, options: Map) -> Result<()> {
         let params = self.primitive.params();
-        for (name, value) in options.into_iter().flatten() {
+        for (name, value) in options {
             match params.iter().position(|p| p.place == Place::Option && p.name == name) {
                 Some(_) if value.is_nil() => {}
                 Some(at) => self.slots[at] = Slot::Given(value),
@@ -107,11 +109,11 @@ impl<'a> Args<'a> {
 
     fn shift_positions(&mut self) -> Result<()> {
         let base = self.language.index_base();
-        for (param, slot) in self.primitive.params().iter().zip(&mut self.slots) {
-            if let Slot::Given(value) = slot
-                && param.counts_positions()
+        for &at in &self.primitive.plan().positions {
+            if let Slot::Given(value) = &mut self.slots[at]
                 && let Err(bad) = shift(value, base)
             {
+                let param = &self.primitive.params()[at];
                 return Err(Error::argument(format!(
                     "{}: positions count from {base}, got {bad}",
                     label(param.place, &param.name),

@@ -144,16 +144,35 @@ pub struct Primitive {
     example_rhai: Option<Text>,
     operator: Option<Op>,
     open: Option<Text>,
-    positional: usize,
     constant: bool,
     body: Arc<Body>,
+    plan: CallPlan,
+}
+
+/// What every call asks of the record, kept so that no call reads its texts.
+#[derive(Debug, Default)]
+pub(crate) struct CallPlan {
+    /// Whether the first parameter is the object of a method.
+    pub method: bool,
+    /// The number of parameters that are written by position.
+    pub positional: usize,
+    /// The parameter that takes all further values.
+    pub rest: Option<usize>,
+    /// Whether there can be an options table.
+    pub options: bool,
+    /// The parameters that count positions.
+    pub positions: Vec<usize>,
+    /// Whether the result does.
+    pub result_positions: bool,
 }
 
 impl Primitive {
     /// A function, `area.name`, or `name` for the top table.
     pub fn new(name: impl Into<Text>, doc: impl Into<Text>) -> Self {
+        let name = name.into();
         Self {
-            name: name.into(),
+            plan: CallPlan { method: name.contains(':'), ..CallPlan::default() },
+            name,
             doc: doc.into(),
             details: "".into(),
             params: Vec::new(),
@@ -163,7 +182,6 @@ impl Primitive {
             example_rhai: None,
             operator: None,
             open: None,
-            positional: 0,
             constant: false,
             body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))),
         }
@@ -182,12 +200,19 @@ impl Primitive {
         place: Place,
         doc: impl Into<Text>,
     ) -> Self {
-        if place != Place::Option {
-            self.positional += 1;
+        let (at, ty) = (self.params.len(), ty.into());
+        match place {
+            Place::Option => self.plan.options = true,
+            Place::Rest => self.plan.rest = Some(at),
+            Place::Positional => {}
+        }
+        self.plan.positional += usize::from(place != Place::Option);
+        if counts_positions(&ty) {
+            self.plan.positions.push(at);
         }
         self.params.push(Param {
             name: name.into(),
-            ty: ty.into(),
+            ty,
             required: default.is_none(),
             default: default.unwrap_or_default(),
             place,
@@ -236,6 +261,7 @@ impl Primitive {
     /// Allows options of any name; the body gets them from [`Args::extra`].
     pub fn open(mut self, doc: impl Into<Text>) -> Self {
         self.open = Some(doc.into());
+        self.plan.options = true;
         self
     }
 
@@ -248,6 +274,7 @@ impl Primitive {
     /// The result: its type (`nil` if this is never called) and one line.
     pub fn returns(mut self, ty: impl Into<Text>, doc: impl Into<Text>) -> Self {
         self.result = ty.into();
+        self.plan.result_positions = counts_positions(&self.result);
         self.result_doc = doc.into();
         self
     }
@@ -350,7 +377,12 @@ impl Primitive {
 
     /// The number of positional parameters, `self` and the rest included.
     pub fn positional(&self) -> usize {
-        self.positional
+        self.plan.positional
+    }
+
+    /// What a call asks.
+    pub(crate) fn plan(&self) -> &CallPlan {
+        &self.plan
     }
 
     /// Whether the name is a value, not a function.
@@ -430,7 +462,7 @@ impl Primitive {
             )),
         };
         match result {
-            Ok(value) if counts_positions(&self.result) => Ok(shift(value, ctx.index_base())),
+            Ok(value) if self.plan.result_positions => Ok(shift(value, ctx.index_base())),
             Ok(value) => Ok(value),
             Err(error) => Err(error.in_primitive(&self.name)),
         }
