@@ -55,6 +55,8 @@ pub use registry::Registry;
 pub use show::show;
 pub use tensor::ScriptTensor;
 pub use top::ScriptRng;
+#[cfg(feature = "cli")]
+pub(crate) use train::ScriptTrainer;
 pub use value::{Map, Object, ScriptFn, Scripted, Value};
 
 /// All primitives of this crate.

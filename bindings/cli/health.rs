@@ -77,7 +77,8 @@ fn self_check(exec: &Exec) -> Result<(f32, f64)> {
 /// How operations are carried out, as the command line says.
 pub(super) fn exec(common: &Common) -> Result<Exec> {
     let device = open_device(&common.device)?;
-    let exec = Exec::new(device, common.threads)?;
+    super::run::threads(common)?;
+    let exec = Exec::new(device, 0)?;
     Ok(exec.with_reference(common.reference).with_compute(common.compute.parse()?))
 }
 

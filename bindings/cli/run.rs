@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::CommandFactory as _;
@@ -27,6 +28,18 @@ pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec
     builders(common, language, Bars::new(common.quiet), name, args, 1).map(|make| make())
 }
 
+/// Makes this thread one of those that work, of as many as were asked for. Were it none of them, each operation of
+/// a script would put it to sleep and wake another: for a small model as long as the operation itself.
+pub(super) fn threads(common: &Common) -> Result<()> {
+    static MADE: Once = Once::new();
+    let mut made = Ok(());
+    MADE.call_once(|| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads).use_current_thread();
+        made = pool.build_global().map_err(|e| usage(format!("--threads {}: {e}", common.threads)));
+    });
+    made
+}
+
 /// Engines of the command line, one after the other. Ctrl-C asks what runs to stop; the program ends
 /// at one more than `patience`.
 pub(super) fn builders(
@@ -37,11 +50,7 @@ pub(super) fn builders(
     args: Vec<String>,
     patience: usize,
 ) -> Result<impl Fn() -> Builder + use<>> {
-    if common.threads > 0 {
-        // Products outside our own kernels run on rayon's global threads.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads);
-        pool.build_global().map_err(|e| usage(format!("--threads {}: {e}", common.threads)))?;
-    }
+    threads(common)?;
     if common.device != "cpu" {
         crate::api::open_device(&common.device)?;
     }

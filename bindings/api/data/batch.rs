@@ -19,6 +19,12 @@ impl ScriptBatch {
     }
 }
 
+impl From<Batch> for Value {
+    fn from(batch: Batch) -> Self {
+        Value::object(ScriptBatch::new(batch))
+    }
+}
+
 impl Scripted for ScriptBatch {
     const TYPE: &'static str = "Batch";
 

@@ -5,6 +5,9 @@ mod loss;
 mod options;
 mod trainer;
 
+#[cfg(feature = "cli")]
+pub(crate) use trainer::ScriptTrainer;
+
 use super::Registry;
 
 /// How examples begin: a model, and a stream of batches.

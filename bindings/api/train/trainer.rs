@@ -71,15 +71,17 @@ impl ScriptTrainer {
         }
     }
 
-    /// Runs `work` with the trainer and its loss. The model's weights count as changed afterwards.
-    fn with<R>(&self, work: impl FnOnce(&mut Trainer, Option<&mut dyn LossFn>) -> Result<R>) -> Result<R> {
+    /// Runs `work` with the trainer, what it works on and its loss. What changes weights in it says so itself:
+    /// said once more here, it would make the trainer pack its matrices again.
+    pub(crate) fn with<R>(
+        &self,
+        work: impl FnOnce(&mut Trainer, Subject<'_>, Option<&mut dyn LossFn>) -> Result<R>,
+    ) -> Result<R> {
         let mut guard = self.lock()?;
         let trainer =
             guard.as_mut().ok_or_else(|| Error::argument("the trainer was closed; make a new one"))?;
         let mut loss = self.loss.clone().map(ScriptLoss);
-        let result = work(trainer, loss.as_mut().map(|l| l as &mut dyn LossFn));
-        self.model.params.touch();
-        result
+        work(trainer, subject(&self.model), loss.as_mut().map(|l| l as &mut dyn LossFn))
     }
 }
 
@@ -155,7 +157,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("map", "step, tokens (seen), entries (trained), selection (a hash of which), optimizer")
             .example(format!("{new}assert(t:info().entries == m:entries())"))
             .call(|_, args| {
-                args.this::<ScriptTrainer>()?.with(|t, _| {
+                args.this::<ScriptTrainer>()?.with(|t, _, _| {
                     Ok(Map::new()
                         .with("step", t.steps())
                         .with("tokens", t.tokens())
@@ -182,8 +184,7 @@ fn step(ctx: &Ctx, args: &mut Args) -> Result<Map> {
         one => vec![Arc::from_value(one).map_err(|m| args.mismatched("batch", &m))?],
     };
     let batches: Vec<Batch> = batches.iter().map(|b| (*b.0).clone()).collect();
-    let subject = subject(&trainer.model);
-    let done = trainer.with(|t, loss| {
+    let done = trainer.with(|t, subject, loss| {
         Ok(match loss {
             Some(loss) => t.step_with(subject, &ctx.host, &batches, loss)?,
             None => t.step(subject, &ctx.host, &batches)?,
@@ -219,11 +220,9 @@ fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     let options = FitOptions { steps, accumulate: trainer.accumulate, save, resume };
     let progress = args.opt("progress")?.unwrap_or(on_step.is_none());
     let host = if progress { ctx.host.clone() } else { without_progress(&ctx.host) };
-    let subject = subject(&trainer.model);
     let mut stream = batches.stream()?;
-    let out = trainer.with(|t, loss| {
+    let out = trainer.with(|t, subject, loss| {
         let mut each = |_: &Trainer, step: &StepReport| -> lota_runtime::Result<bool> {
-            trainer.model.params.touch();
             let Some(on_step) = &on_step else { return Ok(true) };
             Ok(!matches!(on_step.call(&[Value::Map(report(step))])?, Value::Bool(false)))
         };
@@ -263,16 +262,14 @@ fn save(ctx: &Ctx, args: &mut Args) -> Result<()> {
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     let data = batches.map(|b| b.stream().map(|s| s.state())).transpose()?;
     let companions = Companions { data, ..Companions::default() };
-    let subject = subject(&trainer.model);
-    trainer.with(|t, _| Ok(t.save(subject, &ctx.host, &path, &companions)?))
+    trainer.with(|t, subject, _| Ok(t.save(subject, &ctx.host, &path, &companions)?))
 }
 
 fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
     let trainer = args.this::<ScriptTrainer>()?;
     let path = ctx.files.allow(args.get::<String>("path")?)?;
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
-    let subject = subject(&trainer.model);
-    trainer.with(|t, _| {
+    trainer.with(|t, subject, _| {
         let companions = t.load(subject, &ctx.host, &path)?;
         match (&batches, &companions.data) {
             (Some(batches), Some(place)) => batches.stream()?.restore(place)?,
@@ -284,4 +281,28 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
         }
         Ok(t.steps())
     })
+}
+
+#[cfg(all(test, feature = "lua"))]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Language};
+
+    #[test]
+    fn a_step_of_a_script_changes_the_weights_once() {
+        let engine = Engine::builder(Language::Lua).build().expect("an engine");
+        let source = format!(
+            "local lota = require 'lota'\n{BEGIN}local t = lota.train.new(m, {{lr = 1e-3, steps = 4}})\n\
+             function trainer() return t end\nfunction step() t:step(b:next()) end\n\
+             function fit() t:fit(b, {{steps = 3, on_step = function() end}}) end"
+        );
+        engine.run(&source, "test").expect("runs");
+        let trainer: Arc<ScriptTrainer> = engine.call("trainer", ()).expect("a trainer");
+        let version = || trainer.model.params.version();
+        let before = version();
+        engine.call::<()>("step", ()).expect("a step");
+        assert_eq!(version(), before + 1);
+        engine.call::<()>("fit", ()).expect("two steps");
+        assert_eq!(version(), before + 3);
+    }
 }

@@ -7,9 +7,11 @@ mod call;
 mod generate;
 mod select;
 mod step;
+mod training;
 
 use clap::Subcommand;
-use lota_runtime::host::Host;
+use lota_runtime::data::{Batch, Example, collate};
+use lota_runtime::host::{Host, Rng};
 use lota_runtime::model::{Config, Decoder, LoadOptions, Model, init};
 use serde_json::{Map, Value, json};
 
@@ -21,6 +23,8 @@ use crate::error::{Error, Result};
 pub(super) enum Bench {
     /// An engine, and a call of a primitive that does nothing
     Call(call::Call),
+    /// The same training loop in Lua and in Rust, on the built-in model
+    Loop(training::Loop),
     /// A training step: forward, backward, optimizer
     Step(step::Step),
     /// Generation of text, greedy
@@ -32,6 +36,7 @@ pub(super) enum Bench {
 pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Call(call) => call.run(),
+        Bench::Loop(training) => training.run(common),
         Bench::Step(step) => step.run(common),
         Bench::Generate(generate) => generate.run(common),
         Bench::Select(select) => select.run(common),
@@ -88,6 +93,15 @@ fn resident(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with(field))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}
+
+/// Random texts of which every token but the first is a target.
+fn random_batch(vocab: usize, sequences: usize, tokens: usize) -> Batch {
+    let mut rng = Rng::new(2);
+    let mut text = || (0..tokens.max(2)).map(|_| rng.below(vocab as u64) as u32).collect::<Vec<_>>();
+    let examples: Vec<Example> =
+        (0..sequences.max(1)).map(|_| text()).map(|t| Example::new(&t[..1], &t[1..])).collect();
+    collate((0..).zip(&examples))
 }
 
 /// The type of weights by its name.

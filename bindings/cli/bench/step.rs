@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lota_runtime::data::{Batch, Example, Padded, collate};
+use lota_runtime::data::{Batch, Padded};
 use lota_runtime::host::{Host, Rng};
 use lota_runtime::mask::{self, Budget, Mask, Scope};
 use lota_runtime::model::{Model, ParamSpec};
@@ -119,11 +119,6 @@ impl Step {
         if let Some(path) = &self.batch {
             return Ok(Padded::read(path)?.batches()?);
         }
-        let mut rng = Rng::new(2);
-        let vocab = model.config.vocab_size as u64;
-        let mut text = || (0..self.tokens.max(2)).map(|_| rng.below(vocab) as u32).collect::<Vec<_>>();
-        let examples: Vec<Example> =
-            (0..self.sequences.max(1)).map(|_| text()).map(|t| Example::new(&t[..1], &t[1..])).collect();
-        Ok(vec![collate((0..).zip(&examples))])
+        Ok(vec![super::random_batch(model.config.vocab_size, self.sequences, self.tokens)])
     }
 }
