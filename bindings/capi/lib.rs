@@ -81,13 +81,18 @@ fn limits(given: &Map<String, Json>) -> Result<Limits> {
 }
 
 fn make(options: Option<&str>) -> Result<Engine> {
-    let mut builder = Engine::builder(Language::Lua).limits(Limits::untrusted());
-    let Some(options) = options else { return builder.build() };
+    let begin = |language| Engine::builder(language).limits(Limits::untrusted());
+    let Some(options) = options else { return begin(Language::Lua).build() };
     let options: Json = serde_json::from_str(options)
         .map_err(|e| Error::argument(format!("the options are no JSON: {e}")))?;
     let Json::Object(options) = options else {
         return Err(Error::argument("the options must be a JSON object"));
     };
+    let mut builder = begin(match options.get("language").map(|name| name.as_str().unwrap_or_default()) {
+        None | Some("lua") => Language::Lua,
+        Some("rhai") => Language::Rhai,
+        Some(_) => return Err(Error::argument("option 'language' must be \"lua\" or \"rhai\"")),
+    });
     for (name, value) in &options {
         builder = match (name.as_str(), value) {
             ("roots", Json::Array(roots)) => {
@@ -96,9 +101,14 @@ fn make(options: Option<&str>) -> Result<Engine> {
                 builder.files(Files::roots(paths))
             }
             ("limits", Json::Object(given)) => builder.limits(limits(given)?),
+            ("language", _) => builder,
             ("roots", _) => return Err(Error::argument("option 'roots' must be a list of paths")),
             ("limits", _) => return Err(Error::argument("option 'limits' must be an object")),
-            _ => return Err(Error::argument(format!("unknown option '{name}'; known are roots, limits"))),
+            _ => {
+                return Err(Error::argument(format!(
+                    "unknown option '{name}'; known are language, limits, roots"
+                )));
+            }
         };
     }
     builder.build()

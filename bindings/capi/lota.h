@@ -27,8 +27,9 @@ enum lota_code {
   LOTA_EXIT = 9
 };
 
-/* A Lua engine with the limits for untrusted scripts. `options` is NULL or a JSON object:
- *   {"roots": ["folder", ...],    the folders that scripts may reach; none without it
+/* An engine with the limits for untrusted scripts. `options` is NULL or a JSON object:
+ *   {"language": "lua",           or "rhai"; Lua without it
+ *    "roots": ["folder", ...],    the folders that scripts may reach; none without it
  *    "limits": {"script_memory": bytes, "tensor_memory": bytes, "seconds": s, "instructions": n,
  *               "output": bytes, "call_depth": n, "open_files": n}}   null lifts a limit
  * NULL if it cannot be made; lota_last_error(NULL) then says why, on the same thread. */

@@ -1,4 +1,4 @@
-/* A C program that runs scripts: values in and out as JSON, an error, a limit, a cancellation from another thread. */
+/* A C program that runs scripts: values in and out as JSON, an error, a limit, a cancellation from another thread, both languages. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -39,6 +39,16 @@ int main(void) {
   assert(lota_engine_run(engine, "return 'still here'", NULL) == LOTA_OK);
   printf("after a cancel: %s\n", lota_engine_result_json(engine));
 
+  lota_engine_free(engine);
+
+  assert(lota_engine_new("{\"language\": \"perl\"}") == NULL);
+  printf("not made: %s\n", lota_last_error(NULL));
+  engine = lota_engine_new("{\"language\": \"rhai\"}");
+  assert(engine != NULL);
+  assert(lota_engine_run(engine, "fn add(a, b) { #{sum: a + b} } \"ready\"", "main.rhai") == LOTA_OK);
+  assert(lota_engine_call(engine, "add", "[1, 2.5]") == LOTA_OK);
+  printf("in Rhai: %s\n", lota_engine_result_json(engine));
+  assert(strcmp(lota_engine_result_json(engine), "{\"sum\":3.5}") == 0);
   lota_engine_free(engine);
   return 0;
 }
