@@ -1,14 +1,15 @@
 //! `merge`: a merge as mergekit's configuration files write it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::model::call;
 use super::run::{builder, write_out};
 use super::{Common, usage};
-use crate::api::{FromValue, Map, Value, show};
-use crate::engine::Language;
+use crate::api::{FromValue, Map, ScriptFn, Value, show};
+use crate::engine::{Engine, Language};
 use crate::error::{Error, Result};
 
 #[derive(Args)]
@@ -36,6 +37,12 @@ pub(super) struct Merge {
     /// Write a report of the task vectors there: FILE.md and FILE.svg; needs a base_model
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Score the base, each model and the result on tasks, for the report: built-in families, or name:path
+    #[arg(long, value_name = "TASK,...", value_delimiter = ',', requires = "report")]
+    tasks: Vec<String>,
+    /// Test examples for each score (0: all)
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "tasks")]
+    eval: usize,
     /// Try models of different architectures
     #[arg(long)]
     allow_crimes: bool,
@@ -71,10 +78,23 @@ impl Merge {
         if let Some(report) = &self.report {
             written.set("report", text(report)?);
         }
+        if !self.tasks.is_empty() {
+            written.set("scores", self.judge(&engine)?);
+        }
         let files = call(&engine, "merge.config", vec![config, folder.into(), written.into()])?;
         let files = Vec::<String>::from_value(files).map_err(|m| Error::runtime(m.expected))?;
         files.iter().for_each(|file| write_out(&format!("{file}\n")));
         Ok(())
+    }
+}
+
+impl Merge {
+    /// The function of the standard library that scores a model on the tasks.
+    fn judge(&self, engine: &Engine) -> Result<Value> {
+        let make = engine.run("return require('lota.tasks').judge", "merge")?;
+        let make = <Arc<dyn ScriptFn>>::from_value(make).map_err(|m| Error::runtime(m.expected))?;
+        let count = if self.eval == 0 { Value::Nil } else { self.eval.into() };
+        make.call(&[self.tasks.clone().into(), count])
     }
 }
 

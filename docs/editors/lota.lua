@@ -1469,6 +1469,7 @@ function lota.merge.check(config, options) end
 ---@field replace? boolean replace a folder that is there already
 ---@field between? string the folder for the results of named documents, which are kept; beside `out` if not given
 ---@field report? string write a report of the task vectors as FILE.md and FILE.svg; needs a base_model
+---@field scores? function function(model, name): a map of task to score, called with the base, each model and the result, for the report
 
 ---Merges as a configuration of mergekit says, into a folder.
 ---@param config string|table a file, or the configuration

@@ -5,6 +5,7 @@
 --   tasks.open "gsm8k:data/gsm8k"            a data set in a folder
 --   tasks.open("sort", { seed = 1, train = 2000 })
 --   tasks.names()                            what there is
+--   tasks.judge({ "sort", "nines" }, 64)     a function that scores models on several
 --
 -- A task is a table:
 --   name        as it was opened, without the path
@@ -62,6 +63,22 @@ function tasks.open(spec, given)
     error(("tasks.open: `%s` needs its folder, as in `%s:data/%s`"):format(name, name, name), 2)
   end
   return open(path, given)
+end
+
+--- A function(model) → { task = score }, over the first `count` test rows of each (all without `count`): what
+--- `lota.merge.config` takes as `scores`.
+function tasks.judge(specs, count)
+  local opened = {}
+  for i, spec in ipairs(specs) do
+    opened[i] = tasks.open(spec)
+  end
+  return function(model)
+    local scores = {}
+    for _, task in ipairs(opened) do
+      scores[task.name] = (task.score(model, count))
+    end
+    return scores
+  end
 end
 
 return tasks

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use candle_core::DType;
 use lota_runtime::merge::{
-    Config, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, Reference, conflicts, held,
-    open_all,
+    Config, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, as_model, conflicts, open_all,
 };
-use lota_runtime::model::LoadOptions;
+use lota_runtime::model::{LoadOptions, Model};
 
 use super::inputs::functions;
 use super::own::{OwnMethod, names_of};
 use super::steps::{Step, documents, order};
 use crate::api::json::to_json;
-use crate::api::{Args, Ctx, Map, Primitive, Registry, ScriptFn, Value};
+use crate::api::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Value};
 use crate::builtin;
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ pub(super) fn register(r: &mut Registry) {
                     "The configuration is a YAML file, or the same as a table. Weights are read from their files as they are \
                      needed, so that models may be larger than memory. The folder appears whole; a merge that was \
                      stopped goes on where it stood when it is asked for again. A model may also be a ticket's \
-                     file, or `builtin`. Of a file with several documents, those with a name are made first.",
+                     file, a model with an adapter (`model+adapter`), or `builtin`. Of a file with several documents, those with a name are made first.",
                 )
                 .arg("config", "string|map", "a file, or the configuration")
                 .arg("out", "string", "the folder to write"),
@@ -35,6 +35,12 @@ pub(super) fn register(r: &mut Registry) {
         .opt("replace", "boolean", false, "replace a folder that is there already")
         .opt("between", "string", (), "the folder for the results of named documents, which are kept; beside `out` if not given")
         .opt("report", "string", (), "write a report of the task vectors as FILE.md and FILE.svg; needs a base_model")
+        .opt(
+            "scores",
+            "function",
+            (),
+            "function(model, name): a map of task to score, called with the base, each model and the result, for the report",
+        )
         .returns("list of string", "the files")
         .example(
             "local out = lota.run.start('merge-config')\n\
@@ -123,9 +129,8 @@ impl Call {
             let params = names_of(&step.config.parameters, each(&step.config));
             Arc::new(OwnMethod::new(name, params, function.clone()))
         });
-        let find = |reference: &Reference| -> lota_runtime::Result<Found> {
-            Ok(find(ctx, self.folder.as_deref(), reference)?)
-        };
+        let find =
+            |place: &str| -> lota_runtime::Result<Found> { Ok(find(ctx, self.folder.as_deref(), place)?) };
         let inputs = open_all(&step.config, &ctx.hub, &find, &ctx.host)?;
         Ok(Plan::new(&step.config, inputs, own, self.options)?)
     }
@@ -141,20 +146,20 @@ fn each(config: &Config) -> impl Iterator<Item = String> {
     sources.into_iter().flat_map(|s| s.parameters.keys().cloned()).collect::<Vec<_>>().into_iter()
 }
 
-/// Where a model is: the built-in one by its name, a path of those that this run may reach, as it is
+/// Where a model or an adapter is: the built-in one by its name, a path of those that this run may reach, as it is
 /// or from where the configuration lies, or else the hub.
-fn find(ctx: &Ctx, folder: Option<&Path>, reference: &Reference) -> Result<Found> {
-    if reference.model == "builtin" {
+fn find(ctx: &Ctx, folder: Option<&Path>, place: &str) -> Result<Found> {
+    if place == "builtin" {
         let options = LoadOptions { exec: ctx.exec()?.clone(), ..LoadOptions::default() };
         let model = builtin::load_model(&options, &ctx.host)?;
-        return Ok(Found::Input(Arc::new(held("builtin", &model))));
+        return Ok(Found::Model(Box::new(model)));
     }
-    let path = ctx.files.allow(&reference.model)?;
+    let path = ctx.files.allow(place)?;
     if path.exists() {
         return Ok(Found::Path(path));
     }
     if let Some(folder) = folder {
-        let beside = ctx.files.allow(folder.join(&reference.model))?;
+        let beside = ctx.files.allow(folder.join(place))?;
         if beside.exists() {
             return Ok(Found::Path(beside));
         }
@@ -172,6 +177,10 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         out.with_file_name(name)
     });
     let report = args.opt::<String>("report")?.map(|p| ctx.files.allow(p)).transpose()?;
+    let scores = args.opt::<Arc<dyn ScriptFn>>("scores")?;
+    if scores.is_some() && report.is_none() {
+        return Err(args.wrong("scores", "are for the report: give `report`, the name of its files"));
+    }
     let seed = args.get::<i64>("seed")? as u64;
     let (shard_bytes, replace) = (crate::api::model::shard_bytes(args)?, args.get::<bool>("replace")?);
     let steps = order(&call.documents, &out, &between)?;
@@ -190,7 +199,7 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         if last {
             let mut all = written;
             if let Some(report) = &report {
-                all.extend(compare(ctx, &plan, step, report)?);
+                all.extend(compare(ctx, &plan, step, report, scores.as_deref())?);
             }
             files = all.into_iter().map(|p| p.to_string_lossy().into_owned()).collect();
         }
@@ -202,8 +211,15 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Writes what the models of a step did to its base, and how far the result went from it.
-fn compare(ctx: &Ctx, plan: &Plan, step: &Step, file: &Path) -> Result<Vec<PathBuf>> {
+/// Writes what the models of a step did to its base, how far the result went from it, and what they are
+/// worth.
+fn compare(
+    ctx: &Ctx,
+    plan: &Plan,
+    step: &Step,
+    file: &Path,
+    judge: Option<&dyn ScriptFn>,
+) -> Result<Vec<PathBuf>> {
     let [base, models @ ..] = plan.inputs() else { return Ok(Vec::new()) };
     if step.config.base.is_none() {
         return Err(Error::argument("a report compares with the base: the configuration has no base_model"));
@@ -211,7 +227,29 @@ fn compare(ctx: &Ctx, plan: &Plan, step: &Step, file: &Path) -> Result<Vec<PathB
     let merged: Arc<dyn Input> = Arc::new(Folder::open(&step.out, "the merge")?);
     let rows = conflicts(base, models, Some(&merged), ctx.exec()?, &ctx.host)?;
     let names: Vec<String> = models.iter().map(|m| m.label().to_string()).collect();
-    super::report::write(file, &rows, &names)
+    let mut scores = Vec::new();
+    if let Some(judge) = judge {
+        // One model at a time: each is as large as the base.
+        for input in plan.inputs().iter().chain([&merged]) {
+            let model = as_model(input, DType::F32, ctx.exec()?, &ctx.host)?;
+            scores.push((input.label().to_string(), judged(judge, model, input.label())?));
+        }
+    }
+    super::report::write(file, &rows, &names, &scores)
+}
+
+/// What a script's function says of a model.
+fn judged(judge: &dyn ScriptFn, model: Model, name: &str) -> Result<Vec<(String, f64)>> {
+    let given = judge.call(&[model.into(), name.into()])?;
+    let wrong = |what: String| {
+        Error::argument(format!("scores, for {name}, must return a map of task to number, {what}"))
+    };
+    let Value::Map(map) = given else { return Err(wrong(format!("not {}", given.describe()))) };
+    let number = |(task, value): (&str, &Value)| match f64::from_value(value.clone()) {
+        Ok(score) => Ok((task.to_string(), score)),
+        Err(_) => Err(wrong(format!("and {task} is {}", value.describe()))),
+    };
+    map.iter().map(number).collect()
 }
 
 fn check(ctx: &Ctx, args: &mut Args) -> Result<Vec<Map>> {

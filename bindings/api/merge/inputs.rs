@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lota_runtime::mask::Scores;
 use lota_runtime::merge::{
-    Body, Config, Folder, Held, Input, Method, Overlay, Reference, Scalar, Settings, Source, held, method,
+    Body, Config, Folder, Held, Input, Method, Overlay, Reference, Scalar, Settings, Source, method,
 };
 use lota_runtime::model::{LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
@@ -155,7 +155,7 @@ impl Given {
     /// A thing that is a model by itself.
     fn plain(&self, item: &Item) -> Result<Option<Arc<dyn Input>>> {
         Ok(match &item.thing {
-            Thing::Model(model) => Some(Arc::new(held(&item.label, &model.0))),
+            Thing::Model(model) => Some(Arc::new(Held::of(&item.label, &model.0))),
             Thing::Snapshot(snapshot) => {
                 Some(Arc::new(Held::new(&item.label, snapshot.params().clone(), None)))
             }
@@ -252,7 +252,7 @@ pub(super) fn as_input(
         Ok(Arc::new(make(base.clone())?) as Arc<dyn Input>)
     };
     Some(match made {
-        Thing::Model(model) => Ok(Arc::new(held(label, &model.0))),
+        Thing::Model(model) => Ok(Arc::new(Held::of(label, &model.0))),
         Thing::Snapshot(snapshot) => Ok(Arc::new(Held::new(label, snapshot.params().clone(), None))),
         Thing::Path(_, input) => Ok(input),
         Thing::Ticket(ticket) => over(&|base| Overlay::ticket(label, base, ticket.clone())),
@@ -283,7 +283,7 @@ fn open(ctx: &Ctx, path: &str, label: &str) -> Result<Thing> {
     } else {
         let options =
             LoadOptions { exec: ctx.exec()?.clone(), hub: ctx.hub.clone(), ..LoadOptions::default() };
-        Arc::new(held(label, &load(&path.to_string_lossy(), &options, &ctx.host)?))
+        Arc::new(Held::of(label, &load(&path.to_string_lossy(), &options, &ctx.host)?))
     };
     Ok(Thing::Path(path, input))
 }

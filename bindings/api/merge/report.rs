@@ -98,15 +98,27 @@ fn report(ctx: &Ctx, args: &mut Args) -> Result<String> {
     Ok(table(&rows, &names))
 }
 
+/// A model's name, and what it scores on each task.
+pub(super) type Scored = (String, Vec<(String, f64)>);
+
 /// Writes the report of a merge as FILE.md and FILE.svg. Returns their paths.
-pub(super) fn write(file: &Path, rows: &[Conflicts], names: &[String]) -> Result<Vec<PathBuf>> {
+pub(super) fn write(
+    file: &Path,
+    rows: &[Conflicts],
+    names: &[String],
+    scores: &[Scored],
+) -> Result<Vec<PathBuf>> {
     let named = |end: &str| {
         let mut name = file.as_os_str().to_os_string();
         name.push(end);
         PathBuf::from(name)
     };
     let paths = vec![named(".md"), named(".svg")];
-    save(&paths[0], &table(rows, names))?;
+    let mut text = table(rows, names);
+    if !scores.is_empty() {
+        text = format!("{}\n{text}", scored(scores));
+    }
+    save(&paths[0], &text)?;
     save(&paths[1], &chart(rows, names, "Task vectors".to_string()))?;
     Ok(paths)
 }
@@ -143,6 +155,27 @@ fn table(rows: &[Conflicts], names: &[String]) -> String {
             let value = (column.value)(row);
             let shown = if column.share { format!("{value:.3}") } else { format!("{value:.4}") };
             let _ = write!(text, " {shown} |");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A line for each model, a column for each task.
+fn scored(scores: &[Scored]) -> String {
+    let mut tasks: Vec<&str> = Vec::new();
+    for (task, _) in scores.iter().flat_map(|(_, of)| of) {
+        if !tasks.contains(&task.as_str()) {
+            tasks.push(task);
+        }
+    }
+    let mut text = format!("| model | {} |\n| --- |{}\n", tasks.join(" | "), " ---: |".repeat(tasks.len()));
+    for (model, of) in scores {
+        let _ = write!(text, "| {model} |");
+        for task in &tasks {
+            let score = of.iter().find(|(name, _)| name == task);
+            let _ =
+                write!(text, " {} |", score.map_or(String::from("-"), |(_, score)| format!("{score:.3}")));
         }
         text.push('\n');
     }

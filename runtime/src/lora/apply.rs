@@ -16,47 +16,39 @@ impl Module {
         Ok((product * self.scale)?)
     }
 
-    /// The index of the parameter it changes.
-    fn index(&self, universe: &Universe) -> Result<usize> {
+    /// An error unless the weight that it changes is there in its shape.
+    fn fits(&self, shape: impl Fn(&str) -> Result<Vec<usize>>) -> Result<()> {
         let param = self.param();
-        if self.name == "lm_head" && universe.index_of(&param).is_none() {
-            return Err(Error::mismatch(
+        let shape = shape(&param).map_err(|e| match self.name.as_str() {
+            "lm_head" => Error::mismatch(
                 "the adapter changes lm_head, which in this model is the embedding: a change of one would be a change \
                  of both",
-            ));
-        }
-        let index = universe.get(&param).map_err(|e| {
-            Error::mismatch(format!(
-                "the adapter is of another model: it changes module {}, and {e}",
-                self.name
-            ))
+            ),
+            name => Error::mismatch(format!("the adapter is of another model: it changes module {name}, and {e}")),
         })?;
-        let spec = universe.spec(index);
-        if spec.shape != self.shape() {
+        if shape != self.shape() {
             return Err(Error::mismatch(format!(
-                "the adapter is of another model: it changes a {:?} weight in module {}, and parameter {param} has shape {:?}",
+                "the adapter is of another model: it changes a {:?} weight in module {}, and parameter {param} has shape {shape:?}",
                 self.shape(),
                 self.name,
-                spec.shape
             )));
         }
-        Ok(index)
+        Ok(())
     }
 }
 
 impl Adapter {
-    /// The parameters that it changes or replaces, by index; an error unless all are there in their
-    /// shapes. Modules come first.
-    pub fn check(&self, universe: &Universe) -> Result<Vec<usize>> {
-        let mut indices = self.modules.iter().map(|m| m.index(universe)).collect::<Result<Vec<_>>>()?;
+    /// An error unless all that it changes or replaces is there in its shape. `shape` gives the shape
+    /// of a parameter, or the error that says that there is none.
+    pub fn fits(&self, shape: impl Fn(&str) -> Result<Vec<usize>>) -> Result<()> {
+        self.modules.iter().try_for_each(|m| m.fits(&shape))?;
         for replaced in &self.replaced {
-            let index = universe.get(&replaced.param).map_err(|e| {
+            let shape = shape(&replaced.param).map_err(|e| {
                 Error::mismatch(format!(
                     "the adapter is of another model: it replaces {}, and {e}",
                     replaced.param
                 ))
             })?;
-            let shape = &universe.spec(index).shape;
             if replaced.values.dims() != shape {
                 return Err(Error::mismatch(format!(
                     "the adapter replaces {} by values of shape {:?}, and the parameter has {shape:?}",
@@ -64,9 +56,17 @@ impl Adapter {
                     replaced.values.dims()
                 )));
             }
-            indices.push(index);
         }
-        Ok(indices)
+        Ok(())
+    }
+
+    /// The parameters that it changes or replaces, by index; an error unless all are there in their
+    /// shapes. Modules come first.
+    pub fn check(&self, universe: &Universe) -> Result<Vec<usize>> {
+        self.fits(|name| Ok(universe.spec(universe.get(name)?).shape.clone()))?;
+        let names =
+            self.modules.iter().map(Module::param).chain(self.replaced.iter().map(|r| r.param.clone()));
+        names.map(|name| universe.get(&name)).collect()
     }
 
     /// Calls `visit` with the index of each parameter that it changes, and the change in f32.

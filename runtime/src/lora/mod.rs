@@ -16,6 +16,7 @@ use candle_core::Tensor;
 
 pub use config::Config;
 pub use extract::{ExtractOptions, Extracted};
+pub use read::{CONFIG, WEIGHTS};
 
 /// The change of one weight.
 #[derive(Clone, Debug)]

@@ -11,8 +11,10 @@ use crate::model::weights::{Shards, Source as _, canonical};
 use crate::model::{ParamSpec, Role};
 use crate::{Error, Result};
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+/// The file with an adapter's settings.
+pub const CONFIG: &str = "adapter_config.json";
+/// The file with an adapter's factors.
+pub const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// The factors of a module, as they are found.
 #[derive(Default)]

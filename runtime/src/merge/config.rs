@@ -15,8 +15,10 @@ pub struct Reference {
     pub model: String,
     /// Of the hub: a branch, tag or commit.
     pub revision: Option<String>,
-    /// An adapter to apply to it.
+    /// A LoRA adapter to apply to it: a folder, or an id of the hub.
     pub lora: Option<String>,
+    /// Of the adapter, on the hub: a branch, tag or commit.
+    pub lora_revision: Option<String>,
     /// An architecture to take it for.
     pub architecture: Option<String>,
 }
@@ -24,23 +26,24 @@ pub struct Reference {
 impl Reference {
     /// A model by its place.
     pub fn new(model: impl Into<String>) -> Self {
-        Self { model: model.into(), revision: None, lora: None, architecture: None }
+        Self { model: model.into(), revision: None, lora: None, lora_revision: None, architecture: None }
     }
 
-    /// `path`, `path@revision`, `path+adapter`, or a map of `model`, `lora` and
+    /// `path`, `path@revision`, either with `+adapter` or `+adapter@revision`, or a map of `model`, `lora` and
     /// `override_architecture`.
     fn read(value: &Value, place: &str) -> Result<Self> {
         match value {
             Value::String(text) => {
                 let (model, lora) = match text.split_once('+') {
-                    Some((model, lora)) => (model, Some(lora.to_string())),
+                    Some((model, lora)) => (model, Some(path(lora))),
                     None => (text.as_str(), None),
                 };
                 let (model, revision) = path(model);
+                let (lora, lora_revision) = lora.unzip();
                 if model.is_empty() {
                     return Err(Error::argument(format!("{place}: a model needs a path or an id")));
                 }
-                Ok(Self { model, revision, lora, architecture: None })
+                Ok(Self { model, revision, lora, lora_revision: lora_revision.flatten(), architecture: None })
             }
             Value::Object(map) => {
                 only(map, place, &["model", "lora", "override_architecture"])?;
@@ -56,10 +59,11 @@ impl Reference {
                 };
                 let (model, revision) =
                     part("model")?.ok_or_else(|| Error::argument(format!("{place}: says no model")))?;
-                let lora = part("lora")?.map(|(path, _)| path);
+                let (lora, lora_revision) = part("lora")?.unzip();
                 let architecture =
                     map.get("override_architecture").and_then(Value::as_str).map(str::to_string);
-                Ok(Self { model, revision, lora, architecture })
+                let lora_revision = lora_revision.flatten();
+                Ok(Self { model, revision, lora, lora_revision, architecture })
             }
             other => Err(Error::argument(format!("{place}: {other} is no model: write a path or an id"))),
         }
@@ -70,7 +74,8 @@ impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.model)?;
         self.revision.iter().try_for_each(|r| write!(f, "@{r}"))?;
-        self.lora.iter().try_for_each(|l| write!(f, "+{l}"))
+        self.lora.iter().try_for_each(|l| write!(f, "+{l}"))?;
+        self.lora_revision.iter().try_for_each(|r| write!(f, "@{r}"))
     }
 }
 

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::Input;
+use super::input::beside;
 use super::plan::Plan;
 use crate::host::write_atomic;
 use crate::{Error, Result};
 
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
 /// The files of a model that are copied with its tokenizer.
 const COPIED: [&str; 9] = [
     "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "tokenizer.model",
     "added_tokens.json",
@@ -59,13 +63,10 @@ impl Files {
 
 /// Writes the tokenizer's files: the donor's, with the tokenizer and the template of the merge.
 pub(super) fn tokenizer(plan: &Plan, files: &mut Files) -> Result<()> {
-    let folder = plan.inputs[plan.donor].folder();
-    if let Some(folder) = folder {
-        for name in COPIED {
-            let path = folder.join(name);
-            if path.exists() {
-                files.bytes(name, &std::fs::read(&path).map_err(|e| Error::io(&path, e))?)?;
-            }
+    let donor = plan.inputs[plan.donor].as_ref();
+    for name in COPIED {
+        if let Some(bytes) = beside(donor, name)? {
+            files.bytes(name, &bytes)?;
         }
     }
     if let Some(vocabulary) = &plan.vocabulary {
@@ -78,13 +79,12 @@ pub(super) fn tokenizer(plan: &Plan, files: &mut Files) -> Result<()> {
         .map_err(|e| Error::argument(format!("chat_template: {e}")))?;
     files.text("chat_template.jinja", &source)?;
     // An older place for the same, which would contradict it.
-    let path = folder.map(|f| f.join("tokenizer_config.json")).filter(|p| p.exists());
-    if let Some(path) = path {
-        let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        let mut config: Map<String, Value> = serde_json::from_slice(&text)
+    if let Some(bytes) = beside(donor, TOKENIZER_CONFIG)? {
+        let path = donor.folder().unwrap_or(Path::new("")).join(TOKENIZER_CONFIG);
+        let mut config: Map<String, Value> = serde_json::from_slice(&bytes)
             .map_err(|e| Error::format(&path, format!("not a JSON object: {e}")))?;
         config.insert("chat_template".into(), json!(source));
-        files.json("tokenizer_config.json", &Value::Object(config))?;
+        files.json(TOKENIZER_CONFIG, &Value::Object(config))?;
     }
     Ok(())
 }
@@ -92,7 +92,7 @@ pub(super) fn tokenizer(plan: &Plan, files: &mut Files) -> Result<()> {
 /// The source of the template that is asked for.
 fn template(plan: &Plan, wanted: &str) -> Result<Option<String>> {
     if wanted == "auto" {
-        return Ok(most_common(plan.inputs.iter().filter_map(|i| i.folder()).filter_map(template_of)));
+        return Ok(most_common(plan.inputs.iter().filter_map(|i| template_of(i.as_ref()))));
     }
     if wanted.contains('{') {
         return Ok(Some(wanted.to_string()));
@@ -108,13 +108,13 @@ fn template(plan: &Plan, wanted: &str) -> Result<Option<String>> {
     }
 }
 
-/// The chat template of a model's folder.
-fn template_of(folder: &Path) -> Option<String> {
-    if let Ok(text) = std::fs::read_to_string(folder.join("chat_template.jinja")) {
-        return Some(text.trim().to_string());
+/// The chat template of a model.
+fn template_of(input: &dyn Input) -> Option<String> {
+    let file = |name: &str| beside(input, name).ok().flatten();
+    if let Some(text) = file("chat_template.jinja") {
+        return Some(String::from_utf8_lossy(&text).trim().to_string());
     }
-    let text = std::fs::read(folder.join("tokenizer_config.json")).ok()?;
-    let config: Value = serde_json::from_slice(&text).ok()?;
+    let config: Value = serde_json::from_slice(&file(TOKENIZER_CONFIG)?).ok()?;
     match config.get("chat_template")? {
         Value::String(source) => Some(source.trim().to_string()),
         Value::Array(list) => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Float;
-use super::input::{Info, Input, Reader, missing};
+use super::input::{Info, Input, Reader, missing, stamp};
 use crate::model::weights::{Raw, Shards};
 use crate::{Error, Result};
 
@@ -89,17 +89,7 @@ impl Input for Folder {
     }
 
     fn identity(&self) -> String {
-        let mut out = String::new();
-        for path in self.shards.paths() {
-            let (size, changed) = match std::fs::metadata(path) {
-                Ok(m) => (m.len(), m.modified().ok()),
-                Err(_) => (0, None),
-            };
-            let changed =
-                changed.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-            out += &format!("{} {size} {}\n", path.display(), changed.as_nanos());
-        }
-        out
+        stamp(self.shards.paths())
     }
 }
 

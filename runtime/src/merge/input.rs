@@ -1,19 +1,17 @@
 //! What can be merged: anything that gives the entries of named tensors, a stretch at a time.
 //!
-//! A model that is loaded, a folder that is only mapped, a ticket or a task vector laid over a base.
-//! What an input is made of is no business of a merge method.
+//! A model that is loaded, a folder that is only mapped, or what a ticket, a task vector or an adapter
+//! makes of a base. What an input is made of is no business of a merge method.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::Tensor;
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
 use super::Float;
-use crate::mask::{Scores, read_tensor};
-use crate::model::Params;
-use crate::ticket::Ticket;
+use crate::mask::read_tensor;
+use crate::model::{Model, Params};
 use crate::{Error, Result};
 
 /// What is known of a tensor before it is read.
@@ -58,6 +56,10 @@ pub trait Input: Send + Sync {
     fn folder(&self) -> Option<&Path> {
         None
     }
+    /// The loaded model that it is or lies over, if there is one: for its tokenizer.
+    fn model(&self) -> Option<&Model> {
+        None
+    }
     /// What changes when its weights do, so that a merge is not resumed with others.
     fn identity(&self) -> String {
         self.label().to_string()
@@ -66,6 +68,32 @@ pub trait Input: Send + Sync {
     fn claims(&self, _name: &str) -> Option<&RoaringBitmap> {
         None
     }
+}
+
+/// A file that lies beside the weights of an input, or would if it were saved.
+pub(super) fn beside(input: &dyn Input, name: &str) -> Result<Option<Vec<u8>>> {
+    if let Some(model) = input.model() {
+        let files = model.companions()?;
+        return Ok(files.into_iter().find(|(n, _)| *n == name).map(|(_, text)| text.into_bytes()));
+    }
+    match input.folder().map(|f| f.join(name)).filter(|f| f.exists()) {
+        Some(path) => std::fs::read(&path).map(Some).map_err(|e| Error::io(&path, e)),
+        None => Ok(None),
+    }
+}
+
+/// Names, sizes and times of files: what differs when they were written anew.
+pub(super) fn stamp<'p>(files: impl IntoIterator<Item = &'p Path>) -> String {
+    let mut out = String::new();
+    for path in files {
+        let (size, changed) = match std::fs::metadata(path) {
+            Ok(m) => (m.len(), m.modified().ok()),
+            Err(_) => (0, None),
+        };
+        let changed = changed.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        out += &format!("{} {size} {}\n", path.display(), changed.as_nanos());
+    }
+    out
 }
 
 /// The error for a tensor that is not there.
@@ -78,12 +106,20 @@ pub struct Held {
     label: String,
     params: Params,
     config: Option<Map<String, Value>>,
+    model: Option<Model>,
 }
 
 impl Held {
     /// The weights of a model; `config` is what its `config.json` holds.
     pub fn new(label: impl Into<String>, params: Params, config: Option<Map<String, Value>>) -> Self {
-        Self { label: label.into(), params, config }
+        Self { label: label.into(), params, config, model: None }
+    }
+
+    /// A loaded model.
+    pub fn of(label: impl Into<String>, model: &Model) -> Self {
+        let dtype = if model.params.dtype() == candle_core::DType::BF16 { "bfloat16" } else { "float32" };
+        let config = model.config.to_json(dtype).as_object().cloned();
+        Self { model: Some(model.clone()), ..Self::new(label, model.params.clone(), config) }
     }
 }
 
@@ -113,161 +149,19 @@ impl Input for Held {
     fn config(&self) -> Option<&Map<String, Value>> {
         self.config.as_ref()
     }
+
+    fn model(&self) -> Option<&Model> {
+        self.model.as_ref()
+    }
 }
 
 /// The entries of a tensor in memory, on any device.
-struct OfTensor(Tensor);
+pub(super) struct OfTensor(pub(super) Tensor);
 
 impl Reader for OfTensor {
     fn read<'s>(&'s self, start: usize, len: usize, scratch: &'s mut Vec<f32>) -> Result<&'s [f32]> {
         scratch.clear();
         read_tensor(&self.0, start, len, &mut |values| scratch.extend_from_slice(values))?;
         Ok(scratch)
-    }
-}
-
-/// A ticket or a task vector, seen as the model it makes of its base.
-pub struct Overlay {
-    label: String,
-    base: Arc<dyn Input>,
-    over: Over,
-}
-
-enum Over {
-    Ticket(Arc<Ticket>),
-    Vector(Arc<Scores>),
-}
-
-impl Overlay {
-    /// What a ticket makes of `base`. Every parameter that it changes must be there in its shape.
-    pub fn ticket(label: impl Into<String>, base: Arc<dyn Input>, ticket: Arc<Ticket>) -> Result<Self> {
-        let label = label.into();
-        for (_, spec, _) in ticket.mask().selected() {
-            fits(&label, base.as_ref(), &spec.name, &spec.shape)?;
-        }
-        Ok(Self { label, base, over: Over::Ticket(ticket) })
-    }
-
-    /// `base` with a task vector added.
-    pub fn vector(label: impl Into<String>, base: Arc<dyn Input>, vector: Arc<Scores>) -> Result<Self> {
-        use crate::mask::Source;
-        let label = label.into();
-        for (spec, value) in vector.universe().specs().iter().zip(vector.values()) {
-            if value.is_some() {
-                fits(&label, base.as_ref(), &spec.name, &spec.shape)?;
-            }
-        }
-        Ok(Self { label, base, over: Over::Vector(vector) })
-    }
-}
-
-fn fits(label: &str, base: &dyn Input, name: &str, shape: &[usize]) -> Result<()> {
-    match base.info(name) {
-        Some(info) if info.shape == shape => Ok(()),
-        Some(info) => Err(Error::mismatch(format!(
-            "{label} changes {name} of shape {shape:?}, which in its base {} has shape {:?}",
-            base.label(),
-            info.shape
-        ))),
-        None => {
-            Err(Error::mismatch(format!("{label} changes {name}, which its base {} lacks", base.label())))
-        }
-    }
-}
-
-impl Input for Overlay {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.base.names()
-    }
-
-    fn info(&self, name: &str) -> Option<Info> {
-        self.base.info(name)
-    }
-
-    fn reader<'a>(&'a self, name: &str) -> Result<Box<dyn Reader + 'a>> {
-        use crate::mask::Source;
-        let base = self.base.reader(name)?;
-        match &self.over {
-            Over::Ticket(ticket) => match ticket.mask().universe().index_of(name) {
-                Some(i) if !ticket.values(i).is_empty() => {
-                    Ok(Box::new(Written { base, set: ticket.mask().set(i), values: ticket.values(i) }))
-                }
-                _ => Ok(base),
-            },
-            Over::Vector(vector) => {
-                match vector.universe().index_of(name).and_then(|i| vector.values()[i].as_ref()) {
-                    Some(delta) => Ok(Box::new(Added { base, delta: OfTensor(delta.clone()) })),
-                    None => Ok(base),
-                }
-            }
-        }
-    }
-
-    fn config(&self) -> Option<&Map<String, Value>> {
-        self.base.config()
-    }
-
-    fn folder(&self) -> Option<&Path> {
-        self.base.folder()
-    }
-
-    fn claims(&self, name: &str) -> Option<&RoaringBitmap> {
-        match &self.over {
-            Over::Ticket(ticket) => ticket.mask().universe().index_of(name).map(|i| ticket.mask().set(i)),
-            Over::Vector(_) => None,
-        }
-    }
-}
-
-/// A base with some entries set to other values.
-struct Written<'a> {
-    base: Box<dyn Reader + 'a>,
-    set: &'a RoaringBitmap,
-    values: &'a [f32],
-}
-
-impl Reader for Written<'_> {
-    fn read<'s>(&'s self, start: usize, len: usize, scratch: &'s mut Vec<f32>) -> Result<&'s [f32]> {
-        if len == 0 {
-            return Ok(&[]);
-        }
-        let mut own = Vec::new();
-        let base = self.base.read(start, len, &mut own)?;
-        scratch.clear();
-        scratch.extend_from_slice(base);
-        let (first, last) = (start as u32, (start + len - 1) as u32);
-        let before = if first == 0 { 0 } else { self.set.rank(first - 1) as usize };
-        for (position, value) in self.set.range(first..=last).zip(&self.values[before..]) {
-            scratch[position as usize - start] = *value;
-        }
-        Ok(scratch)
-    }
-
-    fn release(&self, start: usize, len: usize) {
-        self.base.release(start, len);
-    }
-}
-
-/// A base with a difference added.
-struct Added<'a> {
-    base: Box<dyn Reader + 'a>,
-    delta: OfTensor,
-}
-
-impl Reader for Added<'_> {
-    fn read<'s>(&'s self, start: usize, len: usize, scratch: &'s mut Vec<f32>) -> Result<&'s [f32]> {
-        let mut own = Vec::new();
-        self.delta.read(start, len, scratch)?;
-        let base = self.base.read(start, len, &mut own)?;
-        scratch.iter_mut().zip(base).for_each(|(delta, base)| *delta += base);
-        Ok(scratch)
-    }
-
-    fn release(&self, start: usize, len: usize) {
-        self.base.release(start, len);
     }
 }

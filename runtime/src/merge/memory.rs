@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
 
 use super::plan::Plan;
 use super::run::Store;
-use super::{Float, Sink};
+use super::{Config, Float, Input, PlanOptions, Sink};
 use crate::host::Host;
 use crate::mask::Mask;
-use crate::model::{Params, Universe};
+use crate::model::{Config as ModelConfig, Decoder, Model, Params, Universe};
 use crate::ops::Exec;
 use crate::ticket::{Meta, Ticket};
 use crate::{Error, Result};
@@ -79,6 +80,31 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// What can be merged as a model in memory, with weights held as `dtype`: what a merge is given, to be
+/// tried. A tokenizer comes from the folder or the model that it lies over.
+pub fn as_model(input: &Arc<dyn Input>, dtype: DType, exec: &Exec, host: &Host) -> Result<Model> {
+    let label = input.label();
+    let json = input.config().cloned().ok_or_else(|| {
+        Error::argument(format!("{label} has no config.json, without which it cannot be run"))
+    })?;
+    let config = ModelConfig::from_json(&Value::Object(json))?;
+    let decoder = Decoder::new(&config)?;
+    let alone = Config::read(&json!({"merge_method": "passthrough", "models": [{"model": label}]}))?;
+    let plan = Plan::new(&alone, vec![input.clone()], None, PlanOptions::default())?;
+    let params = plan.params(decoder.universe(), dtype, 0, exec, host)?;
+    let model = Model::new(config, params, exec.clone(), label)?;
+    match (input.model(), input.folder()) {
+        (Some(of), _) => Ok(Model {
+            tokenizer: of.tokenizer.clone(),
+            chat_template: of.chat_template.clone(),
+            generation: of.generation.clone(),
+            ..model
+        }),
+        (None, Some(folder)) => model.furnished(folder, None),
+        (None, None) => Ok(model),
     }
 }
 

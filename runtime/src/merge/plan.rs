@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::config::{Body, Config, Reference, Slice, Source};
+use super::input::beside;
 use super::layout::{EMBEDDING, HEAD, Layout, is_vocabulary};
 use super::vocabulary::{RowMap, Vocabulary};
 use super::{Float, Input, Method, Resolved, Scope, Settings, method, resolve};
@@ -268,7 +269,6 @@ impl<'c> Planner<'c> {
 
     /// A notice where models without `tokenizer_source` have tokenizers that give tokens other ids.
     fn same_tokens(&mut self) {
-        let file = |input: &Arc<dyn Input>| input.folder().map(|f| f.join("tokenizer.json"));
         let vocabulary = |bytes: &[u8]| {
             tokenizers::Tokenizer::from_bytes(bytes)
                 .ok()
@@ -276,7 +276,7 @@ impl<'c> Planner<'c> {
         };
         let mut first: Option<(&str, Vec<u8>)> = None;
         for input in self.inputs {
-            let Some(bytes) = file(input).and_then(|f| std::fs::read(f).ok()) else { continue };
+            let Ok(Some(bytes)) = beside(input.as_ref(), "tokenizer.json") else { continue };
             match &first {
                 None => first = Some((input.label(), bytes)),
                 Some((label, known)) if *known != bytes => {

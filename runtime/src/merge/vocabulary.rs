@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::config::{Reference, TokenSource, TokenizerConfig, TokenizerSource};
+use super::input::beside;
 use super::{Input, Reader};
 use crate::{Error, Result};
 
@@ -63,8 +64,9 @@ impl Vocabulary {
     ) -> Result<Self> {
         let mut tokenizers = Vec::new();
         for (i, input) in inputs.iter().enumerate() {
-            let file = input.folder().map(|f| f.join("tokenizer.json")).filter(|f| f.exists());
-            let tokenizer = file.map(|f| open(&f, rows[i])).transpose()?;
+            let path = input.folder().unwrap_or(Path::new(input.label())).join("tokenizer.json");
+            let file = beside(input.as_ref(), "tokenizer.json")?;
+            let tokenizer = file.map(|bytes| open(&bytes, &path, rows[i])).transpose()?;
             if tokenizer.is_none() && i == 0 {
                 return Err(Error::argument(format!(
                     "{} has no tokenizer.json, which tokenizer_source needs",
@@ -259,10 +261,9 @@ impl Reader for Mapped<'_> {
 }
 
 /// Reads a tokenizer, without the tokens that its model has no row for.
-fn open(path: &Path, rows: Option<usize>) -> Result<Tokenizer> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+fn open(bytes: &[u8], path: &Path, rows: Option<usize>) -> Result<Tokenizer> {
     let bad = |e: tokenizers::Error| Error::format(path, format!("not a tokenizer this version reads: {e}"));
-    let tokenizer = Tokenizer::from_bytes(&bytes).map_err(bad)?;
+    let tokenizer = Tokenizer::from_bytes(bytes).map_err(bad)?;
     let rows = rows.unwrap_or(usize::MAX);
     let beyond: BTreeSet<String> = tokenizer
         .get_vocab(true)
@@ -273,7 +274,7 @@ fn open(path: &Path, rows: Option<usize>) -> Result<Tokenizer> {
     if beyond.is_empty() {
         return Ok(tokenizer);
     }
-    let mut json: Value = serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))?;
+    let mut json: Value = serde_json::from_slice(bytes).map_err(|e| Error::format(path, e.to_string()))?;
     if let Some(added) = json.get_mut("added_tokens").and_then(Value::as_array_mut) {
         added.retain(|t| t.get("id").and_then(Value::as_u64).is_none_or(|id| (id as usize) < rows));
     }

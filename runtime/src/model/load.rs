@@ -132,17 +132,21 @@ fn folder(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Resu
     let decoder = Decoder::new(&config)?;
     let shards = Shards::open(path)?;
     let params = weights::read_params(&shards, decoder.universe(), options.dtype, &options.exec, host)?;
-    let file = options.tokenizer.clone().unwrap_or_else(|| path.join("tokenizer.json"));
-    let tokenizer = if options.tokenizer.is_some() || file.exists() {
-        Some(Arc::new(Tokenizer::open(&file)?))
-    } else {
-        None
-    };
-    let none = serde_json::Map::new();
-    let tokenizer_config = tokenizer.as_ref().map_or(&none, |t| t.config());
-    let chat_template = ChatTemplate::of_folder(path, tokenizer_config)?;
-    let generation = GenerationDefaults::of_folder(path, &config, tokenizer.as_deref())?;
-    let exec = options.exec.clone();
-    let source = source.to_string();
-    Ok(Model { config, decoder, params, exec, tokenizer, chat_template, generation, source })
+    let model = Model::new(config, params, options.exec.clone(), source)?;
+    model.furnished(path, options.tokenizer.as_deref())
+}
+
+impl Model {
+    /// Gives the model what lies beside its weights in a folder: tokenizer, chat template and defaults
+    /// of generation, as far as there are any.
+    pub(crate) fn furnished(self, folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
+        let own = folder.join("tokenizer.json");
+        let file = tokenizer.or(Some(&own).filter(|own| own.exists()).map(PathBuf::as_path));
+        let tokenizer = file.map(Tokenizer::open).transpose()?.map(Arc::new);
+        let none = serde_json::Map::new();
+        let chat_template =
+            ChatTemplate::of_folder(folder, tokenizer.as_ref().map_or(&none, |t| t.config()))?;
+        let generation = GenerationDefaults::of_folder(folder, &self.config, tokenizer.as_deref())?;
+        Ok(Self { tokenizer, chat_template, generation, ..self })
+    }
 }

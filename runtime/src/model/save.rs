@@ -76,21 +76,31 @@ impl Model {
             Ok(())
         };
         write("config.json", pretty(&self.config.to_json(stored.torch))?)?;
+        for (name, text) in self.companions()? {
+            write(name, text)?;
+        }
+        Ok(names)
+    }
+
+    /// The files that lie beside the weights and `config.json`: defaults of generation, tokenizer, chat
+    /// template; name and content of each.
+    pub(crate) fn companions(&self) -> Result<Vec<(&'static str, String)>> {
+        let mut files = Vec::new();
         if let Some(json) = self.generation_json() {
-            write("generation_config.json", pretty(&Value::Object(json))?)?;
+            files.push(("generation_config.json", pretty(&Value::Object(json))?));
         }
         let mut in_config = false;
         if let Some(tokenizer) = &self.tokenizer {
-            write("tokenizer.json", tokenizer.to_json()?)?;
+            files.push(("tokenizer.json", tokenizer.to_json()?));
             if !tokenizer.config().is_empty() {
                 in_config = tokenizer.config().contains_key("chat_template");
-                write("tokenizer_config.json", pretty(&Value::Object(tokenizer.config().clone()))?)?;
+                files.push(("tokenizer_config.json", pretty(&Value::Object(tokenizer.config().clone()))?));
             }
         }
         if let Some(template) = self.chat_template.as_ref().filter(|_| !in_config) {
-            write("chat_template.jinja", template.source().to_string())?;
+            files.push(("chat_template.jinja", template.source().to_string()));
         }
-        Ok(names)
+        Ok(files)
     }
 
     /// What `generation_config.json` says; at least how a text ends.

@@ -14,6 +14,7 @@ mod generating;
 mod gguf;
 mod lora;
 mod merging;
+mod merging_adapters;
 mod merging_folders;
 mod plain;
 mod smollm2;

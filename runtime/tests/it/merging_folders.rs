@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lota_runtime::Error;
 use lota_runtime::host::{Event, Events, Host};
-use lota_runtime::merge::{Config, FolderOptions, Found, Plan, PlanOptions, Reference, open_all};
+use lota_runtime::merge::{Config, FolderOptions, Found, Plan, PlanOptions, open_all};
 use lota_runtime::model::{
     Config as ModelConfig, Decoder, HubOptions, LoadOptions, Model, SaveOptions, load,
 };
@@ -41,9 +41,7 @@ fn plan(config: &Value, folder: &Path) -> lota_runtime::Result<Plan> {
 
 fn plan_with(config: &Value, folder: &Path, options: PlanOptions) -> lota_runtime::Result<Plan> {
     let config = Config::read(config)?;
-    let find = |reference: &Reference| -> lota_runtime::Result<Found> {
-        Ok(Found::Path(folder.join(&reference.model)))
-    };
+    let find = |place: &str| -> lota_runtime::Result<Found> { Ok(Found::Path(folder.join(place))) };
     let inputs = open_all(&config, &HubOptions::default(), &find, &Host::default())?;
     Plan::new(&config, inputs, None, options)
 }
