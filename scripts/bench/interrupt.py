@@ -12,13 +12,14 @@ import argparse
 import os
 import pty
 import random
-import re
 import select
 import signal
 import statistics
+import tempfile
 import time
 
-PROMPT = re.compile(rb"lota \d+>")
+# The editor turns bracketed paste on when a prompt begins, and off when a line is taken.
+BEGIN, TAKEN = b"\x1b[?2004h", b"\x1b[?2004l"
 
 
 def main():
@@ -34,10 +35,10 @@ def main():
 
     child, terminal = pty.fork()
     if child == 0:
-        os.environ.update(TERM="xterm", NO_COLOR="1")
+        os.environ.update(TERM="xterm", NO_COLOR="1", XDG_STATE_HOME=tempfile.mkdtemp())
         os.execv(given.lota, [given.lota, "repl"])
     text = Terminal(terminal)
-    text.until_prompt()
+    text.until(BEGIN)
     model = "lota.model.builtin()" if given.model == "builtin" else f"lota.model.load('{given.model}')"
     text.line(f"m = {model}")
     text.line("e, r = {}, lota.rng(1)")
@@ -46,17 +47,18 @@ def main():
     text.line("b = lota.data.batch(e)")
     text.line(f"t = lota.train.new(m, {{params = '{given.params}', lr = 1e-6, checkpoint = '{given.checkpoint}'}})")
     text.line("steps = t:step(b).step")
-    step = text.line("t:step(b).seconds")
-    print("a step: " + step.decode(errors="replace").strip().splitlines()[-1].strip() + " s")
+    step = text.line("('a step: %.3f s'):format(t:step(b).seconds)").decode(errors="replace")
+    print(step[step.index("a step") :].splitlines()[0])
     waits = []
     random.seed(1)
     for _ in range(given.times):
         text.send(b"while true do t:step(b) end\r")
+        text.until(TAKEN)
         time.sleep(0.2 + random.random())
-        text.drain()
         begin = time.perf_counter()
         text.send(b"\x03")
-        text.until_prompt()
+        if b"stopped" not in text.until(BEGIN):
+            raise SystemExit("the loop ended by itself")
         waits.append((time.perf_counter() - begin) * 1e3)
     kept = text.line("'kept: ' .. steps")
     print(f"from Ctrl-C to the prompt: median {statistics.median(waits):.0f} ms, longest {max(waits):.0f} ms of {len(waits)}")
@@ -68,32 +70,27 @@ class Terminal:
     """The end of the terminal that a person sits at."""
 
     def __init__(self, terminal):
-        self.terminal = terminal
+        self.terminal, self.rest = terminal, b""
 
     def send(self, data):
         os.write(self.terminal, data)
 
-    def drain(self):
-        while select.select([self.terminal], [], [], 0)[0]:
-            os.read(self.terminal, 65536)
-
-    def until_prompt(self, limit=120.0):
-        """What is shown until there is a prompt at the end."""
-        seen, end = b"", time.monotonic() + limit
-        while time.monotonic() < end:
+    def until(self, what, limit=60.0):
+        """What is shown until this is."""
+        seen, end = self.rest, time.monotonic() + limit
+        while what not in seen:
+            if time.monotonic() > end:
+                raise SystemExit("the prompt does not answer: " + seen.decode(errors="replace"))
             if select.select([self.terminal], [], [], 0.05)[0]:
                 seen += os.read(self.terminal, 65536)
-                lines = re.split(rb"[\r\n]", re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen))
-                if lines and PROMPT.search(lines[-1]):
-                    return seen
-        raise SystemExit("no prompt: " + seen.decode(errors="replace"))
+        shown, self.rest = seen.split(what, 1)
+        return shown
 
     def line(self, text):
-        """Runs a line; what is shown for it."""
+        """Runs a line; what it shows."""
         self.send(text.encode() + b"\r")
-        # The editor shows the prompt again with every key, so the answer begins after the line has ended.
-        time.sleep(0.3)
-        return self.until_prompt()
+        self.until(TAKEN)
+        return self.until(BEGIN)
 
 
 main()
