@@ -33,9 +33,14 @@ def main():
     parser.add_argument("--times", type=int, default=20, help="how often the key is pressed")
     given = parser.parse_args()
 
+    with tempfile.TemporaryDirectory() as state:
+        measure(given, state)
+
+
+def measure(given, state):
     child, terminal = pty.fork()
     if child == 0:
-        os.environ.update(TERM="xterm", NO_COLOR="1", XDG_STATE_HOME=tempfile.mkdtemp())
+        os.environ.update(TERM="xterm", NO_COLOR="1", XDG_STATE_HOME=state)
         os.execv(given.lota, [given.lota, "repl"])
     text = Terminal(terminal)
     text.until(BEGIN)
@@ -64,6 +69,7 @@ def main():
     print(f"from Ctrl-C to the prompt: median {statistics.median(waits):.0f} ms, longest {max(waits):.0f} ms of {len(waits)}")
     print("variables " + ("kept" if b"kept: 1" in kept else "LOST"))
     os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 class Terminal:

@@ -115,11 +115,11 @@ fn a_report_scores_models_on_tasks() {
     // What the program must find is measured by a script: the built-in model, and what a ticket makes of it.
     let make = "local lota, tasks = require 'lota', require 'lota.tasks'\n\
                 local m = lota.model.builtin()\n\
-                local task = tasks.open 'sort'\n\
+                local task = tasks.open 'copy'\n\
                 print(('builtin %.3f'):format(task.score(m, 8)))\n\
-                local name, base = 'model.layers.0.self_attn.v_proj.weight', m:fingerprint()\n\
+                local name, base = 'model.layers.0.mlp.down_proj.weight', m:fingerprint()\n\
                 m:set_param(name, m:param(name):mul(0))\n\
-                local t = lota.ticket.new(m, lota.mask.rows(m, {params = name, rows = {1, 2, 3, 4, 5, 6, 7, 8}}), {base = base})\n\
+                local t = lota.ticket.new(m, lota.mask.all(m, {params = name}), {base = base})\n\
                 t:save 't.safetensors'\n\
                 m = lota.model.builtin()\n\
                 t:apply(m)\n\
@@ -132,15 +132,16 @@ fn a_report_scores_models_on_tasks() {
     };
     let config = "merge_method: task_arithmetic\nbase_model: builtin\nmodels: [{model: t.safetensors, parameters: {weight: 1}}]\n";
     write(folder.path(), "merge.yml", config);
-    let args = ["merge", "merge.yml", "out", "--report", "report", "--tasks", "sort", "--eval", "8"];
+    let args = ["merge", "merge.yml", "out", "--report", "report", "--tasks", "copy", "--eval", "8"];
     good(&lota(folder.path(), &args));
     let report = std::fs::read_to_string(folder.path().join("report.md")).expect("a report");
     let (base, ticket) = (score("builtin"), score("ticket"));
+    assert_ne!(base, ticket, "a report that scores the base for every model must not pass");
     let table = format!(
-        "| model | sort |\n| --- | ---: |\n| builtin | {base} |\n| t.safetensors | {ticket} |\n| the merge | {ticket} |\n\n| layer |"
+        "| model | copy |\n| --- | ---: |\n| builtin | {base} |\n| t.safetensors | {ticket} |\n| the merge | {ticket} |\n\n| layer |"
     );
     assert!(report.starts_with(&table), "{table}\n{report}");
-    let out = lota(folder.path(), &["merge", "merge.yml", "out", "--tasks", "sort"]);
+    let out = lota(folder.path(), &["merge", "merge.yml", "out", "--tasks", "copy"]);
     assert!(text(&out.stderr).contains("--report <FILE>"), "{}", text(&out.stderr));
 }
 

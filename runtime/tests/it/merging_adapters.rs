@@ -174,3 +174,21 @@ fn what_is_no_adapter_is_said() {
     let text = text.unwrap_or_else(|| panic!("not refused"));
     assert!(text.starts_with("base+other: the adapter is of another model: it changes a [5, "), "{text}");
 }
+
+#[test]
+fn an_adapter_that_was_written_anew_is_another_input() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let files = ["adapter_config.json", "adapter_model.safetensors"];
+    for file in files {
+        std::fs::copy(fixtures().join("plain").join(file), dir.path().join(file)).expect("copies");
+    }
+    let config = json!({"merge_method": "passthrough", "models": [
+        {"model": {"model": "base", "lora": dir.path().to_string_lossy()}}]});
+    // What a stopped merge is told apart by.
+    let identity = || plan(&config).expect("plans").inputs()[0].identity();
+    let before = identity();
+    assert_eq!(identity(), before);
+    let file = std::fs::File::options().append(true).open(dir.path().join(files[1])).expect("opens");
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("is given another time");
+    assert_ne!(identity(), before);
+}
