@@ -283,6 +283,11 @@ impl Engine {
         self.ctx.language
     }
 
+    #[cfg(test)]
+    pub(crate) fn frontend(&self) -> &Frontend {
+        &self.frontend
+    }
+
     /// The primitives.
     pub fn registry(&self) -> &Registry {
         &self.registry

@@ -132,6 +132,14 @@ impl Error {
         self.0.primitive.as_deref()
     }
 
+    /// About what it takes in memory, in bytes.
+    #[cfg(feature = "rhai")]
+    pub(crate) fn weight(&self) -> usize {
+        let texts = [&self.0.primitive, &self.0.place, &self.0.traceback];
+        let texts: usize = texts.iter().filter_map(|text| text.as_ref().map(String::len)).sum();
+        2 * size_of::<Parts>() + self.0.message.len() + texts
+    }
+
     /// `file:line` of the script, where known.
     pub fn place(&self) -> Option<&str> {
         self.0.place.as_deref()

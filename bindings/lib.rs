@@ -8,6 +8,8 @@ pub mod api;
 mod builtin;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "rhai")]
+mod counting;
 mod engine;
 mod error;
 mod frontend;
@@ -25,6 +27,8 @@ mod rhai;
 mod runs;
 mod stdlib;
 
+#[cfg(feature = "rhai")]
+pub use counting::Counting;
 pub use engine::{Builder, Engine, Language, Name};
 pub use error::{Error, ErrorKind, Result};
 pub use hub::hub_from_environment;
@@ -34,3 +38,8 @@ pub use lota_runtime as runtime;
 
 /// The version of this crate, as `lota --version` prints it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The tests of this crate run scripts whose memory is limited.
+#[cfg(all(test, feature = "rhai"))]
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();

@@ -15,9 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// script can catch. The engine can be used again afterwards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the interpreter: its tables, strings and functions, what earlier calls left there included. In
-    /// Rhai, which asks no allocator, a bound on each value with all that is in it (an eighth of this) and on the
-    /// number of variables, not on their sum.
+    /// Bytes of the interpreter: its tables, strings and functions, what earlier calls left there included. In Rhai it is
+    /// counted by the program's allocator, which must be a [`Counting`](crate::Counting) one, and looked at between
+    /// operations: no value may be larger than a quarter of it, and one operation may go beyond it by as much as it
+    /// makes.
     pub script_memory: Option<u64>,
     /// Bytes of tensors that values of the script keep alive. One new tensor is allocated before the collector
     /// is asked for old ones, so that the peak can be twice this.
@@ -131,7 +132,6 @@ impl Meter {
     }
 
     /// The error of a script that has used up its memory.
-    #[cfg(feature = "lua")]
     pub(crate) fn out_of_memory(&self) -> Error {
         match self.limits.script_memory {
             Some(most) => {
@@ -145,6 +145,14 @@ impl Meter {
     #[cfg(feature = "lua")]
     pub(crate) fn too_deep(&self, most: u32) -> Error {
         self.reach(format!("the script's calls are more than {most} deep"))
+    }
+
+    /// Refuses, before it is made, a value of a script that takes about `bytes`.
+    pub(crate) fn value(&self, bytes: u64) -> Result<()> {
+        match self.limits.script_memory {
+            Some(most) if bytes > most => Err(self.out_of_memory()),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses tensors of `live` bytes where they are more than may be.

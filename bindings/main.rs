@@ -1,5 +1,9 @@
 //! The `lota` program.
 
+#[cfg(feature = "rhai")]
+#[global_allocator]
+static ALLOCATOR: lota::Counting<mimalloc::MiMalloc> = lota::Counting::around(mimalloc::MiMalloc);
+#[cfg(not(feature = "rhai"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -11,6 +11,10 @@ use lota::runtime::host::Cancel;
 use lota::{Engine, Error, ErrorKind, Language, Limits, Result};
 use serde_json::{Map, Value as Json};
 
+/// Limits on the memory of Rhai scripts need it.
+#[global_allocator]
+static ALLOCATOR: lota::Counting = lota::Counting::system();
+
 /// An engine and what its last call gave. `cancel` lies outside the cell, so that it can be reached during a call.
 #[expect(non_camel_case_types, reason = "it is the name in C")]
 pub struct lota_engine {

@@ -1,4 +1,5 @@
-//! Values across the border.
+//! Values across the border. Neutral values are the host's memory and Rhai's are the script's, so everything is copied:
+//! into neutral values outside the interpreter's count, into Rhai's inside it.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::error;
 use super::errors::Caught;
 use super::object::Held;
 use crate::api::{Map, Value};
+use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 
 /// A Rhai value as a neutral one, without functions: they need the interpreter.
@@ -58,7 +60,7 @@ fn convert(value: &Dynamic, from: Origin<'_>) -> Result<Value> {
         let Some((state, context)) = from else {
             return Err(Error::argument("a function cannot leave the script"));
         };
-        return Ok(Value::Function(Arc::new(RhaiFn::new(function.clone(), state, context))));
+        return Ok(Value::Function(Arc::new(RhaiFn::new(&function, state, context))));
     }
     if let Ok(c) = value.as_char() {
         return Ok(Value::Str(c.to_string()));
@@ -80,7 +82,7 @@ fn convert(value: &Dynamic, from: Origin<'_>) -> Result<Value> {
 
 /// The numbers of a range that is written where a list is wanted.
 fn whole(range: std::ops::Range<i64>) -> Result<Vec<Value>> {
-    let most = super::setup::MAX_ARRAY as i64;
+    let most = super::sizes::MAX_ARRAY as i64;
     if range.end.saturating_sub(range.start) > most {
         return Err(Error::argument(format!("a range given as a list may hold {most} numbers at most")));
     }
@@ -88,29 +90,33 @@ fn whole(range: std::ops::Range<i64>) -> Result<Vec<Value>> {
 }
 
 /// A neutral value as a Rhai one.
-pub(crate) fn to_rhai(state: &Arc<State>, value: Value) -> Dynamic {
+pub(crate) fn to_rhai(state: &Arc<State>, value: &Value) -> Dynamic {
     match value {
         Value::Nil => Dynamic::UNIT,
-        Value::Bool(b) => b.into(),
-        Value::Int(i) => i.into(),
-        Value::Float(x) => x.into(),
-        Value::Str(s) => s.into(),
-        Value::List(items) => items.into_iter().map(|item| to_rhai(state, item)).collect::<Array>().into(),
+        Value::Bool(b) => (*b).into(),
+        Value::Int(i) => (*i).into(),
+        Value::Float(x) => (*x).into(),
+        Value::Str(s) => ImmutableString::from(s.as_str()).into(),
+        Value::List(items) => items.iter().map(|item| to_rhai(state, item)).collect::<Array>().into(),
         Value::Map(map) => {
-            let entries = map.into_iter().map(|(name, item)| (name.into(), to_rhai(state, item)));
+            let entries = map.iter().map(|(name, item)| ((*name).into(), to_rhai(state, item)));
             entries.collect::<rhai::Map>().into()
         }
         Value::Function(function) => {
-            let any: &dyn std::any::Any = &*function;
+            let any: &dyn std::any::Any = &**function;
             if let Some(own) = any.downcast_ref::<RhaiFn>() {
                 return own.pointer().clone().into();
             }
             let shared = state.clone();
+            let function = Outside::new(function.clone());
             let body = move |context: NativeCallContext<'_>, args: &mut [&mut Dynamic]| {
-                let args =
-                    args.iter().map(|arg| argument(arg, &shared, &context)).collect::<Result<Vec<_>>>();
-                match args.and_then(|args| function.call(&args)) {
-                    Ok(value) => Ok(to_rhai(&shared, value)),
+                let result = outside(|| {
+                    let args =
+                        args.iter().map(|arg| argument(arg, &shared, &context)).collect::<Result<Vec<_>>>();
+                    args.and_then(|args| function.call(&args)).map(Outside::new)
+                });
+                match result {
+                    Ok(value) => Ok(to_rhai(&shared, &value)),
                     Err(e) => Err(error::raise(e)),
                 }
             };

@@ -4,17 +4,19 @@ use std::fmt;
 
 use rhai::{Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType, Position};
 
+use super::State;
 use super::errors::Caught;
 use super::object::TYPE;
 use crate::api::{Registry, did_you_mean};
+use crate::counting::{Inside, Outside, outside};
 use crate::error::{Error, ErrorKind};
 
 /// A value thrown with `throw`, on its way through Rust.
-struct Thrown(Dynamic);
+struct Thrown(Inside<Dynamic>);
 
 impl fmt::Display for Thrown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        write!(f, "{}", *self.0)
     }
 }
 
@@ -28,8 +30,10 @@ impl std::error::Error for Thrown {}
 
 /// Our error as a Rhai error. A `catch` of the script gets it, unless it ends the script.
 pub(crate) fn raise(error: Error) -> Box<EvalAltResult> {
+    let weight = error.weight();
+    let error = Outside::weighing(error, weight);
     if let Some(thrown) = error.cause::<Thrown>() {
-        return EvalAltResult::ErrorRuntime(thrown.0.clone(), Position::NONE).into();
+        return EvalAltResult::ErrorRuntime(Dynamic::clone(&thrown.0), Position::NONE).into();
     }
     let ends = !error.is_failure() || error.kind() == ErrorKind::Limit;
     let value = Dynamic::from(Caught(error));
@@ -38,6 +42,11 @@ pub(crate) fn raise(error: Error) -> Box<EvalAltResult> {
     } else {
         EvalAltResult::ErrorRuntime(value, Position::NONE).into()
     }
+}
+
+/// The same, of an error that the interpreter's thread makes in the midst of a script: its memory is the host's.
+pub(crate) fn raise_with(make: impl FnOnce() -> Error) -> Box<EvalAltResult> {
+    raise(outside(make))
 }
 
 /// Whether a call failed because no function of this name takes so many arguments.
@@ -69,30 +78,36 @@ fn place(name: &str, position: Position) -> String {
     }
 }
 
-/// A Rhai error as ours. `source` is the name of the script that ran.
-pub(crate) fn from_rhai(registry: &Registry, error: EvalAltResult, source: &str) -> Error {
-    let mut frames = Vec::new();
-    let (error, at) = unwrap(error, source.to_string(), &mut frames);
-    let ours = innermost(registry, error).at(Some(at));
-    if frames.is_empty() { ours } else { ours.with_traceback(frames.join("\n")) }
+/// A Rhai error as ours. `source` is the name of the script that ran. Called inside: Rhai's error is the script's memory.
+pub(crate) fn from_rhai(state: &State, mut error: Box<EvalAltResult>, source: &str) -> Error {
+    outside(|| {
+        let mut frames = Vec::new();
+        let (error, at) = unwrap(&mut error, source.to_string(), &mut frames);
+        let ours = innermost(state, error).at(Some(at));
+        if frames.is_empty() { ours } else { ours.with_traceback(frames.join("\n")) }
+    })
 }
 
 /// The innermost error and its place; the calls around it go into `frames`, innermost first.
-fn unwrap(error: EvalAltResult, source: String, frames: &mut Vec<String>) -> (EvalAltResult, String) {
+fn unwrap<'a>(
+    error: &'a mut EvalAltResult,
+    source: String,
+    frames: &mut Vec<String>,
+) -> (&'a mut EvalAltResult, String) {
     match error {
         EvalAltResult::ErrorInFunctionCall(name, inside, inner, position) => {
-            let inside = if inside.is_empty() { source.clone() } else { inside };
-            let found = unwrap(*inner, inside, frames);
+            let inside = if inside.is_empty() { source.clone() } else { inside.clone() };
+            let found = unwrap(inner, inside, frames);
             if frames.is_empty() {
                 frames.push(found.1.clone());
             }
-            frames.push(format!("{}: calling '{name}'", place(&source, position)));
+            frames.push(format!("{}: calling '{name}'", place(&source, *position)));
             found
         }
         EvalAltResult::ErrorInModule(name, inner, position) => {
             let file = format!("{name}.rhai");
-            let found = unwrap(*inner, file, frames);
-            frames.push(format!("{}: importing '{name}'", place(&source, position)));
+            let found = unwrap(inner, file, frames);
+            frames.push(format!("{}: importing '{name}'", place(&source, *position)));
             found
         }
         other => {
@@ -102,14 +117,19 @@ fn unwrap(error: EvalAltResult, source: String, frames: &mut Vec<String>) -> (Ev
     }
 }
 
-fn innermost(registry: &Registry, mut error: EvalAltResult) -> Error {
+fn innermost(state: &State, error: &mut EvalAltResult) -> Error {
     use EvalAltResult as E;
+    let registry = &state.registry;
     match error {
-        E::ErrorRuntime(value, _) => match value.try_cast_result::<Caught>() {
-            Ok(caught) => caught.0,
-            Err(value) => Error::runtime(text_of(&value)).caused_by(Thrown(value)),
+        E::ErrorRuntime(value, _) => match value.read_lock::<Caught>() {
+            Some(caught) => Error::clone(&caught.0),
+            None => {
+                Error::runtime(text_of(value)).caused_by(Thrown(Inside::new(&state.tally, || value.clone())))
+            }
         },
-        E::ErrorTerminated(value, _) => value.try_cast::<Caught>().map_or_else(Error::cancelled, |c| c.0),
+        E::ErrorTerminated(value, _) => {
+            value.read_lock::<Caught>().map_or_else(Error::cancelled, |c| Error::clone(&c.0))
+        }
         E::ErrorParsing(kind, _) => Error::new(ErrorKind::Syntax, kind.to_string()),
         E::ErrorTooManyOperations(_)
         | E::ErrorTooManyVariables(_)
@@ -121,8 +141,8 @@ fn innermost(registry: &Registry, mut error: EvalAltResult) -> Error {
         E::ErrorStackOverflow(_) => {
             Error::new(ErrorKind::Limit, "calls are nested too deeply (endless recursion?)")
         }
-        E::ErrorFunctionNotFound(signature, _) => missing_function(registry, &signature),
-        E::ErrorModuleNotFound(name, _) => missing_module(registry, &name),
+        E::ErrorFunctionNotFound(signature, _) => missing_function(registry, signature),
+        E::ErrorModuleNotFound(name, _) => missing_module(registry, name),
         E::ErrorDataRace(what, _) if what.contains(" of function ") => Error::argument(format!(
             "{what} uses the object whose method is called: give the closure a second name for it, as in let same = x;"
         )),

@@ -3,11 +3,12 @@
 
 use rhai::Engine;
 
+use crate::counting::Outside;
 use crate::error::Error;
 
 /// An error of ours on its way through a script.
 #[derive(Clone)]
-pub(crate) struct Caught(pub(crate) Error);
+pub(crate) struct Caught(pub(crate) Outside<Error>);
 
 pub(crate) fn register(engine: &mut Engine) {
     engine

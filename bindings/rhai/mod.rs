@@ -13,6 +13,9 @@ mod object;
 mod primitives;
 mod prompt;
 mod setup;
+mod sizes;
+#[cfg(test)]
+mod tally_tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use rhai::{AST, CallFnOptions, Dynamic, Scope};
 
 use crate::api::{Ctx, Registry, Value};
+use crate::counting::{self, Tally, outside};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What the functions of one interpreter share.
@@ -33,6 +37,8 @@ pub(crate) struct State {
     folder: Mutex<Option<PathBuf>>,
     /// Callbacks that are inside each other.
     nested: AtomicUsize,
+    /// What the interpreter holds.
+    tally: Arc<Tally>,
 }
 
 /// What stays between the inputs of a prompt.
@@ -59,12 +65,21 @@ pub(crate) struct Frontend {
 
 impl Frontend {
     pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+        if ctx.meter.limits().script_memory.is_some() && !counting::counts() {
+            return Err(Error::new(
+                ErrorKind::Host,
+                "a limit on the memory of Rhai scripts needs an allocator that counts, and this program has another one; \
+                 add `#[global_allocator] static ALLOCATOR: lota::Counting = lota::Counting::system();` to it (or \
+                 Counting::around its own), or set script_memory to None",
+            ));
+        }
         let state = Arc::new(State {
             ctx,
             registry,
             engine: OnceLock::new(),
             folder: Mutex::default(),
             nested: AtomicUsize::new(0),
+            tally: Arc::default(),
         });
         let engine = Arc::new(setup::engine(&state, open)?);
         state.engine.get_or_init(|| Arc::downgrade(&engine));
@@ -80,10 +95,12 @@ impl Frontend {
 
     /// Runs a script and gives the value of its last expression.
     pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
-        let mut ast = self.compile(source, name)?;
-        ast.set_source(name);
-        self.define(&ast, name);
-        self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&value))
+        self.state.tally.inside(|| {
+            let mut ast = self.compile(source, name)?;
+            ast.set_source(name);
+            self.define(&ast, name);
+            self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&value))
+        })
     }
 
     fn define(&self, ast: &AST, name: &str) {
@@ -98,6 +115,10 @@ impl Frontend {
 
     /// Calls a function that a script of this engine defined with `fn`.
     pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        self.state.tally.inside(|| self.call_defined(name, &arguments))
+    }
+
+    fn call_defined(&self, name: &str, arguments: &[Value]) -> Result<Value> {
         let (mut ast, script) = {
             let defined = lock(&self.defined);
             (defined.functions.clone(), defined.scripts.get(name).cloned().unwrap_or_default())
@@ -106,19 +127,25 @@ impl Frontend {
         let taken: Vec<usize> =
             ast.iter_functions().filter(|f| f.name == name).map(|f| f.params.len()).collect();
         if !taken.contains(&arguments.len()) {
-            let text = match taken.first() {
-                Some(n) => format!("'{name}' of the script takes {n} values, not {}", arguments.len()),
-                None => format!("the script has no function '{name}'"),
-            };
-            return Err(Error::argument(text));
+            return Err(outside(|| {
+                Error::argument(match taken.first() {
+                    Some(n) => format!("'{name}' of the script takes {n} values, not {}", arguments.len()),
+                    None => format!("the script has no function '{name}'"),
+                })
+            }));
         }
-        let arguments: Vec<Dynamic> =
-            arguments.into_iter().map(|v| convert::to_rhai(&self.state, v)).collect();
+        let arguments: Vec<Dynamic> = arguments.iter().map(|v| convert::to_rhai(&self.state, v)).collect();
         let options = CallFnOptions::new().eval_ast(false);
         let result =
             self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
-        let value = result.map_err(|e| error::from_rhai(&self.state.registry, *e, &script))?;
-        convert::from_rhai(&value)
+        let value = result.map_err(|e| error::from_rhai(&self.state, e, &script))?;
+        outside(|| convert::from_rhai(&value))
+    }
+
+    /// Bytes that the interpreter holds.
+    #[cfg(test)]
+    fn held(&self) -> u64 {
+        self.state.tally.held()
     }
 
     /// Nothing is left behind: a value of Rhai goes with its last holder.
@@ -131,12 +158,15 @@ impl Frontend {
 
     /// Whether an input of a prompt parses.
     pub(crate) fn check(&self, input: &str) -> Result<()> {
-        self.compile(input, "input")?;
-        // Only an open comment takes anything.
-        if self.engine.compile(format!("{input}\n)")).is_ok() {
-            return Err(Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true));
-        }
-        Ok(())
+        self.state.tally.inside(|| {
+            self.compile(input, "input")?;
+            // Only an open comment takes anything.
+            if self.engine.compile(format!("{input}\n)")).is_ok() {
+                let open = || Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true);
+                return Err(outside(open));
+            }
+            Ok(())
+        })
     }
 
     fn compile(&self, source: &str, name: &str) -> Result<AST> {
@@ -145,20 +175,25 @@ impl Frontend {
             Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
             None => source,
         };
-        self.engine
-            .compile(text)
-            .map_err(|e| error::syntax(&e, name).incomplete(error::is_incomplete(&self.engine, text, &e)))
+        self.engine.compile(text).map_err(|e| {
+            // What ended the parser may have been a limit.
+            if let Err(ended) = outside(|| self.state.ctx.meter.check()) {
+                return ended;
+            }
+            let incomplete = error::is_incomplete(&self.engine, text, &e);
+            outside(|| error::syntax(&e, name).incomplete(incomplete))
+        })
     }
 
     fn evaluate(&self, scope: &mut Scope<'static>, ast: &AST, name: &str) -> Result<Dynamic> {
         let result = self.engine.eval_ast_with_scope::<Dynamic>(scope, ast);
-        result.map_err(|e| error::from_rhai(&self.state.registry, *e, name))
+        result.map_err(|e| error::from_rhai(&self.state, e, name))
     }
 }
 
 /// A value as a host takes it. What cannot be a neutral value is text.
 fn shown(value: &Dynamic) -> Value {
-    convert::from_rhai(value).unwrap_or_else(|_| Value::Str(value.to_string()))
+    outside(|| convert::from_rhai(value).unwrap_or_else(|_| Value::Str(value.to_string())))
 }
 
 /// The data behind a lock. A panic elsewhere leaves it as whole as any error would.

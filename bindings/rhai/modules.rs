@@ -8,6 +8,7 @@ use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, 
 
 use super::{State, error, lock};
 use crate::api::nearest;
+use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 use crate::stdlib;
 
@@ -60,9 +61,11 @@ impl Resolver {
     }
 
     fn load(&self, engine: &Engine, name: &str) -> Result<Shared<Module>, Box<EvalAltResult>> {
-        let (source, file) = self.find(name).map_err(error::raise)?;
-        let mut ast: AST = engine.compile(source).map_err(|e| error::raise(error::syntax(&e, &file)))?;
-        ast.set_source(file);
+        let found = outside(|| self.find(name).map(Outside::new)).map_err(error::raise)?;
+        let (source, file) = &*found;
+        let compiled = engine.compile(source);
+        let mut ast: AST = compiled.map_err(|e| error::raise_with(|| error::syntax(&e, file)))?;
+        ast.set_source(file.as_str());
         let mut module = Module::eval_ast_as_new(Scope::new(), &ast, engine)?;
         module.build_index();
         Ok(module.into())
@@ -80,8 +83,12 @@ impl ModuleResolver for Resolver {
         match lock(&self.loaded).get(path) {
             Some(Some(module)) => return Ok(module.clone()),
             Some(None) => {
-                let text = format!("import: module '{path}' imports itself, directly or through others");
-                return Err(error::raise(Error::runtime(text)).with_position(position));
+                return Err(error::raise_with(|| {
+                    Error::runtime(format!(
+                        "import: module '{path}' imports itself, directly or through others"
+                    ))
+                })
+                .with_position(position));
             }
             None => {}
         }

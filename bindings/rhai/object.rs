@@ -8,16 +8,23 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallCon
 
 use super::{State, call, error};
 use crate::api::{Charge, Memory, Object, Op, Primitive, nearest};
+use crate::counting::{Outside, outside};
 use crate::error::Error;
+
+/// What a handle takes beside what it is charged for, about, in bytes.
+const HANDLE: usize = 256;
 
 /// A handle held by a script, with the charge for what it keeps alive. Copies share the charge.
 #[derive(Clone)]
-pub(crate) struct Held(Arc<(Object, Charge)>);
+pub(crate) struct Held(Outside<Arc<(Object, Charge)>>);
 
 impl Held {
-    pub(crate) fn new(object: Object, memory: &Memory) -> Self {
-        let charge = memory.charge(object.bytes());
-        Self(Arc::new((object, charge)))
+    pub(crate) fn new(object: &Object, memory: &Memory) -> Self {
+        let held = outside(|| {
+            let charge = memory.charge(object.bytes());
+            Arc::new((object.clone(), charge))
+        });
+        Self(Outside::weighing(held, HANDLE))
     }
 
     pub(crate) fn object(&self) -> &Object {
@@ -30,6 +37,12 @@ type ByType = HashMap<String, Arc<Primitive>>;
 
 /// The name Rhai knows the type of all objects by; `type_of` tells the object's own.
 pub(crate) const TYPE: &str = "Object";
+
+/// The text of an object, as the script's.
+fn shown(held: &Held) -> ImmutableString {
+    let text = outside(|| Outside::new(held.object().show()));
+    text.as_str().into()
+}
 
 fn object_of(value: &Dynamic) -> Option<Object> {
     value.read_lock::<Held>().map(|held| held.object().clone())
@@ -46,8 +59,8 @@ fn any() -> TypeId {
 pub(crate) fn register(engine: &mut Engine, state: &Arc<State>) {
     engine
         .register_type_with_name::<Held>(TYPE)
-        .register_fn("to_string", |held: &mut Held| held.object().show())
-        .register_fn("to_debug", |held: &mut Held| held.object().show());
+        .register_fn("to_string", |held: &mut Held| shown(held))
+        .register_fn("to_debug", |held: &mut Held| shown(held));
     methods(engine, state);
     operators(engine, state);
 }
@@ -86,8 +99,11 @@ fn methods(engine: &mut Engine, state: &Arc<State>) {
             let ty = object_of(args[0]).map_or(TYPE, |o| o.type_name());
             let name = args[1].to_string();
             if shared.registry.get(&format!("{ty}:{name}")).is_some() {
-                let text = format!("{ty} has no property '{name}': it is a method, write x.{name}(...)");
-                return Err(error::raise(Error::argument(text)));
+                return Err(error::raise_with(|| {
+                    Error::argument(format!(
+                        "{ty} has no property '{name}': it is a method, write x.{name}(...)"
+                    ))
+                }));
             }
             Err(lacking(&shared, ty, &name))
         },
@@ -96,12 +112,14 @@ fn methods(engine: &mut Engine, state: &Arc<State>) {
 
 /// The error for a method that a type does not have.
 fn lacking(state: &State, ty: &str, name: &str) -> Box<EvalAltResult> {
-    let known: Vec<&str> = state.registry.methods(ty).map(|p| p.short_name()).collect();
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("; did you mean '{near}'?"),
-        None => format!("; its methods are {}", known.join(", ")),
-    };
-    error::raise(Error::argument(format!("{ty} has no method '{name}'{hint}")))
+    error::raise_with(|| {
+        let known: Vec<&str> = state.registry.methods(ty).map(|p| p.short_name()).collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("; did you mean '{near}'?"),
+            None => format!("; its methods are {}", known.join(", ")),
+        };
+        Error::argument(format!("{ty} has no method '{name}'{hint}"))
+    })
 }
 
 fn operators(engine: &mut Engine, state: &Arc<State>) {
@@ -132,12 +150,14 @@ fn operators(engine: &mut Engine, state: &Arc<State>) {
                 ">=" => "ge",
                 _ => "",
             };
-            let hint = if state.registry.get(&format!("{ty}:{twin}")).is_some() {
-                format!("; a.{twin}(b) compares element by element")
-            } else {
-                String::new()
-            };
-            Err(error::raise(Error::argument(format!("{ty} has no operator '{symbol}'{hint}"))))
+            Err(error::raise_with(|| {
+                let hint = if state.registry.get(&format!("{ty}:{twin}")).is_some() {
+                    format!("; a.{twin}(b) compares element by element")
+                } else {
+                    String::new()
+                };
+                Error::argument(format!("{ty} has no operator '{symbol}'{hint}"))
+            }))
         }
     };
     let pairs = [[held(), held()], [held(), any()], [any(), held()]];

@@ -28,7 +28,7 @@ pub(crate) fn register(engine: &mut Engine, state: &Arc<State>) -> Result<()> {
         let Some(area) = p.area() else { continue };
         let module = areas.entry(area.to_string()).or_default();
         if p.is_constant() {
-            let value = convert::to_rhai(state, p.invoke(&state.ctx, Vec::new())?);
+            let value = convert::to_rhai(state, &p.invoke(&state.ctx, Vec::new())?);
             module.set_var(p.short_name(), value);
             continue;
         }
@@ -37,10 +37,9 @@ pub(crate) fn register(engine: &mut Engine, state: &Arc<State>) -> Result<()> {
             let body = move |context: Option<NativeCallContext<'_>>, args: &mut [&mut Dynamic]| match context
             {
                 Some(context) => call::call(&shared, &primitive, &context, args),
-                None => {
-                    let text = format!("{} was called from nowhere", primitive.name());
-                    Err(error::raise(Error::new(ErrorKind::Host, text)))
-                }
+                None => Err(error::raise_with(|| {
+                    Error::new(ErrorKind::Host, format!("{} was called from nowhere", primitive.name()))
+                })),
             };
             FuncRegistration::new(p.short_name()).in_internal_namespace().set_into_module_raw(
                 module,

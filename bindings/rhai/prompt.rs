@@ -6,6 +6,7 @@ use rhai::Dynamic;
 use super::object::Held;
 use super::{Frontend, Prompt, shown};
 use crate::api::Value;
+use crate::counting::outside;
 use crate::engine::Name;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,28 +33,32 @@ impl Frontend {
     /// One input of a prompt. What it gives, unless it is nothing, becomes the value of variables.
     pub(crate) fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
         let mut prompt = self.prompt()?;
-        let value = self.eval_in(&mut prompt, input, "input")?;
-        if value.is_unit() {
-            return Ok(Vec::new());
-        }
-        for name in names {
-            prompt.scope.set_or_push(name.clone(), value.clone());
-        }
-        Ok(vec![shown(&value)])
+        self.state.tally.inside(|| {
+            let value = self.eval_in(&mut prompt, input, "input")?;
+            if value.is_unit() {
+                return Ok(Vec::new());
+            }
+            for name in names {
+                prompt.scope.set_or_push(name.clone(), value.clone());
+            }
+            Ok(outside(|| vec![shown(&value)]))
+        })
     }
 
     /// Runs a file's text in the prompt's scope.
     pub(crate) fn load(&self, source: &str, name: &str) -> Result<()> {
         let mut prompt = self.prompt()?;
-        self.eval_in(&mut prompt, source, name).map(drop)
+        self.state.tally.inside(|| self.eval_in(&mut prompt, source, name).map(drop))
     }
 
     /// Removes variables.
     pub(crate) fn forget(&self, names: &[String]) {
         if let Ok(mut prompt) = self.prompt() {
-            for name in names {
-                let _ = prompt.scope.remove::<Dynamic>(name);
-            }
+            self.state.tally.inside(|| {
+                for name in names {
+                    let _ = prompt.scope.remove::<Dynamic>(name);
+                }
+            });
         }
     }
 

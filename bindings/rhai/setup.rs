@@ -4,26 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rhai::{Dynamic, Engine, EvalAltResult, Token};
+use rhai::{Dynamic, Engine, EvalAltResult, LexError, Token};
 
 use super::errors::Caught;
-use super::{State, error, errors, modules, object, primitives};
+use super::{State, error, errors, modules, object, primitives, sizes};
 use crate::api::{Ctx, nearest};
+use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
-use crate::limits::Limits;
 
-/// Calls inside each other; with the depth of expressions it bounds the use of the stack.
-const CALL_LEVELS: usize = 64;
+/// With the depth of calls these bound the use of the stack.
 const EXPRESSION_DEPTH: usize = 64;
 const FUNCTION_EXPRESSION_DEPTH: usize = 32;
-const MAX_STRING: usize = 256 << 20;
-/// Items of a list.
-pub(crate) const MAX_ARRAY: usize = 10_000_000;
-const MAX_MAP: usize = 1_000_000;
-/// One value may take this part of the memory a script may use.
-const VALUES: usize = 8;
-/// Variables of a script whose memory is limited.
-const VARIABLES: usize = 1000;
 /// Words that Rhai keeps for itself, and frees with those that the registry uses as names.
 const FREED: [&str; 3] = ["eval", "print", "shared"];
 /// What `type_of` is turned into, since it cannot be replaced.
@@ -33,22 +24,26 @@ const TYPE_OF: &str = "type_of_value";
 pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
     let mut engine = Engine::new();
     engine.set_max_expr_depths(EXPRESSION_DEPTH, FUNCTION_EXPRESSION_DEPTH);
-    sizes(&mut engine, state.ctx.meter.limits());
+    sizes::set(&mut engine, state.ctx.meter.limits());
     let named = state.registry.iter().flat_map(|p| p.name().split(['.', ':']));
     let freed: HashSet<String> = named.chain(FREED).map(String::from).collect();
+    let shared = state.clone();
     #[expect(deprecated, reason = "it is marked so to say that it may change")]
     engine.on_parse_token(move |token, _, _| match token {
+        // Parsing a text that a script made is work like any other; who began it asks the meter why it ended.
+        _ if check(&shared, 0).is_some() => Token::LexError(LexError::Runtime("stopped".into()).into()),
         Token::Reserved(word) if freed.contains(word.as_str()) => Token::Identifier(word),
         Token::Reserved(word) if word.as_str() == "type_of" => Token::Identifier(Box::new(TYPE_OF.into())),
         other => other,
     });
-    let meter = state.ctx.meter.clone();
-    engine.on_progress(move |_| meter.spend(1).err().map(|e| Dynamic::from(Caught(e))));
+    let shared = state.clone();
+    engine.on_progress(move |_| check(&shared, 1).map(|e| Dynamic::from(Caught(e))));
     let ctx = state.ctx.clone();
-    engine.on_print(move |text| print(&ctx, &format!("{text}\n")));
+    engine.on_print(move |text| print(&ctx, format_args!("{text}\n")));
     let ctx = state.ctx.clone();
     engine.on_debug(move |text, source, position| {
-        print(&ctx, &format!("{}:{}: {text}\n", source.unwrap_or("script"), position.line().unwrap_or(0)));
+        let line = position.line().unwrap_or(0);
+        print(&ctx, format_args!("{}:{line}: {text}\n", source.unwrap_or("script")));
     });
     engine.set_module_resolver(modules::Resolver::new(state));
     errors::register(&mut engine);
@@ -58,34 +53,30 @@ pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
     Ok(engine)
 }
 
-/// How large values may be. Rhai asks no allocator, so a limit on its memory bounds each value (a list with all that is
-/// in it, too) and how many variables there are, not the sum.
-fn sizes(engine: &mut Engine, limits: &Limits) {
-    let depth = limits.call_depth.map_or(CALL_LEVELS, |most| CALL_LEVELS.min(most as usize));
-    engine.set_max_call_levels(depth);
-    let memory = limits.script_memory.map_or(usize::MAX, |m| usize::try_from(m).unwrap_or(usize::MAX));
-    let (value, item) = (memory / VALUES, size_of::<Dynamic>());
-    engine
-        .set_max_string_size(MAX_STRING.min(value).max(1))
-        .set_max_array_size(MAX_ARRAY.min(value / item).max(1))
-        // An entry of a map has a name, too.
-        .set_max_map_size(MAX_MAP.min(value / (8 * item)).max(1));
-    if limits.script_memory.is_some() {
-        engine.set_max_variables(VARIABLES);
+/// Why the script must end, if it must: it may do so many operations, and hold so much.
+fn check(state: &State, operations: u64) -> Option<Outside<Error>> {
+    let meter = &state.ctx.meter;
+    let most = meter.limits().script_memory.unwrap_or(u64::MAX);
+    if state.tally.held() > most {
+        return Some(outside(|| Outside::new(meter.out_of_memory())));
     }
+    let error = meter.spend(operations).err()?;
+    Some(outside(|| Outside::new(error.clone())))
 }
 
 /// Prints. What is too much is noted by the meter, which ends the script at its next step.
-fn print(ctx: &Ctx, text: &str) {
-    let _ = ctx.print(text);
+fn print(ctx: &Ctx, text: std::fmt::Arguments<'_>) {
+    outside(|| {
+        let _ = ctx.print(&text.to_string());
+    });
 }
 
 type Raised<T = ()> = std::result::Result<T, Box<EvalAltResult>>;
 
 fn helpers(engine: &mut Engine, state: &Arc<State>, open: bool) {
     engine
-        .register_fn("assert", |holds: bool| check(holds, "the assertion does not hold"))
-        .register_fn("assert", |holds: bool, text: &str| check(holds, text));
+        .register_fn("assert", |holds: bool| hold(holds, "the assertion does not hold"))
+        .register_fn("assert", |holds: bool, text: &str| hold(holds, text));
     engine.register_fn(TYPE_OF, |context: rhai::NativeCallContext<'_>, value: Dynamic| -> String {
         match value.read_lock::<object::Held>() {
             Some(held) => held.object().type_name().to_string(),
@@ -103,20 +94,20 @@ fn helpers(engine: &mut Engine, state: &Arc<State>, open: bool) {
     engine.register_fn("sleep", move |seconds: f64| sleep(&shared, seconds));
     if open {
         engine.register_fn("exit", |code: i64| -> Raised {
-            Err(error::raise(Error::exit(i32::try_from(code).unwrap_or(1))))
+            Err(error::raise_with(|| Error::exit(i32::try_from(code).unwrap_or(1))))
         });
     }
 }
 
-fn check(holds: bool, text: &str) -> Raised {
-    if holds { Ok(()) } else { Err(error::raise(Error::runtime(text))) }
+fn hold(holds: bool, text: &str) -> Raised {
+    if holds { Ok(()) } else { Err(error::raise_with(|| Error::runtime(text))) }
 }
 
 fn sleep(state: &State, seconds: f64) -> Raised {
     let began = Instant::now();
     let asked = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
     while let Some(left) = asked.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
-        state.ctx.host.cancel.check().map_err(|e| error::raise(e.into()))?;
+        outside(|| state.ctx.host.cancel.check()).map_err(|e| error::raise_with(|| e.into()))?;
         std::thread::sleep(left.min(Duration::from_millis(20)));
     }
     Ok(())

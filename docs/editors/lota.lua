@@ -1791,7 +1791,7 @@ function lota.train.grad_scores(model, batches, options) end
 ---@field checkpoint? string none, or block: compute activations again, for less memory and more time
 ---@field reduction? string cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum
 ---@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given
----@field per_block? boolean update each block as soon as its gradients are there, so that they are never all held
+---@field per_block? boolean update each block as soon as its gradients are there, so that they are never all held; a step that is cancelled is taken back only if at most a tenth of the entries is trained
 ---@field keep_packed? boolean keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them
 
 ---Prepares the training of some entries of a model.

@@ -11,3 +11,7 @@ mod rhai;
 #[cfg(unix)]
 mod terminal;
 mod ticket;
+
+/// Some tests limit the memory of Rhai scripts.
+#[global_allocator]
+static ALLOCATOR: lota::Counting = lota::Counting::system();

@@ -6,6 +6,7 @@
 
 mod misuse;
 mod sandbox;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,9 @@ use std::sync::{Arc, Mutex};
 use libtest_mimic::{Arguments, Failed, Trial};
 use lota::api::{Files, translate};
 use lota::{Engine, Language};
+
+#[global_allocator]
+static ALLOCATOR: lota::Counting<watched::Watched> = lota::Counting::around(watched::Watched);
 
 fn main() {
     let arguments = Arguments::from_args();

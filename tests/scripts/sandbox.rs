@@ -8,10 +8,15 @@ use libtest_mimic::{Failed, Trial};
 use lota::api::{Files, Value};
 use lota::{Engine, Language, Limits};
 
+use super::watched;
+
+/// Bytes of script memory.
+const MEMORY: u64 = 24 << 20;
+
 /// Small, so that every attack meets its limit soon. The time is only there to end what escapes the rest.
 fn limits() -> Limits {
     Limits {
-        script_memory: Some(24 << 20),
+        script_memory: Some(MEMORY),
         tensor_memory: Some(64 << 20),
         time: Some(Duration::from_secs(120)),
         instructions: Some(10_000_000),
@@ -65,7 +70,7 @@ fn attack(path: &Path) -> Result<(), Failed> {
         .limits(limits())
         .build()
         .map_err(|e| e.to_string())?;
-    let result = engine.run(&source, "attack");
+    let (result, peak) = watched::peak(|| engine.run(&source, "attack"));
     match (&result, kind) {
         (Ok(_), "ok") => {}
         (Err(error), kind) if error.kind().as_str() == kind && error.to_string().contains(text) => {}
@@ -73,6 +78,11 @@ fn attack(path: &Path) -> Result<(), Failed> {
         (Err(error), _) => return Err(format!("expected {expected}, got {error:?}").into()),
     }
     drop(result);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // One operation is seen only once it is done.
+    if name.starts_with("memory_") && peak > 2 * MEMORY {
+        return Err(format!("with {MEMORY} bytes allowed, {peak} were held at once").into());
+    }
     match engine.run(after, "after") {
         Ok(Value::Int(55)) => Ok(()),
         other => Err(format!("the engine is not usable afterwards: {other:?}").into()),

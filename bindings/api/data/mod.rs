@@ -46,6 +46,9 @@ fn rows(ctx: &Ctx, args: &mut Args) -> Result<Vec<Value>> {
         name => Some(Format::named(name).map_err(|e| args.wrong("format", e))?),
     };
     let limit: Option<usize> = args.opt("limit")?;
+    // A row in memory is larger than its text.
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    ctx.meter.value(bytes)?;
     let rows = read(&path, format)?;
     let rows = rows.into_iter().take(limit.unwrap_or(usize::MAX));
     Ok(rows.map(|row| from_json(serde_json::Value::Object(row))).collect())

@@ -41,8 +41,9 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::method("Tensor", "totable", "The numbers as nested tables.")
             .returns("number|list", "one level of lists a dimension")
             .example("assert(lota.tensor({{1, 2}, {3, 4}}):totable()[2][1] == 3)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
+                ctx.meter.value((x.elem_count() * size_of::<Value>()) as u64)?;
                 Ok(nested(x.dims(), &mut elements(&x)?.into_iter()))
             }),
     );

@@ -47,7 +47,7 @@ pub(super) fn register(r: &mut Registry) {
             .opt("checkpoint", "string", "none", "none, or block: compute activations again, for less memory and more time")
             .opt("reduction", "string", "mean", "cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum")
             .opt("loss", "function", (), LOSS_DOC)
-            .opt("per_block", "boolean", false, "update each block as soon as its gradients are there, so that they are never all held")
+            .opt("per_block", "boolean", false, "update each block as soon as its gradients are there, so that they are never all held; a step that is cancelled is taken back only if at most a tenth of the entries is trained")
             .opt("keep_packed", "boolean", false, KEEP_DOC)
             .returns("Trainer", "the trainer, at step 0")
             .example(format!(

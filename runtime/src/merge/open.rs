@@ -1,7 +1,7 @@
 //! From the name of a model to something that can be merged.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::DType;
@@ -130,7 +130,7 @@ fn from_hub(
     let mut folder = PathBuf::new();
     for file in files {
         let path = crate::model::fetch(&format!("{id}/{file}"), &hub, host)?;
-        folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        folder = path.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
     }
     Ok(folder)
 }

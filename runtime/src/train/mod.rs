@@ -1,5 +1,6 @@
 //! Training: what may change, how it changes, one step, and everything needed to go on later.
 
+mod blockwise;
 mod checkpoint;
 mod fit;
 mod frozen;

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// Numbers that belong to the trainable entries of a parameter: plain memory where the fused CPU
 /// pass is used, a tensor on other devices.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Numbers {
     Host(Vec<f32>),
     Device(Tensor),
@@ -50,6 +50,13 @@ pub(super) struct Slot {
     want: Want,
     /// Of a bf16 parameter, the f32 values that the optimizer works on. An f32 parameter is its own
     /// master.
+    masters: Option<Numbers>,
+    states: Vec<Numbers>,
+}
+
+/// What a slot and its entries of the parameter were.
+pub(super) struct Before {
+    entries: Tensor,
     masters: Option<Numbers>,
     states: Vec<Numbers>,
 }
@@ -110,6 +117,21 @@ impl Slot {
         Ok(visit(&self.gathered(exec, w)?.to_vec1::<f32>()?))
     }
 
+    /// What a step will change, copied.
+    pub fn before(&self, exec: &Exec, w: &Tensor) -> Result<Before> {
+        // Of a whole f32 parameter the entries are the parameter itself, which changes in place.
+        let entries = self.gathered(exec, w)?.copy()?;
+        Ok(Before { entries, masters: self.masters.clone(), states: self.states.clone() })
+    }
+
+    /// Undoes what happened since.
+    pub fn put_back(&mut self, exec: &Exec, w: &Tensor, before: Before) -> Result<()> {
+        let Before { entries, masters, states } = before;
+        self.write(exec, w, &entries)?;
+        (self.masters, self.states) = (masters, states);
+        Ok(())
+    }
+
     /// Puts saved values and state in the place of the present ones, in the parameter too.
     pub fn restore(
         &mut self,
@@ -151,7 +173,11 @@ impl Slot {
 
     /// Writes values into the parameter, rounded to its type.
     fn put(&self, exec: &Exec, w: &Tensor, values: &Tensor) -> Result<()> {
-        let values = &self.rounded(w, values)?;
+        self.write(exec, w, &self.rounded(w, values)?)
+    }
+
+    /// Writes values that the parameter can hold into it.
+    fn write(&self, exec: &Exec, w: &Tensor, values: &Tensor) -> Result<()> {
         match self.index() {
             Some(index) => scatter::scatter_in_place(exec, w, index, values),
             None => Ok(w.slice_set(&values.to_dtype(w.dtype())?.reshape(w.shape())?, 0, 0)?),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::blockwise::Blockwise;
 use super::gradient::{Clip, Collect, square_sum};
 use super::kept::Kept;
 use super::optimizer::{Now, Optimizer};
@@ -12,8 +13,8 @@ use super::schedule::Schedule;
 use super::selection::Selection;
 use super::slot::Slot;
 use crate::data::Batch;
-use crate::host::{Cancel, Event, Host};
-use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, GradSink, LossFn, Reduction};
+use crate::host::{Event, Host};
+use crate::model::decoder::{Checkpoint, CrossEntropy, GradSink, LossFn, Reduction};
 use crate::model::{Decoder, Model, Params};
 use crate::ops::Exec;
 use crate::{Error, Result};
@@ -55,8 +56,9 @@ pub struct TrainOptions {
     /// How the losses of labelled positions are put together.
     pub reduction: Reduction,
     /// Updates each block's parameters as soon as its gradients are there, so that the gradients of
-    /// all are never held together. Such a step cannot be cancelled half-way, and neither global
-    /// clipping nor several micro-batches are possible.
+    /// all are never held together. Neither global clipping nor several micro-batches are possible. A step that is
+    /// cancelled or fails half-way is taken back if at most a tenth of the entries is trained; of more, what they were
+    /// is not kept, and the parameters that have taken the step by then keep it, which a notice says.
     pub per_block: bool,
     /// Keeps frozen and sparsely trained matrices packed as the kernels read them, from one step to the next: the same
     /// bits sooner, the more so the fewer tokens a step has, for the memory of two more copies of them.
@@ -166,7 +168,7 @@ impl Trainer {
     /// One step on cross-entropy, over one or more micro-batches. With the mean reduction, each
     /// counts by its labelled positions (with the sum, by its sequences), so that any split of a
     /// batch gives the gradient of the whole. An error or a cancellation leaves the weights and the
-    /// trainer as they were.
+    /// trainer as they were (but see [`TrainOptions::per_block`]).
     pub fn step(&mut self, subject: Subject<'_>, host: &Host, batches: &[Batch]) -> Result<StepReport> {
         self.step_on(subject, host, batches, None)
     }
@@ -229,20 +231,14 @@ impl Trainer {
                      batches cannot be accumulated: give one batch a step, or turn per_block off",
                 ));
             };
-            // Half an update is worse than a late stop.
-            let unstoppable = Host { cancel: Cancel::default(), ..host.clone() };
-            let mut sink = PerBlock {
+            let step = Blockwise {
                 subject,
-                slots: &mut self.slots,
                 optimizer: &self.options.optimizer,
                 clip: self.options.clip,
                 now,
-                squares: 0.0,
+                entries: self.selection.entries(),
             };
-            let done = pass(&unstoppable, batch, &mut sink);
-            let squares = sink.squares;
-            subject.params.touch();
-            done.map(|()| squares.sqrt())?
+            step.run(host, &mut self.slots, |sink| pass(host, batch, sink))?
         } else {
             let mut sink = Collect::new(subject.exec, self.selection.wants().len());
             for batch in &batches {
@@ -298,7 +294,7 @@ fn update(
 }
 
 /// An error unless the sum of squares of a gradient is a number.
-fn finite(subject: Subject<'_>, param: usize, squares: f64, state: &str) -> Result<f64> {
+pub(super) fn finite(subject: Subject<'_>, param: usize, squares: f64, state: &str) -> Result<f64> {
     if squares.is_finite() {
         return Ok(squares);
     }
@@ -307,29 +303,6 @@ fn finite(subject: Subject<'_>, param: usize, squares: f64, state: &str) -> Resu
          division by zero in the loss)",
         subject.params.universe().spec(param).name
     )))
-}
-
-/// Updates each parameter as its gradient comes.
-struct PerBlock<'a> {
-    subject: Subject<'a>,
-    slots: &'a mut [Slot],
-    optimizer: &'a Optimizer,
-    clip: Clip,
-    now: Now,
-    squares: f64,
-}
-
-impl GradSink for PerBlock<'_> {
-    fn grad(&mut self, param: usize, grad: Grad) -> Result<()> {
-        let exec = self.subject.exec;
-        let Ok(slot) = self.slots.binary_search_by_key(&param, |s| s.param) else { return Ok(()) };
-        let grad = grad.into_tensor();
-        let state = "parameters above it have taken this step already, as per_block does";
-        let square = finite(self.subject, param, square_sum(exec, &grad)?, state)?;
-        self.squares += square;
-        let now = Now { scale: self.clip.scale(square.sqrt(), f64::INFINITY), ..self.now };
-        self.slots[slot].step(exec, self.subject.params.get(param), self.optimizer, now, &grad)
-    }
 }
 
 /// A loss that counts for its share of a step.
