@@ -27,6 +27,13 @@ pub(crate) fn as_pairs(words: __m512i) -> __m512bh {
     unsafe { std::mem::transmute(words) }
 }
 
+/// The words of a line of whole pairs as they lie in memory, if they lie where a word may.
+pub(crate) fn whole_pairs(line: &[half::bf16]) -> Option<&[Word]> {
+    // SAFETY: any 32 bits are a word.
+    let (before, words, after) = unsafe { line.align_to::<Word>() };
+    (before.is_empty() && after.is_empty()).then_some(words)
+}
+
 /// Neighbours of a line together: word `p` is values `2p` and `2p + 1`, the last alone with a zero if it has no
 /// neighbour.
 pub(crate) fn couple(line: Weight<'_>, words: &mut [Word]) {
@@ -143,6 +150,21 @@ mod tests {
     fn halves(word: Word) -> [f32; 2] {
         let bits = word.to_bits();
         [bits as u16, (bits >> 16) as u16].map(|half| bf16::from_bits(half).to_f32())
+    }
+
+    #[test]
+    fn whole_pairs_are_lines_where_words_may_lie() {
+        let line: Vec<bf16> = (0..9).map(|i| bf16::from_f32(i as f32)).collect();
+        let start = usize::from(!line.as_ptr().cast::<Word>().is_aligned());
+        let words = whole_pairs(&line[start..start + 6]).expect("an even number of values at an even place");
+        assert_eq!(
+            words.iter().map(|w| halves(*w)).collect::<Vec<_>>().concat(),
+            [0., 1., 2., 3., 4., 5.].map(|v| v + start as f32)
+        );
+        assert!(
+            whole_pairs(&line[start + 1..start + 7]).is_none()
+                && whole_pairs(&line[start..start + 5]).is_none()
+        );
     }
 
     #[test]

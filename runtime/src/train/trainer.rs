@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::blockwise::Blockwise;
@@ -274,22 +275,25 @@ fn update(
     slots: &mut [Slot],
     options: &TrainOptions,
     now: Now,
-    mut grads: Vec<Option<Tensor>>,
+    grads: Vec<Option<Tensor>>,
 ) -> Result<f64> {
     let Subject { exec, params, .. } = subject;
-    let mut squares = Vec::with_capacity(slots.len());
-    for slot in slots.iter() {
+    let square = |slot: &Slot| {
         let grad = grads[slot.param].as_ref().ok_or_else(|| {
             Error::mismatch(format!("no gradient came for {}", params.universe().spec(slot.param).name))
         })?;
-        squares.push(finite(subject, slot.param, square_sum(exec, grad)?, "no weight was changed")?);
-    }
+        finite(subject, slot.param, square_sum(exec, grad)?, "no weight was changed")
+    };
+    // Most parameters have too few entries for several threads, and there are many of them.
+    let squares: Vec<f64> = exec.run(|| slots.par_iter().map(square).collect::<Result<_>>())?;
     let norm = squares.iter().sum::<f64>().sqrt();
-    for (slot, square) in slots.iter_mut().zip(squares) {
-        let Some(grad) = grads[slot.param].take() else { continue };
-        let scale = options.clip.scale(square.sqrt(), norm);
-        slot.step(exec, params.get(slot.param), &options.optimizer, Now { scale, ..now }, &grad)?;
-    }
+    let (clip, optimizer) = (options.clip, &options.optimizer);
+    let step = |(slot, square): (&mut Slot, f64)| {
+        let Some(grad) = &grads[slot.param] else { return Ok(()) };
+        let scale = clip.scale(square.sqrt(), norm);
+        slot.step(exec, params.get(slot.param), optimizer, Now { scale, ..now }, grad)
+    };
+    exec.run(|| slots.par_iter_mut().zip(squares).try_for_each(step))?;
     Ok(norm)
 }
 

@@ -4,12 +4,15 @@
 //! its low half, the one at `k + 1` in its high half. Values are rounded to the nearest bf16 (ties to even, subnormal
 //! ones to zero) as they are packed.
 
-use std::arch::x86_64::{__m512, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps};
+use std::arch::x86_64::{
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_setzero_ps,
+};
 use std::cell::RefCell;
 
 use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
 use super::{Factor, Mat};
-use crate::ops::pairs::{Word, as_pairs, couple, interleave};
+use crate::ops::pairs::{Word, as_pairs, couple, interleave, whole_pairs};
 use crate::ops::slice::Weight;
 use crate::ops::transpose::{Strip, turn};
 
@@ -18,6 +21,9 @@ thread_local! {
     static OWN: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
 }
+
+/// How many pairs of lines ahead are asked for while a factor is packed.
+const AHEAD: usize = 8;
 
 /// bf16 operands. The processor must have AVX-512 (F, BW, VL, BF16).
 pub(super) struct Pairs;
@@ -80,7 +86,13 @@ pub(super) fn pack(
     let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
     panels.chunks_exact_mut(COLS * words).for_each(|panel| panel[COLS * pairs..].fill(0.0));
     if b.col_stride == 1 {
+        let line = |k: usize| {
+            let start = (stretch.from + k) * b.row_stride + at;
+            (k < stretch.len).then(|| b.data.part(start, width))
+        };
         for p in 0..pairs {
+            // The lines lie far apart, so the processor does not see the next ones coming.
+            [2 * (p + AHEAD), 2 * (p + AHEAD) + 1].into_iter().filter_map(line).for_each(prefetch);
             for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * words)) {
                 let row = |k: usize| {
                     let start = (stretch.from + k) * b.row_stride + from;
@@ -90,6 +102,20 @@ pub(super) fn pack(
             }
         }
         return;
+    }
+    if let (Weight::BF16(data), true) = (b.data, stretch.len.is_multiple_of(2)) {
+        let column = |c: usize| &data[c * b.col_stride + stretch.from..][..stretch.len];
+        let first = whole_pairs(column(at)).filter(|_| b.col_stride.is_multiple_of(2));
+        if first.is_some() {
+            for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * words)) {
+                let last = (from + width - 1) * b.col_stride + stretch.from + stretch.len;
+                let lines = whole_pairs(&data[from * b.col_stride + stretch.from..last]);
+                let lines = lines.expect("even distances from a place where a word may lie");
+                let strip = Strip { stride: b.col_stride / 2, first: 0, width: pairs, tokens: width };
+                turn(lines, strip, panel, COLS);
+            }
+            return;
+        }
     }
     let mut lines = LINES.take();
     if lines.len() < COLS * pairs {
@@ -102,6 +128,19 @@ pub(super) fn pack(
         turn(&lines, Strip { stride: pairs, first: 0, width: pairs, tokens: width }, panel, COLS);
     }
     LINES.replace(lines);
+}
+
+/// Asks for a line that will be read soon.
+#[inline]
+fn prefetch(line: Weight<'_>) {
+    let (start, bytes): (*const i8, usize) = match line {
+        Weight::F32(line) => (line.as_ptr().cast(), size_of_val(line)),
+        Weight::BF16(line) => (line.as_ptr().cast(), size_of_val(line)),
+    };
+    for at in (0..bytes).step_by(64) {
+        // SAFETY: the place lies inside the line, and nothing is read from it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
+    }
 }
 
 /// # Safety
