@@ -1,7 +1,8 @@
 --- Option tables: fills in defaults and refuses a name it does not know, with the nearest one it does.
 --
 -- Every function of the standard library takes its options through here, so a misspelt `desnity` stops a run at once
--- instead of training for an hour with the default.
+-- instead of training for an hour with the default. A page keeps them in a table named `defaults`, where the prompt finds
+-- their names for Tab.
 
 local options = {}
 

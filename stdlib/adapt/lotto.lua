@@ -14,7 +14,7 @@ local options = require "lota.options"
 local sparse = require "lota.adapt.lota"
 
 --- Options of this function itself; every other one is handed to adapt.lota.
-local own = {
+local defaults = {
   after = options.optional, -- function(index, stage), called when a task is done: the place to evaluate
   avoid = options.optional, -- a mask that no task may touch
 }
@@ -24,7 +24,7 @@ return function(model, tasks, given)
     local got = tasks.train and "one task: write { task }" or "an empty one"
     error("adapt.lotto: expected a list of tasks, got " .. got, 2)
   end
-  local o = options.pick(own, given or {})
+  local o = options.pick(defaults, given or {})
   local base = model:fingerprint()
   local all = lota.mask.all(model, { params = given and given.params or "adaptable" })
   local taken = o.avoid or lota.mask.none(model)

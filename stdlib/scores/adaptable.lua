@@ -3,8 +3,10 @@
 local lota = require "lota"
 local options = require "lota.options"
 
+local defaults = { params = "adaptable" }
+
 return function(model, given, where, more)
-  local o = options.read(where, options.with({ params = "adaptable" }, more or {}), given)
+  local o = options.read(where, options.with(defaults, more or {}), given)
   local names = {}
   for name, entries in pairs(lota.mask.all(model, { params = o.params }):by "parameter") do
     names[name] = entries > 0

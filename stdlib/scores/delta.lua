@@ -6,7 +6,9 @@
 
 local options = require "lota.options"
 
+local defaults = { params = "adaptable" }
+
 return function(model, before, given)
-  local o = options.read("scores.delta", { params = "adaptable" }, given)
+  local o = options.read("scores.delta", defaults, given)
   return model:delta(before, { params = o.params })
 end

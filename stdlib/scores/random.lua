@@ -3,8 +3,10 @@
 local lota = require "lota"
 local adaptable = require "lota.scores.adaptable"
 
+local defaults = { seed = 0 }
+
 return function(model, given)
-  local scored, o = adaptable(model, given, "scores.random", { seed = 0 })
+  local scored, o = adaptable(model, given, "scores.random", defaults)
   local rng = lota.rng(o.seed)
   return lota.scores.new(model, function(name, weight)
     return scored[name] and lota.rand(weight:shape(), { rng = rng }) or nil

@@ -213,6 +213,11 @@ fn tab_offers_what_can_stand_there() {
         ("lota.mask.random(m, {density = 0.1, s", "lota.mask.random(m, {density = 0.1, [scope =  seed = ]"),
         ("lota.mask.random(m, {within = my_", "lota.mask.random(m, {within = [my_mask my_table]"),
         ("lota.model.builtin{dt", "lota.model.builtin{[dtype = ]"),
+        (
+            "adapt.lota(m, task, {cali",
+            "adapt.lota(m, task, {[calibrate =  calibration_lr =  calibration_steps = ]",
+        ),
+        ("adapt.lotto(m, {task}, {density = 0.1, af", "adapt.lotto(m, {task}, {density = 0.1, [after = ]"),
         // Strings.
         ("require 'lota.adapt.lot", "require '[lota.adapt.lota lota.adapt.lotto]"),
         ("require('mi", "require('[mine]"),
@@ -285,6 +290,7 @@ fn tab_offers_the_same_in_rhai() {
         ("lota::mask::random(m).jac", "lota::mask::random(m).[jaccard]"),
         ("lota::mask::random(m, #{den", "lota::mask::random(m, #{[density: ]"),
         ("lota::mask::random(m, #{density: 0.1, sc", "lota::mask::random(m, #{density: 0.1, [scope: ]"),
+        ("adapt::lota(m, task, #{dens", "adapt::lota(m, task, #{[density: ]"),
         ("import \"lota/ad", "import \"[lota/adapt]"),
         ("import \"mi", "import \"[mine]"),
         ("// my_", "// my_[]"),

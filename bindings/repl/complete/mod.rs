@@ -1,6 +1,7 @@
 //! What Tab offers: a function of the text before the cursor, the session's names and the registry.
 
 mod infer;
+mod library;
 mod place;
 mod quoted;
 
@@ -142,13 +143,24 @@ fn members(world: &dyn World, before: &str, owner: &[Token], method: bool, prefi
     found.into_iter().collect()
 }
 
-/// The options of the primitive called, but for those that are given.
+/// The options of what is called, but for those that are given.
 fn options(world: &dyn World, before: &str, callee: &[Token], given: &[&str], prefix: &str) -> Vec<String> {
-    let Some(Thing::Primitive(name)) = thing(world, before, callee) else { return Vec::new() };
-    let Some(p) = world.registry().get(&name) else { return Vec::new() };
-    let options = p.params().iter().filter(|q| q.place == api::Place::Option).map(|q| &*q.name);
+    let primitive = match thing(world, before, callee) {
+        Some(Thing::Primitive(name)) => world.registry().get(&name),
+        _ => None,
+    };
+    let options: Vec<&str> = match (primitive, callee) {
+        (Some(p), _) => {
+            p.params().iter().filter(|q| q.place == api::Place::Option).map(|q| &*q.name).collect()
+        }
+        // A module of the standard library goes by its own name, as a rule.
+        (None, [.., area, _, function]) => {
+            library::options(area.text(before), function.text(before)).into_iter().collect()
+        }
+        (None, _) => Vec::new(),
+    };
     let set = world.syntax().set;
-    let left = options.filter(|name| !given.contains(name));
+    let left = options.into_iter().filter(|name| !given.contains(name));
     starting(left, prefix).into_iter().map(|name| name + set).collect()
 }
 
