@@ -146,9 +146,12 @@ fn innermost(state: &State, error: &mut EvalAltResult) -> Error {
         E::ErrorDataRace(what, _) if what.contains(" of function ") => Error::argument(format!(
             "{what} uses the object whose method is called: give the closure a second name for it, as in let same = x;"
         )),
-        E::ErrorVariableNotFound(name, _) if name == "lota" => {
-            Error::argument("lota is a module here; write lota::mask::union(a, b), not lota.mask.union(a, b)")
-        }
+        E::ErrorVariableNotFound(name, _) if name == "lota" || name.starts_with("lota::") => Error::argument(
+            format!("{name} is a module here; write lota::mask::union(a, b), not lota.mask.union(a, b)"),
+        ),
+        E::ErrorIndexingType(what, _) if what.starts_with(TYPE) && what.contains(" = ") => Error::argument(
+            "a value of lota cannot be changed by index; make another one (where, cat, add, ...) in its place",
+        ),
         E::ErrorVariableNotFound(name, _) => Error::runtime(format!("there is no variable '{name}'")),
         _ => {
             let _ = error.take_position();
@@ -183,13 +186,20 @@ fn missing_function(registry: &Registry, signature: &str) -> Error {
             .unwrap_or_default();
         return Error::argument(format!("there is no function '{name}'{hint}"));
     }
+    if name.starts_with("anon$") {
+        return Error::argument(format!("a closure was called with ({given}, which it does not take"));
+    }
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return Error::argument(format!("no operator '{name}' for ({given}"));
     }
-    let hint = if given.starts_with(TYPE) {
-        did_you_mean(name, registry.iter().filter(|p| p.owner().is_some()).map(|p| p.short_name()))
-    } else {
-        None
+    let function = registry.iter().find(|p| p.owner().is_none() && p.short_name() == name);
+    let hint = match function {
+        _ if !given.starts_with(TYPE) => None,
+        Some(function) => {
+            let usage = function.signature_in(crate::Language::Rhai);
+            Some(format!("; it is no method: write lota::{usage}"))
+        }
+        None => did_you_mean(name, registry.iter().filter(|p| p.owner().is_some()).map(|p| p.short_name())),
     };
     Error::argument(format!("there is no function '{name}' for ({given}{}", hint.unwrap_or_default()))
 }

@@ -102,7 +102,7 @@ impl ModuleResolver for Resolver {
             }
             Err(e) => {
                 loaded.remove(path);
-                Err(e)
+                Err(e.with_position(position))
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The messages of mistakes. `tests/misuse.txt` holds them: the script after `> `, then what is told, until an
-//! empty line. `LOTA_UPDATE=1` writes what is told now; read it before it is committed.
+//! The messages of mistakes. `tests/misuse_lua.txt` and `tests/misuse_rhai.txt` hold them: the script after `> `, then what
+//! is told, until an empty line. `LOTA_UPDATE=1` writes what is told now; read it before it is committed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,11 @@ use libtest_mimic::{Failed, Trial};
 use lota::api::Files;
 use lota::{Engine, Language};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/misuse.txt");
+/// The languages, the file of each, and how many cases it holds at least.
+const FILES: [(Language, &str, usize); 2] = [
+    (Language::Lua, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/misuse_lua.txt"), 90),
+    (Language::Rhai, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/misuse_rhai.txt"), 60),
+];
 
 struct Case {
     source: String,
@@ -29,15 +33,17 @@ fn cases(text: &str) -> Vec<Case> {
 }
 
 /// What the mistake is told as: its kind, and its text without the name of the script.
-fn told(source: &str) -> Result<String, Failed> {
+fn told(language: Language, source: &str) -> Result<String, Failed> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("rows.jsonl"), "{\"prompt\": \"1+1=\", \"target\": \"2\"}\n")?;
     std::fs::write(folder.path().join("broken.jsonl"), "{\"prompt\": \"1+1=\"\n")?;
-    let engine = Engine::builder(Language::Lua)
+    let engine = Engine::builder(language)
         .files(Files::roots([folder.path().to_path_buf()]))
         .build()
         .map_err(|e| e.to_string())?;
-    engine.eval("lota = require 'lota'").map_err(|e| e.to_string())?;
+    if language == Language::Lua {
+        engine.eval("lota = require 'lota'").map_err(|e| e.to_string())?;
+    }
     let error = match engine.run(source, "script") {
         Ok(value) => return Err(format!("this is no mistake, it gives {value:?}:\n{source}").into()),
         Err(error) => error,
@@ -50,35 +56,42 @@ fn told(source: &str) -> Result<String, Failed> {
 }
 
 pub fn trials() -> Vec<Trial> {
-    let text = std::fs::read_to_string(Path::new(FILE)).unwrap_or_default();
+    FILES.into_iter().flat_map(|(language, file, least)| of_language(language, file, least)).collect()
+}
+
+fn of_language(language: Language, file: &'static str, least: usize) -> Vec<Trial> {
+    let text = std::fs::read_to_string(Path::new(file)).unwrap_or_default();
     let all = cases(&text);
+    let name = language.name();
     if std::env::var_os("LOTA_UPDATE").is_some() {
-        return vec![Trial::test("misuse, written anew", move || update(&all))];
+        return vec![Trial::test(format!("misuse {name}, written anew"), move || {
+            update(language, file, &all)
+        })];
     }
     let enough = all.len();
     let mut trials: Vec<Trial> = all
         .into_iter()
         .map(|case| {
-            let name = case.source.lines().last().unwrap_or_default().to_string();
-            Trial::test(format!("misuse {name}"), move || {
-                let now = told(&case.source)?;
+            let last = case.source.lines().last().unwrap_or_default();
+            Trial::test(format!("misuse {name} {last}"), move || {
+                let now = told(language, &case.source)?;
                 if now == case.told { Ok(()) } else { Err(format!("was: {}\nnow: {now}", case.told).into()) }
             })
         })
         .collect();
-    trials.push(Trial::test("misuse is tried in many ways", move || {
-        if enough >= 60 { Ok(()) } else { Err(format!("{enough} cases are left").into()) }
+    trials.push(Trial::test(format!("misuse {name} is tried in many ways"), move || {
+        if enough >= least { Ok(()) } else { Err(format!("{enough} cases are left").into()) }
     }));
     trials
 }
 
-fn update(all: &[Case]) -> Result<(), Failed> {
+fn update(language: Language, file: &str, all: &[Case]) -> Result<(), Failed> {
     let mut out = String::new();
     for case in all {
         for line in case.source.lines() {
             writeln!(out, "> {line}")?;
         }
-        writeln!(out, "{}\n", told(&case.source)?)?;
+        writeln!(out, "{}\n", told(language, &case.source)?)?;
     }
-    Ok(std::fs::write(FILE, out)?)
+    Ok(std::fs::write(file, out)?)
 }

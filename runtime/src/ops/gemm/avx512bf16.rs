@@ -52,14 +52,17 @@ impl Micro for Pairs {
             work(Left::rows(&own, pairs));
         } else {
             let mut line = [0.0; BLOCK];
+            let row = |k: usize| {
+                let start = (stretch.from + k) * a.col_stride + first;
+                (k < stretch.len).then(|| data.part(start, count))
+            };
             for p in 0..pairs {
-                let row = |k: usize| {
-                    let start = (stretch.from + k) * a.col_stride + first;
-                    (k < stretch.len).then(|| data.part(start, count))
-                };
+                ahead(p, row);
                 interleave(row(2 * p), row(2 * p + 1), &mut line[..count]);
-                for (i, part) in line[..count].chunks(Self::ROWS).enumerate() {
-                    own[(i * pairs + p) * Self::ROWS..][..part.len()].copy_from_slice(part);
+                // Whole tiles: the rows beyond `count` are never looked at, and a length that is known is one move.
+                let (parts, _) = line.as_chunks::<8>();
+                for (i, part) in parts.iter().take(count.div_ceil(8)).enumerate() {
+                    own[(i * pairs + p) * 8..][..8].copy_from_slice(part);
                 }
             }
             work(Left::packed(&own, pairs));
@@ -91,8 +94,7 @@ pub(super) fn pack(
             (k < stretch.len).then(|| b.data.part(start, width))
         };
         for p in 0..pairs {
-            // The lines lie far apart, so the processor does not see the next ones coming.
-            [2 * (p + AHEAD), 2 * (p + AHEAD) + 1].into_iter().filter_map(line).for_each(prefetch);
+            ahead(p, line);
             for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * words)) {
                 let row = |k: usize| {
                     let start = (stretch.from + k) * b.row_stride + from;
@@ -128,6 +130,11 @@ pub(super) fn pack(
         turn(&lines, Strip { stride: pairs, first: 0, width: pairs, tokens: width }, panel, COLS);
     }
     LINES.replace(lines);
+}
+
+/// Asks for the lines of a later pair than `p`: they lie far apart, so the processor does not see them coming.
+fn ahead<'a>(p: usize, line: impl Fn(usize) -> Option<Weight<'a>>) {
+    [2 * (p + AHEAD), 2 * (p + AHEAD) + 1].into_iter().filter_map(line).for_each(prefetch);
 }
 
 /// Asks for a line that will be read soon.
