@@ -36,7 +36,8 @@ end
 
 --- Weights of the blocks, of the head, and all; layers and width.
 local function sizes(c)
-  local h, q, kv = c.hidden_size, c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
+  local dim = c.head_dim or c.hidden_size // c.num_attention_heads
+  local h, q, kv = c.hidden_size, c.num_attention_heads * dim, (c.num_key_value_heads or c.num_attention_heads) * dim
   local blocks = c.num_hidden_layers * (2 * h * q + 2 * h * kv + 3 * h * c.intermediate_size)
   local head = c.vocab_size * h
   local all = blocks + head * (c.tie_word_embeddings and 1 or 2)

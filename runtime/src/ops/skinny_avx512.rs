@@ -1,9 +1,10 @@
 //! Products of one row of a weight with a few tokens, with AVX-512.
 
 use std::arch::x86_64::{
-    __m256i, __m512, __mmask16, _mm256_maskz_loadu_epi16, _mm512_add_ps, _mm512_castsi512_ps,
-    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_reduce_add_ps, _mm512_setzero_ps,
-    _mm512_slli_epi32,
+    __m256i, __m512, __mmask16, _mm256_maskz_loadu_epi16, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
+    _mm512_castsi512_ps, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_maskz_loadu_ps, _mm512_permute_ps,
+    _mm512_reduce_add_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_storeu_ps,
+    _mm512_unpackhi_pd, _mm512_unpacklo_pd,
 };
 
 use half::bf16;
@@ -97,11 +98,85 @@ unsafe fn kernel<T: Stored, const N: usize, const P: usize>(w: &[T], x: *const f
         }
         at += LANES;
     }
-    for (out, sums) in out.iter_mut().zip(sums) {
-        let half = P / 2;
-        let low = sums[..half].iter().copied().reduce(|a, b| _mm512_add_ps(a, b));
-        let high = sums[half..].iter().copied().reduce(|a, b| _mm512_add_ps(a, b));
-        let zero = _mm512_setzero_ps();
-        *out = _mm512_reduce_add_ps(_mm512_add_ps(low.unwrap_or(zero), high.unwrap_or(zero)));
+    // Plain loops: a closure handed to a function of arrays would be compiled for the baseline, and called.
+    let mut totals = [_mm512_setzero_ps(); N];
+    for (total, sums) in totals.iter_mut().zip(&sums) {
+        let (mut low, mut high) = (sums[0], sums[P / 2]);
+        for part in 1..P / 2 {
+            low = _mm512_add_ps(low, sums[part]);
+            high = _mm512_add_ps(high, sums[P / 2 + part]);
+        }
+        *total = _mm512_add_ps(low, high);
+    }
+    if N == 8 {
+        let mut eight = [_mm512_setzero_ps(); 8];
+        eight.copy_from_slice(&totals);
+        out.copy_from_slice(&eight_sums(&eight));
+    } else {
+        for (out, total) in out.iter_mut().zip(totals) {
+            *out = _mm512_reduce_add_ps(total);
+        }
+    }
+}
+
+/// The sums over the lanes of eight registers, in the order of `_mm512_reduce_add_ps` and so with its bits: halves are
+/// added, then quarters, with two registers in one as soon as there is room.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn eight_sums(x: &[__m512; 8]) -> [f32; 8] {
+    // Which quarters of two registers come together: the lower halves and the upper ones; then, of two registers of two
+    // halves each, the lower quarters of the halves and the upper ones.
+    const LOWER: i32 = 0b01_00_01_00;
+    const UPPER: i32 = 0b11_10_11_10;
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    let mut halves = [x[0]; 4];
+    for (i, half) in halves.iter_mut().enumerate() {
+        let (a, b) = (x[2 * i], x[2 * i + 1]);
+        *half = _mm512_add_ps(_mm512_shuffle_f32x4::<LOWER>(a, b), _mm512_shuffle_f32x4::<UPPER>(a, b));
+    }
+    let mut quarters = [x[0]; 2];
+    for (i, quarter) in quarters.iter_mut().enumerate() {
+        let (a, b) = (halves[2 * i], halves[2 * i + 1]);
+        *quarter = _mm512_add_ps(_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<ODD>(a, b));
+    }
+    let [first, second] = quarters;
+    let (a, b) = (_mm512_castps_pd(first), _mm512_castps_pd(second));
+    let pairs =
+        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    let sums = _mm512_add_ps(pairs, _mm512_permute_ps::<0b10_11_00_01>(pairs));
+    let mut lanes = [0.0; 16];
+    // SAFETY: sixteen values lie there.
+    unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sums) };
+    // Quarter `q` holds register `q` and then register `4 + q`.
+    let mut out = [0.0; 8];
+    for (i, out) in out.iter_mut().enumerate() {
+        *out = lanes[i % 4 * 4 + i / 4 * 2];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{random, values};
+
+    #[test]
+    fn eight_sums_have_the_bits_of_single_ones() {
+        if !crate::ops::simd::has_avx512() {
+            println!("skipped: this processor has no AVX-512");
+            return;
+        }
+        for seed in 0..20 {
+            let numbers = values(&random(seed, &[8, LANES]));
+            // SAFETY: the processor was just asked; sixteen values lie at every place.
+            unsafe {
+                let x = std::array::from_fn(|i| {
+                    _mm512_maskz_loadu_ps(__mmask16::MAX, numbers[i * LANES..].as_ptr())
+                });
+                let single = x.map(|x| _mm512_reduce_add_ps(x).to_bits());
+                assert_eq!(eight_sums(&x).map(f32::to_bits), single);
+            }
+        }
     }
 }
