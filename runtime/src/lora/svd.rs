@@ -61,13 +61,17 @@ pub fn low_rank(
         Some(basis) => product(basis.transpose(), matrix.as_ref()),
         None => matrix.clone(),
     };
+    // In f32 a value of 1e-5 of the largest may be lost here, where it is one of the wanted.
+    let small = Mat::from_fn(small.nrows(), small.ncols(), |i, j| f64::from(small[(i, j)]));
     let svd = small.thin_svd().ok()?;
-    let (u, s, v) = (svd.U(), svd.S().column_vector(), svd.V());
+    let narrow = |m: MatRef<'_, f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
+    let (u, v) = (narrow(svd.U()), narrow(svd.V()));
+    let values: Vec<f32> = svd.S().column_vector().iter().map(|&s| s as f32).collect();
     let u = match &basis {
-        Some(basis) => product(basis.as_ref(), u),
-        None => u.to_owned(),
+        Some(basis) => product(basis.as_ref(), u.as_ref()),
+        None => u,
     };
-    let root = |k: usize| s[k].max(0.0).sqrt() * largest.sqrt();
+    let root = |k: usize| values[k].max(0.0).sqrt() * largest.sqrt();
     let mut left = Vec::with_capacity(rows * rank);
     (0..rows).for_each(|i| left.extend((0..rank).map(|k| u[(i, k)] * root(k))));
     let mut right = Vec::with_capacity(rank * cols);
