@@ -115,41 +115,65 @@ fn splitting(engine: &mut Engine) {
         let array: Array = pieces.take(most.saturating_add(1)).map(Into::into).collect();
         if array.len() > most { Err(too_large("Size of array")) } else { Ok(array) }
     }
-    /// How many pieces are asked for. Rhai has it that fewer than one is one.
-    fn most(pieces: i64) -> usize {
-        usize::try_from(pieces.max(1)).unwrap_or(usize::MAX)
-    }
-    fn text(bytes: &mut [u8; 4], character: char) -> &str {
-        character.encode_utf8(bytes)
+    /// At most `n` pieces, from the front or from behind; fewer than one is one, and so is an empty text.
+    fn cut(c: &Context<'_>, s: &str, at: &str, n: i64, behind: bool) -> Raised<Array> {
+        let n = usize::try_from(n.max(1)).unwrap_or(usize::MAX);
+        match (s, behind) {
+            ("", _) => pieces(c, std::iter::once(s)),
+            (s, false) => pieces(c, s.splitn(n, at)),
+            (s, true) => pieces(c, s.rsplitn(n, at)),
+        }
     }
     type Context<'a> = NativeCallContext<'a>;
-    engine
-        .register_fn("to_chars", |c: Context<'_>, s: &str| pieces(&c, s.chars()))
-        .register_fn("split", |c: Context<'_>, s: &str| match s {
-            "" => pieces(&c, std::iter::once("")),
-            s => pieces(&c, s.split_whitespace()),
-        })
-        .register_fn("split", |c: Context<'_>, s: &str, at: &str| split(&c, s, at, usize::MAX))
-        .register_fn("split", |c: Context<'_>, s: &str, at: &str, n: i64| split(&c, s, at, most(n)))
-        .register_fn("split", |c: Context<'_>, s: &str, at: char| {
-            split(&c, s, text(&mut [0; 4], at), usize::MAX)
-        })
-        .register_fn("split", |c: Context<'_>, s: &str, at: char, n: i64| {
-            split(&c, s, text(&mut [0; 4], at), most(n))
-        })
-        .register_fn("split_rev", |c: Context<'_>, s: &str, at: &str| split_rev(&c, s, at, usize::MAX))
-        .register_fn("split_rev", |c: Context<'_>, s: &str, at: &str, n: i64| split_rev(&c, s, at, most(n)))
-        .register_fn("split_rev", |c: Context<'_>, s: &str, at: char| {
-            split_rev(&c, s, text(&mut [0; 4], at), usize::MAX)
-        })
-        .register_fn("split_rev", |c: Context<'_>, s: &str, at: char, n: i64| {
-            split_rev(&c, s, text(&mut [0; 4], at), most(n))
-        });
-    /// An empty text is one piece, whatever it is split at.
-    fn split(c: &Context<'_>, s: &str, at: &str, n: usize) -> Raised<Array> {
-        if s.is_empty() { pieces(c, std::iter::once(s)) } else { pieces(c, s.splitn(n, at)) }
+    const ALL: i64 = i64::MAX;
+    engine.register_fn("to_chars", |c: Context<'_>, s: &str| pieces(&c, s.chars()));
+    engine.register_fn("split", |c: Context<'_>, s: &str| match s {
+        "" => pieces(&c, std::iter::once("")),
+        s => pieces(&c, s.split_whitespace()),
+    });
+    for (name, behind) in [("split", false), ("split_rev", true)] {
+        engine
+            .register_fn(name, move |c: Context<'_>, s: &str, at: &str| cut(&c, s, at, ALL, behind))
+            .register_fn(name, move |c: Context<'_>, s: &str, at: &str, n: i64| cut(&c, s, at, n, behind))
+            .register_fn(name, move |c: Context<'_>, s: &str, at: char| {
+                cut(&c, s, at.encode_utf8(&mut [0; 4]), ALL, behind)
+            })
+            .register_fn(name, move |c: Context<'_>, s: &str, at: char, n: i64| {
+                cut(&c, s, at.encode_utf8(&mut [0; 4]), n, behind)
+            });
     }
-    fn split_rev(c: &Context<'_>, s: &str, at: &str, n: usize) -> Raised<Array> {
-        if s.is_empty() { pieces(c, std::iter::once(s)) } else { pieces(c, s.rsplitn(n, at)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_replaced_does_what_rhai_s_own_does() {
+        let own = Engine::new();
+        let mut ours = Engine::new();
+        set(&mut ours, &Limits::none());
+        let mut texts = Vec::new();
+        for text in ["", " ", "a", "a,b,,c", ",a,b,", " two  words ", "äöä,ß", "aaaa"] {
+            for at in ["\",\"", "\"\"", "\"a\"", "\"aa\"", "','", "'ä'"] {
+                texts.push(format!("`{text}`.split({at})"));
+                texts.push(format!("`{text}`.split_rev({at})"));
+                texts.extend((-1..4).map(|n| format!("`{text}`.split({at}, {n})")));
+                texts.extend((-1..4).map(|n| format!("`{text}`.split_rev({at}, {n})")));
+                for with in ["\"\"", "\"xyz\"", "'x'", "'ß'"] {
+                    texts.push(format!("let t = `{text}`; t.replace({at}, {with}); t"));
+                }
+            }
+            texts.push(format!("`{text}`.split()"));
+            texts.push(format!("`{text}`.split(1)"));
+            texts.push(format!("`{text}`.to_chars()"));
+        }
+        texts.push(r#"parse_json(`{"a": [1, 2.5, null], "b": {"c": "d"}}`)"#.into());
+        for text in texts {
+            let of = |engine: &Engine| {
+                engine.eval::<Dynamic>(&text).map(|v| format!("{v:?}")).map_err(|e| e.to_string())
+            };
+            assert_eq!(of(&ours), of(&own), "{text}");
+        }
     }
 }
