@@ -284,8 +284,13 @@ fn update(
         })?;
         finite(subject, slot.param, square_sum(exec, grad)?, "no weight was changed")
     };
-    // Most parameters have too few entries for several threads, and there are many of them.
-    let squares: Vec<f64> = exec.run(|| slots.par_iter().map(square).collect::<Result<_>>())?;
+    // Most parameters have too few entries for several threads, and there are many of them. Other devices are left to the
+    // thread that has always spoken to them.
+    let shared = params.device().is_cpu();
+    let squares: Vec<f64> = match shared {
+        true => exec.run(|| slots.par_iter().map(square).collect::<Result<_>>())?,
+        false => slots.iter().map(square).collect::<Result<_>>()?,
+    };
     let norm = squares.iter().sum::<f64>().sqrt();
     let (clip, optimizer) = (options.clip, &options.optimizer);
     let step = |(slot, square): (&mut Slot, f64)| {
@@ -293,7 +298,10 @@ fn update(
         let scale = clip.scale(square.sqrt(), norm);
         slot.step(exec, params.get(slot.param), optimizer, Now { scale, ..now }, grad)
     };
-    exec.run(|| slots.par_iter_mut().zip(squares).try_for_each(step))?;
+    match shared {
+        true => exec.run(|| slots.par_iter_mut().zip(squares).try_for_each(step))?,
+        false => slots.iter_mut().zip(squares).try_for_each(step)?,
+    }
     Ok(norm)
 }
 
