@@ -49,7 +49,7 @@ pub use memory::{Charge, Memory};
 #[cfg(feature = "cli")]
 pub(crate) use model::ScriptModel;
 pub use nearest::{did_you_mean, nearest};
-pub use record::{Op, Param, Place, Primitive, panic_text};
+pub use record::{Inner, Op, Param, Place, Primitive, Wrapper, panic_text};
 
 pub use registry::Registry;
 pub use show::show;
@@ -81,5 +81,7 @@ pub fn standard() -> Registry {
     tokenizer::register(r);
     top::register(r);
     train::register(r);
+    tensor::carry_origins(r);
+    tensor::register_elsewhere(r);
     registry
 }

@@ -31,6 +31,12 @@ use crate::language::Language;
 type Text = Cow<'static, str>;
 type Body = dyn Fn(&Ctx, &mut Args) -> Result<Value> + Send + Sync;
 
+/// A primitive's own function, as one that is put around it sees it.
+pub type Inner<'a> = dyn Fn(&Ctx, &mut Args) -> Result<Value> + 'a;
+
+/// A function that is called in the place of a primitive's own, which it is given.
+pub type Wrapper = fn(&Ctx, &mut Args, &Inner<'_>) -> Result<Value>;
+
 /// Where a parameter is written in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -133,6 +139,7 @@ impl Op {
 }
 
 /// One record of the registry.
+#[derive(Clone)]
 pub struct Primitive {
     name: Text,
     doc: Text,
@@ -150,7 +157,7 @@ pub struct Primitive {
 }
 
 /// What every call asks of the record, kept so that no call reads its texts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CallPlan {
     /// Whether the first parameter is the object of a method.
     pub method: bool,
@@ -309,6 +316,13 @@ impl Primitive {
         body: impl Fn(&Ctx, &mut Args) -> Result<R> + Send + Sync + 'static,
     ) -> Self {
         self.body = Arc::new(move |ctx, args| body(ctx, args).map(Into::into));
+        self
+    }
+
+    /// Puts `wrapper` around the function.
+    pub fn wrapped(mut self, wrapper: Wrapper) -> Self {
+        let inner = self.body.clone();
+        self.body = Arc::new(move |ctx, args| wrapper(ctx, args, &|ctx, args| inner(ctx, args)));
         self
     }
 

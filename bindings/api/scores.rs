@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Scores, Source, nonzero};
 
 use super::model::ScriptModel;
-use super::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Scripted, Value};
+use super::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, ScriptTensor, Scripted, Value};
 use crate::error::{Error, Result};
 
 impl Scripted for Scores {
@@ -101,11 +101,13 @@ fn new(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let score: Arc<dyn ScriptFn> = args.get("score")?;
     let params = model.params();
+    let _hold = params.hold("scores.new");
     let universe = params.universe().clone();
     let mut values = Vec::with_capacity(universe.len());
     for (spec, tensor) in universe.specs().iter().zip(params.tensors()) {
         ctx.host.cancel.check()?;
-        let made = score.call(&[Value::from(spec.name.as_str()), Value::from(tensor.copy()?)])?;
+        let copy = ScriptTensor::of_weights(tensor.copy()?, &model.0);
+        let made = score.call(&[Value::from(spec.name.as_str()), copy])?;
         values.push(returned(made, "the function of lota.scores.new")?);
     }
     Ok(Scores::new(universe, values)?)

@@ -53,6 +53,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TINY}local before = m:snapshot()\nassert(m:delta(before):nonzero() == 0)"))
             .call(|ctx, args| {
                 let after = args.this::<ScriptModel>()?;
+                let _hold = after.params().hold("Model:delta");
                 let before = state(args, "before")?;
                 task_vector(ctx, args, after.params(), before.params())
             }),
@@ -73,6 +74,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn restore(_: &Ctx, args: &mut Args) -> Result<()> {
     let model = args.this::<ScriptModel>()?;
+    model.params().check_free()?;
     let snapshot: Arc<Snapshot> = args.get("snapshot")?;
     model.params().universe().check_same(snapshot.0.universe())?;
     for (index, values) in snapshot.0.tensors().iter().enumerate() {

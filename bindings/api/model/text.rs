@@ -7,7 +7,7 @@ use lota_runtime::model::ChatOptions;
 use super::{ScriptModel, TINY, method};
 use crate::api::data::all_batches;
 use crate::api::json::to_json;
-use crate::api::{Args, Ctx, FromValue, Registry, Value};
+use crate::api::{Args, Ctx, FromValue, Registry, ScriptTensor, Value};
 use crate::error::{Error, Result};
 
 pub(super) fn register(r: &mut Registry) {
@@ -67,7 +67,8 @@ pub(super) fn register(r: &mut Registry) {
                     return Err(args.wrong("tokens", "is empty"));
                 }
                 let m = &model.0;
-                Ok(m.decoder.logits(&m.exec, &ctx.host, &m.params, &Batch::of_tokens(&[ids]))?)
+                let logits = m.decoder.logits(&m.exec, &ctx.host, &m.params, &Batch::of_tokens(&[ids]))?;
+                Ok(ScriptTensor::of_weights(logits, m))
             }),
     );
     r.add(
@@ -106,7 +107,7 @@ fn chat(_: &Ctx, args: &mut Args) -> Result<String> {
     Ok(model.0.chat(&messages, &options)?)
 }
 
-fn logp(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
+fn logp(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let model = args.this::<ScriptModel>()?;
     let m = &model.0;
     let mut all = Vec::new();
@@ -118,5 +119,5 @@ fn logp(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
     if all.is_empty() {
         return Err(Error::argument("the batch has no labels"));
     }
-    Ok(Tensor::cat(&all, 0)?)
+    Ok(ScriptTensor::of_weights(Tensor::cat(&all, 0)?, m))
 }

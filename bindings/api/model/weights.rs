@@ -9,7 +9,7 @@ use lota_runtime::model::SaveOptions;
 use super::{ScriptModel, TINY, method, overwrite};
 use crate::api::json::from_json;
 use crate::api::params::describe;
-use crate::api::{Args, Ctx, Map, Op, Registry, Value};
+use crate::api::{Args, Ctx, Map, Op, Registry, ScriptTensor, Value};
 use crate::error::Result;
 
 pub(super) fn register(r: &mut Registry) {
@@ -21,7 +21,8 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TINY}assert(m:param('{name}'):shape()[2] == 32)"))
             .call(|_, args| {
                 let model = args.this::<ScriptModel>()?;
-                Ok(model.params().by_name(&args.get::<String>("name")?)?.copy()?)
+                let copy = model.params().by_name(&args.get::<String>("name")?)?.copy()?;
+                Ok(ScriptTensor::of_weights(copy, &model.0))
             }),
     );
     r.add(
@@ -171,6 +172,7 @@ fn size(text: &str) -> Option<u64> {
 
 fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
     let model = args.this::<ScriptModel>()?;
+    model.params().check_free()?;
     let (name, values): (String, Tensor) = (args.get("name")?, args.get("values")?);
     let universe = model.params().universe();
     let index = universe.get(&name)?;

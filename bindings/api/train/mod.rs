@@ -2,6 +2,7 @@
 
 mod grad_scores;
 mod loss;
+mod optimizer;
 mod options;
 mod trainer;
 
@@ -20,6 +21,7 @@ pub(super) fn register(r: &mut Registry) {
     r.area("train", "Training: optimizers, schedules, losses, and scores from gradients.");
     r.object("Trainer", "Trains some entries of a model, step by step.");
     options::register(r);
+    optimizer::register(r);
     trainer::register(r);
     grad_scores::register(r);
 }

@@ -1,8 +1,8 @@
 //! The state of a training in one safetensors file: what must be known to go on with the same bits.
 //!
 //! `values.<parameter>` are the trained entries in f32 (all of a parameter, or those of its mask in
-//! rising order), `state1.<parameter>` and `state2.<parameter>` what the optimizer remembers of
-//! them. The rest is JSON in the header. Frozen weights are not stored; their hash is.
+//! rising order), `<state>.<parameter>` what the optimizer remembers of them, by the names of its state (`exp_avg`, …).
+//! The rest is JSON in the header. Frozen weights are not stored; their hash is.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -101,7 +101,7 @@ impl Trainer {
         let info = Info {
             step: self.step,
             tokens: self.tokens,
-            optimizer: self.options.optimizer,
+            optimizer: self.options.optimizer.clone(),
             settings: Settings::of(self),
             model: self.selection.universe().fingerprint().to_string(),
             selection: self.selection.fingerprint().to_string(),
@@ -148,6 +148,12 @@ impl Trainer {
     /// frozen weight must be the same; other settings may differ, which is told as a notice.
     /// Nothing is changed unless the file fits.
     pub fn load(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
+        subject.params.check_free()?;
+        self.load_held(subject, host, path)
+    }
+
+    /// The same by whoever holds the weights already.
+    pub(super) fn load_held(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
         let Subject { exec, params, .. } = subject;
         let mut file = Stored::open(path)?;
         let info = &file.info;
@@ -161,7 +167,7 @@ impl Trainer {
             );
         }
         if info.optimizer != self.options.optimizer {
-            let (was, is) = (info.optimizer, self.options.optimizer);
+            let (was, is) = (&info.optimizer, &self.options.optimizer);
             return refuse(format!("its optimizer was {was:?}, this one is {is:?}"));
         }
         if info.frozen != frozen_fingerprint(params, &self.selection)? {
@@ -195,7 +201,7 @@ impl Trainer {
 /// The tensors of a slot in the file: values first, then states.
 fn names(trainer: &Trainer, slot: &Slot) -> Vec<String> {
     let name = &trainer.selection.universe().spec(slot.param).name;
-    let states = (1..=slot.states().len()).map(|i| format!("state{i}.{name}"));
+    let states = trainer.options.optimizer.states().iter().map(|state| format!("{state}.{name}"));
     std::iter::once(format!("values.{name}")).chain(states).collect()
 }
 

@@ -49,7 +49,7 @@ pub struct FitReport {
 }
 
 /// Trains until `options.steps` steps are done. `on_step` sees every step and may end the training
-/// by returning false. With `resume`, a file left by an earlier run is loaded first, and the steps
+/// by returning false; the weights are not to be changed by it. With `resume`, a file left by an earlier run is loaded first, and the steps
 /// that follow are bit for bit those of a run that was never interrupted.
 pub fn fit(
     trainer: &mut Trainer,
@@ -63,6 +63,8 @@ pub fn fit(
     if options.accumulate == 0 {
         return Err(Error::argument("accumulate must be at least 1"));
     }
+    subject.params.check_free()?;
+    let _hold = subject.params.hold("fit");
     if options.resume {
         let Some(save) = &options.save else {
             return Err(Error::argument(
@@ -70,7 +72,7 @@ pub fn fit(
             ));
         };
         if save.path.exists() {
-            let companions = trainer.load(subject, host, &save.path)?;
+            let companions = trainer.load_held(subject, host, &save.path)?;
             if let Some(state) = &companions.data {
                 batches.restore(state)?;
             }
@@ -94,8 +96,8 @@ pub fn fit(
             host.events.emit(Event::Epoch(batches.state().epoch));
         }
         let done = match &mut loss {
-            Some(loss) => trainer.step_with(subject, host, &micro, *loss),
-            None => trainer.step(subject, host, &micro),
+            Some(loss) => trainer.step_held(subject, host, &micro, Some(*loss)),
+            None => trainer.step_held(subject, host, &micro, None),
         };
         if done.is_err() {
             batches.restore(&place)?;

@@ -11,8 +11,8 @@ use lota_runtime::model::decoder::{Checkpoint, LossFn, Reduction};
 use lota_runtime::model::{Config, Decoder, ParamSpec, Params, Role};
 use lota_runtime::ops::{Compute, Exec};
 use lota_runtime::train::{
-    Clip, Companions, FitOptions, Optimizer, Save, Schedule, ScoreKind, Selection, StepReport, Subject,
-    TrainOptions, Trainer, fit, frozen_fingerprint, grad_scores,
+    AdamW, Clip, Companions, FitOptions, Optimizer, Save, Schedule, ScoreKind, Selection, Sgd, StepReport,
+    Subject, TrainOptions, Trainer, fit, frozen_fingerprint, grad_scores,
 };
 use serde_json::json;
 
@@ -103,7 +103,7 @@ fn stream(n: u64, size: usize) -> Batches {
 }
 
 fn adamw(lr: f64) -> TrainOptions {
-    let optimizer = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.1 };
+    let optimizer = AdamW { weight_decay: 0.1, ..AdamW::default() }.into();
     TrainOptions::new(optimizer, lr)
 }
 
@@ -127,7 +127,7 @@ fn a_batch_cut_into_micro_batches_gives_the_same_step() {
     for reduction in [Reduction::Mean, Reduction::Sum] {
         // SGD, so that the step is the gradient itself and not its sign.
         let options = || {
-            let sgd = Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
+            let sgd = Optimizer::from(Sgd { momentum: 0.0, ..Sgd::default() });
             TrainOptions { reduction, ..TrainOptions::new(sgd, 0.5) }
         };
         let (one, many) = (Tiny::new(DType::F32), Tiny::new(DType::F32));
@@ -297,7 +297,7 @@ fn clipping_bounds_the_step() {
     let moved = |clip: Clip| {
         let tiny = Tiny::new(DType::F32);
         let before = tiny.values();
-        let sgd = Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
+        let sgd = Optimizer::from(Sgd { momentum: 0.0, ..Sgd::default() });
         let mut trainer = tiny.trainer(tiny.all(), TrainOptions { clip, ..TrainOptions::new(sgd, 1.0) });
         let report = tiny.step(&mut trainer, &[stream(8, 4).next()]);
         let norm = |pair: (&Vec<f32>, &Vec<f32>)| {
@@ -368,7 +368,7 @@ fn a_resumed_training_has_the_bits_of_one_that_was_never_interrupted() {
     for (dtype, masked) in
         [(DType::F32, false), (DType::F32, true), (DType::BF16, false), (DType::BF16, true)]
     {
-        for optimizer in Optimizer::NAMES {
+        for optimizer in Optimizer::names() {
             let dir = tempfile::tempdir().expect("a folder");
             let options = || TrainOptions {
                 schedule: Schedule::Cosine,

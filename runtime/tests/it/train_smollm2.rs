@@ -12,7 +12,7 @@ use lota_runtime::host::Host;
 use lota_runtime::mask::{Budget, Delta, Mask, Scope, top};
 use lota_runtime::model::{LoadOptions, Model, ParamSpec, load};
 use lota_runtime::ops::Compute;
-use lota_runtime::train::{Optimizer, Selection, TrainOptions, Trainer, frozen_fingerprint};
+use lota_runtime::train::{AdamW, Optimizer, RmsProp, Selection, TrainOptions, Trainer, frozen_fingerprint};
 
 use crate::common::exec;
 
@@ -93,8 +93,13 @@ impl Setup {
     }
 }
 
-const RMSPROP: Optimizer = Optimizer::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 };
-const ADAMW: Optimizer = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 };
+fn rmsprop() -> Optimizer {
+    RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 }.into()
+}
+
+fn adamw() -> Optimizer {
+    AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }.into()
+}
 
 #[test]
 fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
@@ -105,7 +110,7 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
 
     let tuned = base.duplicate().expect("copies");
     let all = Selection::dense(universe.clone(), |_| true).expect("not empty");
-    setup.train(&tuned, all, RMSPROP, "full_ft_rmsprop_lr1e-5", close);
+    setup.train(&tuned, all, rmsprop(), "full_ft_rmsprop_lr1e-5", close);
 
     let reference = setup.reference_mask();
     let mask = if setup.steps == 16 {
@@ -127,7 +132,7 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
     };
     drop(tuned);
 
-    for (optimizer, run) in [(RMSPROP, "lota_rmsprop_lr1e-5_10pct"), (ADAMW, "lota_adamw_lr1e-5_10pct")] {
+    for (optimizer, run) in [(rmsprop(), "lota_rmsprop_lr1e-5_10pct"), (adamw(), "lota_adamw_lr1e-5_10pct")] {
         let model = base.duplicate().expect("copies");
         let selection = Selection::masked(&mask).expect("not empty");
         let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
@@ -149,7 +154,7 @@ fn smollm2_in_bf16_stays_within_one_percent() {
         model.exec = model.exec.with_compute(compute);
         let selection = Selection::masked(&setup.reference_mask()).expect("not empty");
         let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
-        setup.train(&model, selection.clone(), RMSPROP, "lota_rmsprop_lr1e-5_10pct", |loss| 0.01 * loss);
+        setup.train(&model, selection.clone(), rmsprop(), "lota_rmsprop_lr1e-5_10pct", |loss| 0.01 * loss);
         assert_eq!(before, frozen_fingerprint(&model.params, &selection).expect("hashes"));
     }
 }
