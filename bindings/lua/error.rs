@@ -138,9 +138,8 @@ pub(crate) fn from_lua(error: &mlua::Error) -> Error {
 
 /// The message of a script that uses the library without asking for it, with what to write.
 fn unrequired(message: &str) -> Option<String> {
-    (message.starts_with("attempt to ") && message.ends_with("a nil value (global 'lota')")).then(|| {
-        format!("{message}: a script begins with `local lota = require \"lota\"`")
-    })
+    (message.starts_with("attempt to ") && message.ends_with("a nil value (global 'lota')"))
+        .then(|| format!("{message}: a script begins with `local lota = require \"lota\"`"))
 }
 
 /// What the interpreter says where it has no memory left to say it better.

@@ -59,7 +59,10 @@ fn index(lua: &Lua, (this, key): (mlua::Value, mlua::Value)) -> mlua::Result<mlu
         }
         let name = name.to_string_lossy();
         if let Some(instead) = state.registry.instead(ty, &name, Language::Lua) {
-            return Err(error::raise(lua, Error::argument(format!("{ty} has no method '{name}'; {instead}"))));
+            return Err(error::raise(
+                lua,
+                Error::argument(format!("{ty} has no method '{name}'; {instead}")),
+            ));
         }
         let known: Vec<&str> = state.registry.methods(ty).map(|p| p.short_name()).collect();
         let hint = match nearest(&name, known.iter().copied()) {

@@ -8,8 +8,6 @@ mod merge;
 mod patterns;
 mod repl;
 mod rhai;
-#[cfg(unix)]
-mod terminal;
 mod ticket;
 
 /// Some tests limit the memory of Rhai scripts.

@@ -97,7 +97,7 @@ pub(super) fn read(args: &mut Args) -> Result<Optimizer> {
             let what = format!("does not belong to {name}, which has {}", known.join(", "));
             return Err(args.wrong(option, what));
         };
-        let value = match &default.value {
+        let value: Json = match &default.value {
             Json::Bool(_) => args.get::<bool>(option)?.into(),
             Json::Array(defaults) => {
                 let list: Vec<f64> = args.get(option)?;

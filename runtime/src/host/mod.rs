@@ -8,7 +8,7 @@ mod rng;
 
 pub use cancel::Cancel;
 pub use event::{Event, Events};
-pub use file::write_atomic;
+pub use file::{check_writable, write_atomic};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.

@@ -17,8 +17,6 @@ mod merging;
 mod merging_adapters;
 mod merging_folders;
 mod plain;
-mod smollm2;
 mod templates;
 mod train;
-mod train_smollm2;
 mod zoo;

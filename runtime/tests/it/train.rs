@@ -211,10 +211,13 @@ fn the_reference_path_takes_the_same_steps() {
             let mut batches = stream(8, 4);
             (0..3).map(|_| tiny.step(&mut trainer, &[batches.next()]).loss).collect::<Vec<_>>()
         };
-        let tolerance = if dtype == DType::F32 { 1e-4 } else { 3e-2 };
         for (a, b) in run(&fast).iter().zip(run(&slow)) {
-            assert!((a - b).abs() < tolerance, "{dtype:?}: {a} {b}");
+            assert!((a - b).abs() < 1e-4, "{dtype:?}: {a} {b}");
         }
+        // Rounding of bf16 weights is the same on both paths: nearly every weight has the same bits in the end.
+        let (a, b) = (fast.values().concat(), slow.values().concat());
+        let apart = a.iter().zip(&b).filter(|(a, b)| (*a - *b).abs() > 1e-6).count();
+        assert!(apart * 1000 <= a.len(), "{dtype:?}: {apart} of {} weights differ", a.len());
     }
 }
 

@@ -1,7 +1,4 @@
 //! Training SmolLM2-135M for 16 steps against losses made with PyTorch.
-//!
-//! Needs the model's GGUF file (`LOTA_TEST_SMOLLM2`) and a folder with the reference values
-//! (`LOTA_TEST_SHARED`, with `oracles/` in it); without them it says so and passes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +12,7 @@ use lota_runtime::ops::Compute;
 use lota_runtime::train::{AdamW, Optimizer, RmsProp, Selection, TrainOptions, Trainer, frozen_fingerprint};
 
 use crate::common::exec;
+use crate::data::Need;
 
 struct Setup {
     model: Model,
@@ -25,20 +23,15 @@ struct Setup {
 }
 
 /// The steps that are compared: all of them, or a few on the reference path, which takes several times as long.
-fn setup(dtype: DType) -> Option<Setup> {
-    let (Ok(model), Ok(shared)) = (std::env::var("LOTA_TEST_SMOLLM2"), std::env::var("LOTA_TEST_SHARED"))
-    else {
-        eprintln!("skipped: LOTA_TEST_SMOLLM2 (a GGUF file) and LOTA_TEST_SHARED (a folder) are not set");
-        return None;
-    };
-    let oracles = PathBuf::from(shared).join("oracles");
+fn setup(dtype: DType) -> Setup {
+    let oracles = Need::Shared.path().join("oracles");
     let options = LoadOptions { dtype, exec: exec(), ..LoadOptions::default() };
-    let model = load(&model, &options, &Host::default()).expect("loads");
+    let model = load(&Need::SmolLm2.path().to_string_lossy(), &options, &Host::default()).expect("loads");
     let batches = Padded::read(&oracles.join("batches_gsm8k.safetensors")).and_then(|p| p.batches());
     let text = std::fs::read_to_string(oracles.join("trajectory_gsm8k.json")).expect("reads");
     let reference = serde_json::from_str(&text).expect("is JSON");
     let steps = if model.exec.fast(model.params.get(0)) { 16 } else { 2 };
-    Some(Setup { model, batches: batches.expect("reads"), oracles, reference, steps })
+    Setup { model, batches: batches.expect("reads"), oracles, reference, steps }
 }
 
 impl Setup {
@@ -101,9 +94,8 @@ fn adamw() -> Optimizer {
     AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }.into()
 }
 
-#[test]
-fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
-    let Some(setup) = setup(DType::F32) else { return };
+pub fn follows_the_reference() {
+    let setup = setup(DType::F32);
     let base = &setup.model;
     let universe = base.params.universe().clone();
     let close = |_: f64| 2e-4;
@@ -143,9 +135,8 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
 
 /// Weights held as bf16, with products of f32 and of bf16 operands: every loss is within 1 % of the f32 reference. Six
 /// steps each (with weights rounded to the nearest bf16 the second was off by 5 %); all 16 with `LOTA_TEST_TRAJECTORY` set.
-#[test]
-fn smollm2_in_bf16_stays_within_one_percent() {
-    let Some(mut setup) = setup(DType::BF16) else { return };
+pub fn in_bf16_stays_within_one_percent() {
+    let mut setup = setup(DType::BF16);
     if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
         setup.steps = setup.steps.min(6);
     }
