@@ -201,7 +201,12 @@ fn figures(r: &mut Registry) {
     let all: [(&str, &str, &str, Figure); 3] = [
         ("max", "The largest score.", "signs:max() == 1", |f| f.max),
         ("min", "The smallest score.", "signs:min() == -1", |f| f.min),
-        ("sum", "The sum of all scores.", "(signs * signs + 2):sum() == signs:nonzero() + 2 * signs:count()", |f| f.sum),
+        (
+            "sum",
+            "The sum of all scores.",
+            "(signs * signs + 2):sum() == signs:nonzero() + 2 * signs:count()",
+            |f| f.sum,
+        ),
     ];
     for (name, doc, holds, pick) in all {
         r.add(

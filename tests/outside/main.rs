@@ -26,9 +26,15 @@ fn terminals() -> Vec<Trial> {
     let tmux = std::process::Command::new("tmux").arg("-V").output().is_ok();
     let all: [(&str, fn()); 5] = [
         ("a_prompt_is_typed_at", terminal::a_prompt_is_typed_at),
-        ("ctrl_c_stops_training_and_keeps_the_variables", terminal::ctrl_c_stops_training_and_keeps_the_variables),
+        (
+            "ctrl_c_stops_training_and_keeps_the_variables",
+            terminal::ctrl_c_stops_training_and_keeps_the_variables,
+        ),
         ("a_pasted_script_is_one_input", terminal::a_pasted_script_is_one_input),
-        ("colours_are_shown_unless_they_are_not_wanted", terminal::colours_are_shown_unless_they_are_not_wanted),
+        (
+            "colours_are_shown_unless_they_are_not_wanted",
+            terminal::colours_are_shown_unless_they_are_not_wanted,
+        ),
         ("history_is_there_the_next_time", terminal::history_is_there_the_next_time),
     ];
     let trial = |(name, test): (&str, fn())| {

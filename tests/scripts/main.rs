@@ -53,8 +53,9 @@ fn main() {
         }));
     }
     trials.push(Trial::test("an example of comments alone is none", || {
-        let nothing = does_something(Language::Lua, "local lota = require 'lota'\n-- lota.data.padded('x')\n")
-            || does_something(Language::Rhai, "// lota::data::padded(\"x\")\n");
+        let nothing =
+            does_something(Language::Lua, "local lota = require 'lota'\n-- lota.data.padded('x')\n")
+                || does_something(Language::Rhai, "// lota::data::padded(\"x\")\n");
         if nothing { Err("it counts as an example".into()) } else { Ok(()) }
     }));
     trials.extend(sandbox::trials());
