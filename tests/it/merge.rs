@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use safetensors::SafeTensors;
+
 fn lota(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lota"));
     command.args(args).current_dir(folder).stdin(Stdio::null()).output().expect("the program runs")

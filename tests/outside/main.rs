@@ -2,6 +2,7 @@
 //! reported as ignored.
 
 #[path = "../../runtime/tests/reference/data.rs"]
+#[allow(dead_code, reason = "tests of the runtime need a model, too")]
 mod data;
 mod merge;
 #[cfg(unix)]
