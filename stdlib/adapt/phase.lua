@@ -104,7 +104,8 @@ function phase.check_masks(where, model, count, o)
     local ok, drawn = pcall(lota.mask.random, model, settings)
     if not ok then
       local which = count > 1 and ("no mask for task %d of %d: "):format(index, count) or ""
-      error(("%s: %s%s"):format(where, which, tostring(drawn)), 3)
+      local why = tostring(drawn)
+      error(("%s: %s%s"):format(where, which, why:match "mask%.random: .*" or why), 3)
     end
     if drawn:count() == 0 then
       local text = "%s: option `density` = %g takes none of the %d entries of `params`; one of them is %.3g"

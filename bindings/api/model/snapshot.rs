@@ -53,7 +53,6 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TINY}local before = m:snapshot()\nassert(m:delta(before):nonzero() == 0)"))
             .call(|ctx, args| {
                 let after = args.this::<ScriptModel>()?;
-                let _hold = after.params().hold("Model:delta");
                 let before = state(args, "before")?;
                 task_vector(ctx, args, after.params(), before.params())
             }),
@@ -113,6 +112,7 @@ fn state(args: &mut Args, name: &str) -> Result<State> {
 }
 
 fn task_vector(ctx: &Ctx, args: &mut Args, after: &Params, before: &Params) -> Result<Scores> {
+    let _hold = (after.hold("task_vector"), before.hold("task_vector"));
     let universe = after.universe();
     universe.check_same(before.universe())?;
     let mut values = vec![None; universe.len()];

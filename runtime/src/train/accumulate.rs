@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::trainer::Subject;
-use crate::Result;
+use crate::{Error, Result};
 use crate::data::Batch;
 use crate::host::Host;
 use crate::model::decoder::{CrossEntropy, LossFn};
@@ -57,6 +57,13 @@ impl Shares {
         let found = labelled.iter().map(|batch| decoder.logp(exec, host, params, batch));
         let logp = Tensor::cat(&found.collect::<Result<Vec<_>>>()?, 0)?;
         let (value, weights) = loss.weights(&Batch::concat(batches), &logp)?;
+        if weights.dims() != logp.dims() {
+            return Err(Error::argument(format!(
+                "the loss returned derivatives of shape {:?} for {} log-probabilities",
+                weights.dims(),
+                logp.elem_count()
+            )));
+        }
         let whole = Whole { loss: value, weights: weights.to_vec1()?, taken: 0 };
         Ok(Self { whole: Some(whole), ..Self::new(Accumulation::Whole, CrossEntropy::default(), 1.0) })
     }

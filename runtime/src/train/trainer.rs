@@ -215,6 +215,12 @@ impl Trainer {
         if batches.is_empty() {
             return Err(Error::argument("a step needs at least one batch with a label in it"));
         }
+        if self.options.per_block && batches.len() > 1 {
+            return Err(Error::argument(
+                "per_block updates the weights during the backward of a batch, so gradients of several batches cannot \
+                 be accumulated: give one batch a step, or turn per_block off",
+            ));
+        }
         let (warmup, steps) = (self.options.warmup, self.options.total);
         let lr = self.options.lr * self.options.schedule.factor(self.step, warmup, steps)?;
         let now = Now { lr, t: self.step + 1, scale: 1.0 };
@@ -237,12 +243,6 @@ impl Trainer {
             Ok(())
         };
         let grad_norm = if self.options.per_block {
-            let [batch] = batches[..] else {
-                return Err(Error::argument(
-                    "per_block updates the weights during the backward of a batch, so gradients of several \
-                     batches cannot be accumulated: give one batch a step, or turn per_block off",
-                ));
-            };
             let step = Blockwise {
                 subject,
                 optimizer: &self.options.optimizer,
@@ -250,7 +250,7 @@ impl Trainer {
                 now,
                 entries: self.selection.entries(),
             };
-            step.run(host, &mut self.slots, |sink| pass(host, batch, sink))?
+            step.run(host, &mut self.slots, |sink| batches.iter().try_for_each(|batch| pass(host, batch, sink)))?
         } else {
             let mut sink = Collect::new(subject.exec, self.selection.wants().len());
             for batch in &batches {
