@@ -41,6 +41,14 @@ impl ScriptLoss {
         let returned = self.function.call(&[Value::from(variable.as_tensor().clone()), batch])?;
         let what = returned.describe();
         let wrong = |what: &str| Error::argument(format!("the loss function {what}"));
+        let bits = |x: &Tensor| -> Result<Vec<u32>> {
+            Ok(x.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
+        };
+        if bits(variable.as_tensor())? != bits(logp)? {
+            return Err(wrong(
+                "changed logp in place (a method whose name ends in _), which no gradient sees: compute new tensors from it",
+            ));
+        }
         if self.contains_weights(&returned) {
             return Err(wrong(
                 "returned a Tensor that depends on the weights of the model being trained (by Model:param, Model:logp or \

@@ -273,6 +273,7 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
     let path = ctx.files.allow(args.get::<String>("path")?)?;
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     trainer.with(|t, subject, _| {
+        subject.params.check_free()?;
         let companions = t.load(subject, &ctx.host, &path)?;
         match (&batches, &companions.data) {
             (Some(batches), Some(place)) => batches.stream()?.restore(place)?,

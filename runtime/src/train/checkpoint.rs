@@ -148,13 +148,8 @@ impl Trainer {
     /// frozen weight must be the same; other settings may differ, which is told as a notice.
     /// Nothing is changed unless the file fits.
     pub fn load(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
-        subject.params.check_free()?;
-        self.load_held(subject, host, path)
-    }
-
-    /// The same by whoever holds the weights already.
-    pub(super) fn load_held(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
         let Subject { exec, params, .. } = subject;
+        params.check_free()?;
         let mut file = Stored::open(path)?;
         let info = &file.info;
         let refuse = |what: String| Err(Error::format(path, what));

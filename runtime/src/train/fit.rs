@@ -49,8 +49,8 @@ pub struct FitReport {
 }
 
 /// Trains until `options.steps` steps are done. `on_step` sees every step and may end the training
-/// by returning false; the weights are not to be changed by it. With `resume`, a file left by an earlier run is loaded first, and the steps
-/// that follow are bit for bit those of a run that was never interrupted.
+/// by returning false; it cannot change the weights. With `resume`, a file left by an earlier run is
+/// loaded first, and the steps that follow are bit for bit those of a run that was never interrupted.
 pub fn fit(
     trainer: &mut Trainer,
     subject: Subject<'_>,
@@ -63,8 +63,6 @@ pub fn fit(
     if options.accumulate == 0 {
         return Err(Error::argument("accumulate must be at least 1"));
     }
-    subject.params.check_free()?;
-    let _hold = subject.params.hold("fit");
     if options.resume {
         let Some(save) = &options.save else {
             return Err(Error::argument(
@@ -72,13 +70,15 @@ pub fn fit(
             ));
         };
         if save.path.exists() {
-            let companions = trainer.load_held(subject, host, &save.path)?;
+            let companions = trainer.load(subject, host, &save.path)?;
             if let Some(state) = &companions.data {
                 batches.restore(state)?;
             }
             host.events.notice(format!("resumed after step {}", trainer.steps()));
         }
     }
+    subject.params.check_free()?;
+    let _hold = subject.params.hold("fit");
     let save = |trainer: &Trainer, batches: &Batches| match &options.save {
         Some(save) => {
             let companions = Companions { data: Some(batches.state()), ..Companions::default() };

@@ -249,7 +249,7 @@ impl Slot {
         let stored = self.gathered(exec, w)?;
         let current = match &self.masters {
             None => stored,
-            // A weight that something else has changed since replaces its master.
+            // Where the weight was changed by someone else, it and not the old master counts.
             Some(masters) => {
                 let masters = tensor(masters)?;
                 let same = self.rounded(w, &masters)?.eq(&stored)?;

@@ -546,3 +546,31 @@ fn scores_from_gradients_are_what_their_names_say() {
         assert!(mask.expect("selects").count() > 0);
     }
 }
+
+#[test]
+fn the_weights_are_held_while_a_step_works_with_them() {
+    /// A loss that tries to take a step of another trainer.
+    struct Nested<'a> {
+        tiny: &'a Tiny,
+        other: Trainer,
+        told: Vec<String>,
+    }
+    impl LossFn for Nested<'_> {
+        fn weights(&mut self, batch: &Batch, logp: &Tensor) -> lota_runtime::Result<(f64, Tensor)> {
+            let step = self.other.step(self.tiny.subject(), &self.tiny.host, std::slice::from_ref(batch));
+            self.told.push(step.expect_err("the weights are held").to_string());
+            self.told.push(self.tiny.params.check_free().expect_err("the same").to_string());
+            Ok((0.0, logp.zeros_like()?))
+        }
+    }
+    let tiny = Tiny::new(DType::F32);
+    let before = tiny.hash();
+    let mut trainer = tiny.trainer(tiny.all(), TrainOptions { lr: 0.0, ..adamw(1e-3) });
+    let mut loss = Nested { tiny: &tiny, other: tiny.trainer(tiny.all(), adamw(1e-3)), told: Vec::new() };
+    trainer.step_with(tiny.subject(), &tiny.host, &[stream(8, 4).next()], &mut loss).expect("a step");
+    assert_eq!(loss.told.len(), 2);
+    assert!(loss.told.iter().all(|told| told.contains("while a training step computes")), "{:?}", loss.told);
+    assert_eq!((tiny.hash(), loss.other.steps()), (before, 0));
+    tiny.params.check_free().expect("the step is over");
+    loss.other.step(tiny.subject(), &tiny.host, &[stream(8, 4).next()]).expect("a step");
+}

@@ -214,6 +214,10 @@ test.case("a bad loss is an error, and changes nothing", function()
     return 3
   end, "must return a Tensor")
   trying(function(logp)
+    logp:mul_(2)
+    return logp:mean():neg()
+  end, "changed logp in place")
+  trying(function(logp)
     return logp
   end, "take its mean or sum")
   trying(function()
