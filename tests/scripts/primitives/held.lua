@@ -136,6 +136,15 @@ all_refused("a generation", function(change)
   model:generate("1+1=", { max_tokens = 2, on_text = change })
 end, "Model:generate")
 
+all_refused("a method of merging", function(change)
+  lota.merge.models({ model, lota.model.init("tiny", { seed = 3 }) }, {
+    method = function(inputs)
+      change()
+      return inputs[1].values
+    end,
+  })
+end, "a merge")
+
 test.case("a ticket does not come off inside of a step, and a swap is none", function()
   local on = ticket:apply(model)
   local applied = model:fingerprint()
