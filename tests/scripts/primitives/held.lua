@@ -138,9 +138,9 @@ end, "Model:generate")
 
 all_refused("a method of merging", function(change)
   lota.merge.models({ model, lota.model.init("tiny", { seed = 3 }) }, {
-    method = function(inputs)
+    method = function(tensors)
       change()
-      return inputs[1].values
+      return tensors[1]
     end,
   })
 end, "a merge")
