@@ -1,0 +1,73 @@
+//! What the runtime has to say while it works. It never prints; a host turns events into bars,
+//! lines or nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// `done` of `total` units of the task called `task`. `done == total` ends it.
+    Progress {
+        /// A short name, the same for all events of one task.
+        task: String,
+        /// Units finished.
+        done: u64,
+        /// Units in all; 0 where it is not known.
+        total: u64,
+        /// A short figure to show beside the bar (`loss 1.23`), or empty.
+        note: String,
+    },
+    /// A training step was taken.
+    Step {
+        /// Its number, counted from 1.
+        step: u64,
+        /// The mean loss over its labelled tokens.
+        loss: f64,
+        /// The learning rate it was taken with.
+        lr: f64,
+        /// The tokens in its batches, padding left out.
+        tokens: u64,
+    },
+    /// A stream of batches has come to the next epoch.
+    Epoch(u64),
+    /// Something a person should know that is not an error (truncated examples, a fallback).
+    Notice(String),
+    /// A file was written.
+    Saved(PathBuf),
+}
+
+type Sink = dyn Fn(&Event) + Send + Sync;
+
+/// Where events go; by default nowhere.
+#[derive(Clone, Default)]
+pub struct Events(Option<Arc<Sink>>);
+
+impl Events {
+    /// Sends every event to `sink`, on the thread that emits it.
+    pub fn new(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(sink)))
+    }
+
+    /// Emits one event.
+    pub fn emit(&self, event: Event) {
+        if let Some(sink) = &self.0 {
+            sink(&event);
+        }
+    }
+
+    /// Emits [`Event::Progress`].
+    pub fn progress(&self, task: &str, done: u64, total: u64, note: impl Into<String>) {
+        if self.0.is_some() {
+            self.emit(Event::Progress { task: task.to_string(), done, total, note: note.into() });
+        }
+    }
+
+    /// Emits [`Event::Notice`].
+    pub fn notice(&self, text: impl Into<String>) {
+        if self.0.is_some() {
+            self.emit(Event::Notice(text.into()));
+        }
+    }
+}
