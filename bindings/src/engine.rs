@@ -1,36 +1,25 @@
 //! What a host embeds: one interpreter with the primitives, a device and what was granted to it.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Compute;
 
-use crate::api::{self, Ctx, Files, FromValue, IntoArgs, Memory, Output, Primitive, Registry, Value};
-use crate::error::{Error, Result};
-use crate::frontend::Frontend;
-pub use crate::language::Language;
-use crate::limits::{Limits, Meter};
+use lota_script::{
+    Ctx, Error, ErrorKind, Files, Frontend, FromValue, IntoArgs, Language, Limits, Memory, Meter, Name, Output, Primitive,
+    Registry, Result, Things, Value,
+};
 
-/// A name that a script knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// The name.
-    pub name: String,
-    /// The type of its value: that of an object, or the language's word for it.
-    pub ty: String,
-    /// The primitive that it is, if it is one.
-    pub primitive: Option<String>,
-}
+use crate::machine::Machine;
+use crate::primitives::standard;
+use crate::stdlib;
 
 /// Collects what a host grants to an engine. Nothing is granted by default.
 pub struct Builder {
     language: Language,
-    device: String,
-    threads: usize,
-    reference: bool,
-    compute: Compute,
+    machine: Machine,
     open: bool,
     files: Files,
     host: Host,
@@ -38,32 +27,31 @@ pub struct Builder {
     script_args: Vec<String>,
     script_name: String,
     registry: Registry,
-    hub: HubOptions,
     limits: Limits,
 }
 
 impl Builder {
     /// The device tensors live on: `cpu`, `cuda:N` or `metal`.
     pub fn device(mut self, name: impl Into<String>) -> Self {
-        self.device = name.into();
+        self.machine.device = name.into();
         self
     }
 
     /// The number of threads of CPU kernels; 0 leaves the choice to rayon.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.machine.threads = threads;
         self
     }
 
     /// Makes every operation take its reference path.
     pub fn reference(mut self, reference: bool) -> Self {
-        self.reference = reference;
+        self.machine.reference = reference;
         self
     }
 
     /// What dense products multiply their operands as, where a script does not say.
     pub fn compute(mut self, compute: Compute) -> Self {
-        self.compute = compute;
+        self.machine.compute = compute;
         self
     }
 
@@ -76,7 +64,7 @@ impl Builder {
     /// Grants models of the hub, kept in the cache folder that the options name. They are only to be
     /// had where all files are granted.
     pub fn hub(mut self, hub: HubOptions) -> Self {
-        self.hub = hub;
+        self.machine.hub = hub;
         self
     }
 
@@ -127,24 +115,20 @@ impl Builder {
     pub fn build(self) -> Result<Engine> {
         let registry = Arc::new(self.registry);
         let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
+        let mut things = Things::default();
+        things.put(self.machine).put(registry.clone());
         let ctx = Arc::new(Ctx {
             meter,
             host: self.host,
             files: self.files,
-            hub: self.hub,
             memory: Memory::default(),
-            registry: registry.clone(),
             script_args: self.script_args,
             script_name: self.script_name,
-            output: self.output,
-            exec: OnceLock::new(),
-            device: self.device,
-            threads: self.threads,
-            reference: self.reference,
-            compute: self.compute,
             language: self.language,
+            output: self.output,
+            things,
         });
-        let frontend = Frontend::new(self.language, ctx.clone(), registry.clone(), self.open)?;
+        let frontend = lota_script::open(ctx.clone(), registry.clone(), stdlib::MODULES, self.open)?;
         Ok(Engine { ctx, registry, frontend })
     }
 }
@@ -153,7 +137,7 @@ impl Builder {
 pub struct Engine {
     ctx: Arc<Ctx>,
     registry: Arc<Registry>,
-    frontend: Frontend,
+    frontend: Box<dyn Frontend>,
 }
 
 impl Engine {
@@ -161,18 +145,14 @@ impl Engine {
     pub fn builder(language: Language) -> Builder {
         Builder {
             language,
-            device: "cpu".into(),
-            threads: 0,
-            reference: false,
-            compute: Compute::default(),
+            machine: Machine::default(),
             open: false,
             files: Files::default(),
             host: Host::default(),
             output: Arc::new(|_| ()),
             script_args: Vec::new(),
             script_name: String::new(),
-            registry: api::standard(),
-            hub: HubOptions::default(),
+            registry: standard(),
             limits: Limits::none(),
         }
     }
@@ -182,7 +162,7 @@ impl Engine {
         let path = path.as_ref();
         let source = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
         let source = String::from_utf8(source).map_err(|_| {
-            Error::new(crate::ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
+            Error::new(ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
         })?;
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
         self.metered(|| self.frontend.run(&source, &path.display().to_string()))
@@ -230,15 +210,14 @@ impl Engine {
     /// Works under the limits. A script that was ended by one leaves nothing behind but its globals.
     fn metered<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = self.ctx.meter.run(work);
-        if result.as_ref().is_err_and(|e| e.kind() == crate::ErrorKind::Limit) {
+        if result.as_ref().is_err_and(|e| e.kind() == ErrorKind::Limit) {
             self.frontend.recover();
         }
         result
     }
 
     /// Makes `lota` a global of the prompt, where the language does not have it without.
-    #[cfg(feature = "cli")]
-    pub(crate) fn open_prompt(&self) -> Result<()> {
+    pub fn open_prompt(&self) -> Result<()> {
         match self.language() {
             Language::Lua => self.eval("lota = require 'lota'").map(drop),
             Language::Rhai => Ok(()),
@@ -281,11 +260,6 @@ impl Engine {
     /// The language of its scripts.
     pub fn language(&self) -> Language {
         self.ctx.language
-    }
-
-    #[cfg(test)]
-    pub(crate) fn frontend(&self) -> &Frontend {
-        &self.frontend
     }
 
     /// The primitives.

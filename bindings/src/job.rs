@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use lota_runtime::host::Cancel;
 
-use crate::api::panic_text;
+use lota_script::{Error, ErrorKind, Result, panic_text};
+
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result};
 
 /// Work on another thread, started with [`Engine::spawn`]. It ends with the engine and what the work gave.
 ///

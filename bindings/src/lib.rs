@@ -1,39 +1,29 @@
 //! `lota`: a scriptable engine for sparse adaptation of language models.
 //!
-//! The numbers are computed in [`runtime`]; this crate gives them to scripts. Every primitive is
-//! one record of the [`api`] registry, and the script frontends are built from it. [`Engine`] is
-//! what a host embeds.
+//! The numbers are computed in [`runtime`]; this crate gives them to scripts, by the means of
+//! [`lota_script`]. Every primitive is one record of the registry ([`api::standard`]), and the script
+//! frontends are built from it. [`Engine`] is what a host embeds.
 
 pub mod api;
-mod builtin;
-#[cfg(feature = "cli")]
-pub mod cli;
-#[cfg(feature = "rhai")]
-mod counting;
+pub mod builtin;
 mod engine;
 mod error;
-mod frontend;
 mod hub;
 mod job;
-mod language;
-mod limits;
-#[cfg(feature = "lua")]
-mod lua;
-mod plot;
-#[cfg(feature = "cli")]
-pub mod repl;
-#[cfg(feature = "rhai")]
-mod rhai;
+mod machine;
+pub mod plot;
+mod primitives;
 mod runs;
-mod stdlib;
+pub mod stdlib;
+mod writers;
 
-#[cfg(feature = "rhai")]
-pub use counting::Counting;
-pub use engine::{Builder, Engine, Language, Name};
-pub use error::{Error, ErrorKind, Result};
+pub use engine::{Builder, Engine};
+pub use error::of_callback;
 pub use hub::hub_from_environment;
 pub use job::Job;
-pub use limits::{Limits, Meter, OpenFile};
+#[cfg(feature = "rhai")]
+pub use lota_script::Counting;
+pub use lota_script::{Error, ErrorKind, Language, Limits, Meter, Name, OpenFile, Result};
 pub use lota_runtime as runtime;
 
 /// The version of this crate, as `lota --version` prints it.

@@ -1,19 +1,14 @@
 //! The modules built into the library: every Lua and Rhai file of `stdlib/`.
 
-/// Module name (`lota.adapt`) and source.
-pub(crate) static MODULES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib.rs"));
+use lota_script::Modules;
 
-/// Module name (`lota/adapt`) and source, of those in Rhai.
-#[cfg(feature = "rhai")]
-pub(crate) static RHAI_MODULES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib_rhai.rs"));
-
-/// The source of a module in Rhai.
-#[cfg(feature = "rhai")]
-pub(crate) fn rhai_source(module: &str) -> Option<&'static str> {
-    RHAI_MODULES.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
-}
+/// Their names (`lota.adapt`, in Rhai `lota/adapt`) and sources.
+pub const MODULES: Modules = Modules {
+    lua: include!(concat!(env!("OUT_DIR"), "/stdlib.rs")),
+    rhai: include!(concat!(env!("OUT_DIR"), "/stdlib_rhai.rs")),
+};
 
 /// The source of a module in Lua.
-pub(crate) fn source(module: &str) -> Option<&'static str> {
-    MODULES.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
+pub fn source(module: &str) -> Option<&'static str> {
+    MODULES.lua.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
 }

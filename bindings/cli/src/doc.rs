@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::run::write_out;
+use super::output::write_out;
 use super::usage;
-use crate::api;
-use crate::engine::Language;
-use crate::error::{Error, Result};
+use lota::api;
+use lota::Language;
+use lota::{Error, Result};
 
 pub(super) fn print(name: &str, language: Language) -> Result<()> {
     match api::doc::lookup(&api::standard(), name, language) {
@@ -20,7 +20,7 @@ pub(super) fn print(name: &str, language: Language) -> Result<()> {
 }
 
 pub(super) fn json() -> Result<()> {
-    write_out(&format!("{:#}\n", api::reference::json(&api::standard())?));
+    write_out(&format!("{:#}\n", api::reference::json(&api::standard(), &api::examples::rhai)?));
     Ok(())
 }
 
@@ -28,7 +28,7 @@ pub(super) fn json() -> Result<()> {
 pub(super) fn markdown(folder: &Path) -> Result<()> {
     let failed = |e: std::io::Error| Error::runtime(format!("{}: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let pages = api::reference::pages(&api::standard())?;
+    let pages = api::reference::pages(&api::standard(), &api::examples::rhai)?;
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::error::{Error, ErrorKind};
+use lota::{Error, ErrorKind};
 
 /// Prints the error and gives the exit code: 130 after Ctrl-C, 1 otherwise.
 pub(super) fn report(error: &Error) -> ExitCode {

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use lota_runtime::host::Rng;
-use lota_runtime::ops::{Exec, linear};
+use lota::runtime::host::Rng;
+use lota::runtime::ops::{Exec, linear};
 
 use super::Common;
-use super::run::write_out;
-use crate::api::{open_device, standard};
-use crate::error::{Error, Result};
-use crate::stdlib;
+use super::output::write_out;
+use lota::api::{open_device, standard};
+use lota::{Error, Result};
+use lota::stdlib;
 
 /// Instruction sets the kernels choose from.
 fn cpu_features() -> Vec<&'static str> {
@@ -97,9 +97,9 @@ pub(super) fn print(common: &Common) -> Result<()> {
     let _ = writeln!(
         out,
         "lota         {} ({} primitives, {} modules)",
-        crate::VERSION,
+        lota::VERSION,
         standard().iter().count(),
-        stdlib::MODULES.len()
+        stdlib::MODULES.lua.len()
     );
     let _ = writeln!(out, "built with   {}", features.join(" "));
     let _ = writeln!(out, "processor    {} {}", std::env::consts::ARCH, cpu_features().join(" "));

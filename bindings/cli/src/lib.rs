@@ -1,4 +1,4 @@
-//! The command line: what each command is called and takes.
+//! The program `lota`: what each command is called and takes. [`repl`] is its prompt.
 
 mod bench;
 mod doc;
@@ -7,7 +7,9 @@ mod health;
 mod lora;
 mod merge;
 mod model;
+mod output;
 mod progress;
+pub mod repl;
 mod run;
 mod ticket;
 
@@ -17,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::Language;
-use crate::error::{Error, ErrorKind, Result};
+use lota::Language;
+use lota::{Error, ErrorKind, Result};
 
 /// A scriptable engine for sparse adaptation of language models.
 #[derive(Parser)]
@@ -191,10 +193,10 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Doc { markdown: Some(folder), .. } => doc::markdown(&folder),
         Command::Doc { name, rhai, .. } => doc::print(name.as_deref().unwrap_or_default(), language(rhai)),
         Command::Types { rhai } => {
-            let registry = crate::api::standard();
-            run::write_out(&match language(rhai) {
-                Language::Lua => crate::api::types::luals(&registry),
-                Language::Rhai => crate::api::types_rhai::definitions(&registry),
+            let registry = lota::api::standard();
+            output::write_out(&match language(rhai) {
+                Language::Lua => lota::api::types::luals(&registry),
+                Language::Rhai => lota::api::types_rhai::definitions(&registry),
             });
             Ok(())
         }
@@ -226,6 +228,3 @@ fn language(rhai: bool) -> Language {
 fn usage(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Argument, text)
 }
-
-pub(crate) use failure::text as error_text;
-pub(crate) use run::write_out;

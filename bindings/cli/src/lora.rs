@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 
 use super::model::{call, load};
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use super::{Common, usage};
-use crate::api::{FromValue, Map, Value, show};
-use crate::engine::{Engine, Language};
-use crate::error::{Error, Result};
+use lota::api::{FromValue, Map, Value, show};
+use lota::{Engine, Language};
+use lota::{Error, Result};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -41,7 +42,7 @@ impl Command {
 
 /// What there is to say of an adapter: its facts, then a line a module.
 fn described(engine: &Engine, adapter: &Value) -> Result<String> {
-    let wrong = |m: crate::api::Mismatch| Error::runtime(m.expected);
+    let wrong = |m: lota::api::Mismatch| Error::runtime(m.expected);
     let info = Map::from_value(call(engine, "Lora:info", vec![adapter.clone()])?).map_err(wrong)?;
     let mut out = String::new();
     for (name, value) in info.iter().filter(|(_, value)| !value.is_nil()) {

@@ -20,5 +20,5 @@ fn main() -> std::process::ExitCode {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
         libmimalloc_sys::mi_option_set(LARGE_PAGES, 1);
     }
-    lota::cli::main()
+    lota_cli::main()
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::model::call;
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use super::{Common, usage};
-use crate::api::{FromValue, Map, ScriptFn, Value, show};
-use crate::engine::{Engine, Language};
-use crate::error::{Error, Result};
+use lota::api::{FromValue, Map, ScriptFn, Value, show};
+use lota::{Engine, Language};
+use lota::{Error, Result};
 
 #[derive(Args)]
 pub(super) struct Merge {

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use super::{Common, usage};
-use crate::api::{FromValue, Map, Value, show};
-use crate::engine::{Engine, Language};
-use crate::error::{Error, ErrorKind, Result};
+use lota::api::{FromValue, Map, Value, show};
+use lota::{Engine, Language};
+use lota::{Error, ErrorKind, Result};
 
 /// Calls a primitive by its name.
 pub(super) fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Value> {

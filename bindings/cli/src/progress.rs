@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lota_runtime::host::Event;
+use lota::runtime::host::Event;
 
 /// The bars of one run.
 #[derive(Clone)]

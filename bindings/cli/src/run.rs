@@ -6,22 +6,14 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::CommandFactory as _;
-use lota_runtime::host::Cancel;
+use lota::runtime::host::Cancel;
 
+use super::output::write_out;
 use super::progress::Bars;
 use super::{Cli, Common, usage};
-use crate::api::{Files, Value, show};
-use crate::engine::{Builder, Engine, Language};
-use crate::error::{Error, Result};
-
-/// Writes to standard output. A reader that has gone away ends the program quietly.
-pub(crate) fn write_out(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if written.is_err() {
-        std::process::exit(0);
-    }
-}
+use lota::api::{Files, Value, show};
+use lota::{Builder, Engine, Language};
+use lota::{Error, Result};
 
 /// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
 pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {
@@ -52,7 +44,7 @@ pub(super) fn builders(
 ) -> Result<impl Fn() -> Builder + use<>> {
     threads(common)?;
     if common.device != "cpu" {
-        crate::api::open_device(&common.device)?;
+        lota::api::open_device(&common.device)?;
     }
     let compute = common.compute.parse()?;
     let cancel = Cancel::default();
@@ -65,7 +57,7 @@ pub(super) fn builders(
             .reference(common.reference)
             .compute(compute)
             .files(Files::everything())
-            .hub(crate::hub_from_environment())
+            .hub(lota::hub_from_environment())
             .open(true)
             .cancel(cancel.clone())
             .script(name.clone(), args.clone())

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lota_runtime::ticket::{TicketFile, ValueType, entropy_bound};
+use lota::runtime::ticket::{TicketFile, ValueType, entropy_bound};
 use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::Common;
 use super::model::{call, load};
-use super::run::{builder, write_out};
-use crate::api::{FromValue, Map, Value};
-use crate::engine::Language;
-use crate::error::{Error, Result};
+use super::output::write_out;
+use super::run::builder;
+use lota::api::{FromValue, Map, Value};
+use lota::Language;
+use lota::{Error, Result};
 
 pub(super) fn info(file: &Path, as_json: bool) -> Result<()> {
     let read = TicketFile::read(file, None)?;

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use super::convert::{FromValue, Mismatch};
-use super::ctx::Ctx;
-use super::nearest::did_you_mean;
-use super::record::{Place, Primitive};
-use super::value::{Map, Scripted, Value};
-use crate::error::{Error, Result};
+use lota_host::did_you_mean;
+
+use crate::convert::{FromValue, Mismatch};
+use crate::error::{Error, ErrorKind, Result};
 use crate::language::Language;
+use crate::param::{Param, Place};
+use crate::record::Record;
+use crate::value::{Map, Scripted, Value};
 
 /// The arguments of one call. Each is read once, by name, with its type.
 pub struct Args<'a> {
-    primitive: &'a Primitive,
+    record: &'a Record,
     language: Language,
     slots: Vec<Slot>,
     extra: Map,
@@ -27,11 +28,11 @@ enum Slot {
 impl<'a> Args<'a> {
     /// Puts the values of a call where the record says they belong. The last value is the options
     /// table if it stands after the positional parameters, or on an optional one that is no map.
-    pub(crate) fn arrange(primitive: &'a Primitive, ctx: &Ctx, mut values: Vec<Value>) -> Result<Self> {
-        let (params, plan) = (primitive.params(), primitive.plan());
+    pub(crate) fn arrange(record: &'a Record, language: Language, mut values: Vec<Value>) -> Result<Self> {
+        let (params, plan) = (record.params(), record.plan());
         let (positional, rest) = (plan.positional, plan.rest);
         if plan.method {
-            check_self(primitive, values.first())?;
+            check_self(record, values.first())?;
         }
         let options = if plan.options { take_options(params, positional, rest, &mut values) } else { None };
 
@@ -47,12 +48,12 @@ impl<'a> Args<'a> {
         if values.len() > fixed {
             let method = usize::from(plan.method);
             let what = if plan.options && values.len() == fixed + 1 {
-                let table = if ctx.language == Language::Rhai { "map #{...}" } else { "table" };
+                let table = if language == Language::Rhai { "map #{...}" } else { "table" };
                 format!("the options must be a {table}, got {}", values[fixed].describe())
             } else {
                 format!("takes {} by position, got {}", count(fixed - method, "value"), values.len() - method)
             };
-            return Err(Error::argument(format!("{what}; usage: {}", primitive.signature_in(ctx.language))));
+            return Err(Error::argument(format!("{what}; usage: {}", record.signature_in(language))));
         }
         let places = params.iter().enumerate().filter(|(_, p)| p.place == Place::Positional).map(|(i, _)| i);
         for (slot, value) in places.zip(values) {
@@ -60,7 +61,7 @@ impl<'a> Args<'a> {
                 slots[slot] = Slot::Given(value);
             }
         }
-        let mut args = Self { primitive, language: ctx.language, slots, extra: Map::new() };
+        let mut args = Self { record, language, slots, extra: Map::new() };
         if let Some(options) = options {
             args.put_options(options)?;
         }
@@ -70,14 +71,14 @@ impl<'a> Args<'a> {
     }
 
     fn put_options(&mut self, options: Map) -> Result<()> {
-        let params = self.primitive.params();
+        let params = self.record.params();
         for (name, value) in options {
             match params.iter().position(|p| p.place == Place::Option && p.name == name) {
                 Some(_) if value.is_nil() => {}
                 Some(at) => self.slots[at] = Slot::Given(value),
                 // A table of Lua cannot hold nil; a map of Rhai can hold (), which means the same here.
-                None if self.primitive.open_doc().is_some() && value.is_nil() => {}
-                None if self.primitive.open_doc().is_some() => {
+                None if self.record.open_doc().is_some() && value.is_nil() => {}
+                None if self.record.open_doc().is_some() => {
                     self.extra.set(name, value);
                 }
                 None => {
@@ -93,14 +94,14 @@ impl<'a> Args<'a> {
     }
 
     fn check_required(&self) -> Result<()> {
-        for (param, slot) in self.primitive.params().iter().zip(&self.slots) {
+        for (param, slot) in self.record.params().iter().zip(&self.slots) {
             if param.required && matches!(slot, Slot::Default) {
                 return Err(Error::argument(format!(
                     "{} is missing: {} ({}); usage: {}",
                     label(param.place, &param.name),
                     param.doc,
                     param.ty,
-                    self.primitive.signature_in(self.language)
+                    self.record.signature_in(self.language)
                 )));
             }
         }
@@ -109,11 +110,11 @@ impl<'a> Args<'a> {
 
     fn shift_positions(&mut self) -> Result<()> {
         let base = self.language.index_base();
-        for &at in &self.primitive.plan().positions {
+        for &at in &self.record.plan().positions {
             if let Slot::Given(value) = &mut self.slots[at]
                 && let Err(bad) = shift(value, base)
             {
-                let param = &self.primitive.params()[at];
+                let param = &self.record.params()[at];
                 return Err(Error::argument(format!(
                     "{}: positions count from {base}, got {bad}",
                     label(param.place, &param.name),
@@ -124,22 +125,22 @@ impl<'a> Args<'a> {
     }
 
     fn slot(&self, name: &str) -> Result<usize> {
-        let found = self.primitive.params().iter().position(|p| p.name == name);
+        let found = self.record.params().iter().position(|p| p.name == name);
         found.ok_or_else(|| {
-            Error::new(crate::ErrorKind::Host, format!("the record declares no parameter '{name}'"))
+            Error::new(ErrorKind::Host, format!("the record declares no parameter '{name}'"))
         })
     }
 
     /// The argument `name`, or its default. Reading one twice is an error: bind it to a variable.
     pub fn get<T: FromValue>(&mut self, name: &str) -> Result<T> {
         let at = self.slot(name)?;
-        let param = &self.primitive.params()[at];
+        let param = &self.record.params()[at];
         let value = match std::mem::replace(&mut self.slots[at], Slot::Taken) {
             Slot::Given(value) => value,
             Slot::Default => param.default.clone(),
             Slot::Taken => {
                 let text = format!("the primitive reads its argument '{name}' twice");
-                return Err(Error::new(crate::ErrorKind::Host, text));
+                return Err(Error::new(ErrorKind::Host, text));
             }
         };
         T::from_value(value).map_err(|mismatch| self.mismatch(at, &mismatch))
@@ -167,7 +168,7 @@ impl<'a> Args<'a> {
 
     /// The error for an argument whose value is not possible: `option 'density' <what>`.
     pub fn wrong(&self, name: &str, what: impl std::fmt::Display) -> Error {
-        let place = self.slot(name).map_or(Place::Option, |at| self.primitive.params()[at].place);
+        let place = self.slot(name).map_or(Place::Option, |at| self.record.params()[at].place);
         Error::argument(format!("{} {what}", label(place, name)))
     }
 
@@ -183,7 +184,7 @@ impl<'a> Args<'a> {
     }
 
     fn mismatch(&self, at: usize, mismatch: &Mismatch) -> Error {
-        let param = &self.primitive.params()[at];
+        let param = &self.record.params()[at];
         let inner = &mismatch.at;
         let inner = shift_places(inner, self.language.index_base());
         let expected = if inner.is_empty() { &*param.ty } else { &mismatch.expected };
@@ -198,21 +199,21 @@ impl<'a> Args<'a> {
 }
 
 /// A method called with a dot has its first argument where the object belongs.
-fn check_self(primitive: &Primitive, first: Option<&Value>) -> Result<()> {
-    let (Some(ty), Some(this)) = (primitive.owner(), primitive.params().first()) else { return Ok(()) };
+fn check_self(record: &Record, first: Option<&Value>) -> Result<()> {
+    let (Some(ty), Some(this)) = (record.owner(), record.params().first()) else { return Ok(()) };
     // Operators take a number before them too.
     if this.name != "self" || this.ty != ty || matches!(first, Some(Value::Object(o)) if o.type_name() == ty)
     {
         return Ok(());
     }
-    let (name, given) = (primitive.short_name(), first.map_or("nothing".into(), Value::describe));
+    let (name, given) = (record.short_name(), first.map_or("nothing".into(), Value::describe));
     Err(Error::argument(format!(
         "needs a {ty} before the colon, got {given}; write object:{name}(...), not object.{name}(...)"
     )))
 }
 
 fn take_options(
-    params: &[super::record::Param],
+    params: &[Param],
     positional: usize,
     rest: Option<usize>,
     values: &mut Vec<Value>,

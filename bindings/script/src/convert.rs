@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::value::{Map, Object, ScriptFn, Scripted, Value};
+use crate::value::{Map, Object, ScriptFn, Scripted, Value};
 
 /// Why a value is not what was asked for.
 #[derive(Debug)]
@@ -236,6 +236,12 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
+impl<T: Scripted> From<T> for Value {
+    fn from(item: T) -> Self {
+        Value::object(item)
+    }
+}
+
 impl<T: Scripted> From<Arc<T>> for Value {
     fn from(item: Arc<T>) -> Self {
         Value::Object(item.into())
@@ -251,6 +257,21 @@ impl From<Object> for Value {
 impl From<Arc<dyn ScriptFn>> for Value {
     fn from(item: Arc<dyn ScriptFn>) -> Self {
         Value::Function(item)
+    }
+}
+
+/// A Rust type that a primitive can give back.
+///
+/// A crate cannot implement `From<T> for Value` for a `T` of another library. It can implement this trait, with a type of
+/// its own as `Home`; the compiler finds which one is meant.
+pub trait IntoValue<Home = ()> {
+    /// The value.
+    fn into_value(self) -> Value;
+}
+
+impl<T: Into<Value>> IntoValue for T {
+    fn into_value(self) -> Value {
+        self.into()
     }
 }
 

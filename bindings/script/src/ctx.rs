@@ -1,22 +1,36 @@
 //! What a primitive may use beyond its arguments: all of it given by the engine, none of it global.
 
-use std::sync::{Arc, OnceLock};
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use candle_core::Device;
-use lota_runtime::host::Host;
-use lota_runtime::model::HubOptions;
-use lota_runtime::ops::{Compute, Exec};
+use lota_host::Host;
 
-use super::files::Files;
-use super::memory::Memory;
-use super::record::panic_text;
-use super::registry::Registry;
-use crate::error::{Error, Result, of_tensors};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Files;
 use crate::language::Language;
 use crate::limits::Meter;
+use crate::memory::Memory;
 
 /// Where printed text goes.
 pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a host's own primitives need beyond what every script has: at most one value of each type.
+#[derive(Default)]
+pub struct Things(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl Things {
+    /// Keeps a thing. Another of its type goes.
+    pub fn put<T: Any + Send + Sync>(&mut self, thing: T) -> &mut Self {
+        self.0.insert(TypeId::of::<T>(), Box::new(thing));
+        self
+    }
+
+    /// The thing of a type.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+}
 
 /// The surroundings of a call. One per engine.
 pub struct Ctx {
@@ -26,48 +40,27 @@ pub struct Ctx {
     pub files: Files,
     /// The tensor memory that script values keep alive.
     pub memory: Memory,
-    /// The primitives of this engine.
-    pub registry: Arc<Registry>,
     /// The limits of the script and what it has used.
     pub meter: Arc<Meter>,
     /// The options given to the script on the command line.
     pub script_args: Vec<String>,
     /// The script's file name, or empty.
     pub script_name: String,
-    /// Where models of the hub are kept, if they may be had at all.
-    pub hub: HubOptions,
-    pub(crate) output: Output,
-    pub(crate) exec: OnceLock<Exec>,
-    pub(crate) device: String,
-    pub(crate) threads: usize,
-    pub(crate) reference: bool,
-    pub(crate) compute: Compute,
-    pub(crate) language: Language,
+    /// The language of the script.
+    pub language: Language,
+    /// Where printed text goes; [`Ctx::print`] counts it.
+    pub output: Output,
+    /// What the host's own primitives need.
+    pub things: Things,
 }
 
 impl Ctx {
-    /// The path of every operation and the device of this run. Made at the first call.
-    pub fn exec(&self) -> Result<&Exec> {
-        if let Some(exec) = self.exec.get() {
-            return Ok(exec);
-        }
-        let device = open_device(&self.device)?;
-        let exec = Exec::new(device, self.threads)?.with_reference(self.reference).with_compute(self.compute);
-        Ok(self.exec.get_or_init(|| exec))
-    }
-
-    /// The device of this run.
-    pub fn device(&self) -> Result<&Device> {
-        self.exec().map(Exec::device)
-    }
-
-    /// The device of an optional `device` option: this run's device if it is not given.
-    pub fn device_or_default(&self, name: Option<&str>) -> Result<Device> {
-        match name {
-            None => self.device().cloned(),
-            Some(name) if name == self.device => self.device().cloned(),
-            Some(name) => open_device(name),
-        }
+    /// The thing of a type that the host gave to the engine.
+    pub fn get<T: Any + Send + Sync>(&self) -> Result<&T> {
+        self.things.get().ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Error::new(ErrorKind::Host, format!("the host of this engine gave it no {name}"))
+        })
     }
 
     /// Prints text to where this run's output goes, as far as it may print.
@@ -87,44 +80,5 @@ impl Ctx {
     /// must be shifted by it; parameters and results of type `index` or `dim` are shifted already.
     pub fn index_base(&self) -> i64 {
         self.language.index_base()
-    }
-}
-
-/// Opens `cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`.
-pub fn open_device(name: &str) -> Result<Device> {
-    let (kind, ordinal) = match name.split_once(':') {
-        None => (name, Ok(0)),
-        Some((kind, n)) => (kind, n.parse::<usize>()),
-    };
-    let unknown = || Error::argument(format!("unknown device '{name}'; known are cpu, cuda:N and metal"));
-    let ordinal = ordinal.map_err(|_| unknown())?;
-    // A driver library that is missing makes the CUDA bindings panic at the first call.
-    let open = |make: fn(usize) -> candle_core::Result<Device>, lacking: &str, built: bool| {
-        if !built {
-            return Err(Error::argument(format!(
-                "device '{name}': this lota was built without {kind}; build it with --features {kind}"
-            )));
-        }
-        match std::panic::catch_unwind(|| make(ordinal)) {
-            Ok(Ok(device)) => Ok(device),
-            Ok(Err(e)) => Err(Error::runtime(format!(
-                "device '{name}' cannot be opened ({lacking}): {}",
-                of_tensors(&e)
-            ))),
-            Err(panic) => Err(Error::runtime(format!(
-                "device '{name}' cannot be opened ({lacking}): {}",
-                panic_text(&*panic)
-            ))),
-        }
-    };
-    match kind {
-        "cpu" => Ok(Device::Cpu),
-        "cuda" => open(
-            Device::new_cuda,
-            "is the NVIDIA driver installed and a GPU visible?",
-            cfg!(feature = "cuda"),
-        ),
-        "metal" => open(Device::new_metal, "is this a Mac with a Metal GPU?", cfg!(feature = "metal")),
-        _ => Err(unknown()),
     }
 }

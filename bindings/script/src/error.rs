@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lota_host::{Fault, FaultKind};
+
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -222,53 +224,22 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-impl From<lota_runtime::Error> for Error {
-    fn from(error: lota_runtime::Error) -> Self {
-        use lota_runtime::Error as E;
-        match error {
-            // A script's own error that went through the runtime comes back as itself.
-            E::Callback(inner) => match inner.downcast::<Error>() {
+impl<E: Fault> From<E> for Error {
+    fn from(fault: E) -> Self {
+        let kind = match fault.kind() {
+            FaultKind::Argument => ErrorKind::Argument,
+            FaultKind::Limit => ErrorKind::Limit,
+            FaultKind::Denied => ErrorKind::Denied,
+            FaultKind::Cancelled => ErrorKind::Cancelled,
+            FaultKind::Runtime => ErrorKind::Runtime,
+        };
+        match fault.into_callback() {
+            // A script's own error that went through a library comes back as itself.
+            Ok(inner) => match inner.downcast::<Self>() {
                 Ok(own) => *own,
                 Err(other) => Self::runtime(other.to_string()),
             },
-            E::Tensor(inner) => Self::runtime(of_tensors(&inner)),
-            E::Cancelled => Self::cancelled(),
-            E::Limit(text) => Self::new(ErrorKind::Limit, text),
-            E::Argument(text) => Self::argument(text),
-            other => Self::runtime(other.to_string()),
+            Err(fault) => Self::new(kind, fault.text()),
         }
-    }
-}
-
-/// The text of a failed tensor operation: without the backtrace of our own functions that candle
-/// adds where `RUST_BACKTRACE` is set, and with shapes as scripts write them.
-pub(crate) fn of_tensors(error: &candle_core::Error) -> String {
-    use candle_core::Error as E;
-    let shape = |s: &candle_core::Shape| {
-        format!("{{{}}}", s.dims().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-    };
-    match error {
-        E::WithBacktrace { inner, .. } => of_tensors(inner),
-        E::Context { inner, context } => format!("{context}: {}", of_tensors(inner)),
-        E::WithPath { inner, path } => format!("{}: {}", path.display(), of_tensors(inner)),
-        E::ShapeMismatchBinaryOp { lhs, rhs, .. } => {
-            format!("the shapes {} and {} do not fit together", shape(lhs), shape(rhs))
-        }
-        other => other.to_string(),
-    }
-}
-
-impl From<Error> for lota_runtime::Error {
-    fn from(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::Cancelled => Self::Cancelled,
-            _ => Self::Callback(Box::new(error)),
-        }
-    }
-}
-
-impl From<candle_core::Error> for Error {
-    fn from(error: candle_core::Error) -> Self {
-        lota_runtime::Error::from(error).into()
     }
 }

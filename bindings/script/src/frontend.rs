@@ -1,103 +1,85 @@
-//! The interpreter of an engine: that of its language.
+//! The interpreter of an engine, whatever its language.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::{Ctx, Registry, Value};
-use crate::engine::{Language, Name};
+use crate::ctx::Ctx;
 #[cfg(not(all(feature = "lua", feature = "rhai")))]
 use crate::error::Error;
 use crate::error::Result;
+use crate::language::Language;
+use crate::modules::Modules;
+use crate::registry::Registry;
+use crate::value::Value;
 
-/// One interpreter. A language that was not built in has no variant.
-pub(crate) enum Frontend {
-    #[cfg(feature = "lua")]
-    Lua(crate::lua::Frontend),
-    #[cfg(feature = "rhai")]
-    Rhai(crate::rhai::Frontend),
+/// A name that a script knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The name.
+    pub name: String,
+    /// The type of its value: that of an object, or the language's word for it.
+    pub ty: String,
+    /// The primitive that it is, if it is one.
+    pub primitive: Option<String>,
 }
 
-/// The same call on whichever interpreter there is.
-macro_rules! each {
-    ($self:ident, $frontend:ident => $call:expr) => {
-        match *$self {
-            #[cfg(feature = "lua")]
-            Self::Lua(ref $frontend) => $call,
-            #[cfg(feature = "rhai")]
-            Self::Rhai(ref $frontend) => $call,
-        }
-    };
-}
+/// One interpreter with the primitives of a registry.
+pub trait Frontend: Prompt + Send + Sync {
+    /// Says in which folder modules beside the script are looked for; by default the working one.
+    fn set_folder(&self, folder: Option<&Path>);
 
-impl Frontend {
-    pub(crate) fn new(
-        language: Language,
-        ctx: Arc<Ctx>,
-        registry: Arc<Registry>,
-        open: bool,
-    ) -> Result<Self> {
-        let _ = (&ctx, &registry, open);
-        match language {
-            #[cfg(feature = "lua")]
-            Language::Lua => crate::lua::Frontend::new(ctx, registry, open).map(Self::Lua),
-            #[cfg(feature = "rhai")]
-            Language::Rhai => crate::rhai::Frontend::new(ctx, registry, open).map(Self::Rhai),
-            #[cfg(not(all(feature = "lua", feature = "rhai")))]
-            absent => {
-                let name = absent.name();
-                let text = format!("this lota was built without {name}; build it with --features {name}");
-                Err(Error::argument(text))
-            }
-        }
-    }
+    /// Runs a script and gives its value; `name` is shown in messages.
+    fn run(&self, source: &str, name: &str) -> Result<Value>;
 
-    pub(crate) fn set_folder(&self, folder: Option<&Path>) {
-        let _ = folder;
-        each!(self, frontend => frontend.set_folder(folder));
-    }
-
-    pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
-        let _ = (source, name);
-        each!(self, frontend => frontend.run(source, name))
-    }
-
-    pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        let _ = input;
-        each!(self, frontend => frontend.eval(input))
-    }
-
-    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        let _ = (name, &arguments);
-        each!(self, frontend => frontend.call_function(name, arguments))
-    }
+    /// Calls a function of the script by its name.
+    fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value>;
 
     /// Lets go of what a script that was ended left behind.
-    pub(crate) fn recover(&self) {
-        each!(self, frontend => frontend.recover());
+    fn recover(&self);
+}
+
+/// What a prompt asks of an interpreter beyond running scripts.
+pub trait Prompt {
+    /// Runs one input and gives its values.
+    fn eval(&self, input: &str) -> Result<Vec<Value>> {
+        self.eval_keeping(input, &[])
     }
 
-    pub(crate) fn check(&self, input: &str) -> Result<()> {
-        let _ = input;
-        each!(self, frontend => frontend.check(input))
-    }
+    /// The same; the first value, unless it is nothing, is kept in the variables `names`.
+    fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>>;
 
-    pub(crate) fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
-        let _ = (input, names);
-        each!(self, frontend => frontend.eval_keeping(input, names))
-    }
+    /// Runs the text of a file as if it were an input.
+    fn load(&self, source: &str, name: &str) -> Result<()>;
 
-    pub(crate) fn load(&self, source: &str, name: &str) -> Result<()> {
-        let _ = (source, name);
-        each!(self, frontend => frontend.load(source, name))
-    }
+    /// Whether an input parses. The error says whether more input could complete it.
+    fn check(&self, input: &str) -> Result<()>;
 
-    pub(crate) fn names(&self, path: &[&str]) -> Vec<Name> {
-        let _ = path;
-        each!(self, frontend => frontend.names(path))
-    }
+    /// The names of the variables; with a path, the names inside the table that it leads to.
+    fn names(&self, path: &[&str]) -> Vec<Name>;
 
-    pub(crate) fn forget(&self, names: &[String]) {
-        let _ = names;
-        each!(self, frontend => frontend.forget(names));
+    /// Removes variables.
+    fn forget(&self, names: &[String]);
+}
+
+/// The interpreter of the language of `ctx`. `system` grants scripts what a program of that language may do: the `io` and
+/// `os` libraries of Lua, the clock of Rhai.
+pub fn open(
+    ctx: Arc<Ctx>,
+    registry: Arc<Registry>,
+    modules: Modules,
+    system: bool,
+) -> Result<Box<dyn Frontend>> {
+    match ctx.language {
+        #[cfg(feature = "lua")]
+        Language::Lua => Ok(Box::new(crate::lua::Frontend::new(ctx, registry, modules, system)?)),
+        #[cfg(feature = "rhai")]
+        Language::Rhai => Ok(Box::new(crate::rhai::Frontend::new(ctx, registry, modules, system)?)),
+        #[cfg(not(all(feature = "lua", feature = "rhai")))]
+        absent => {
+            let _ = (registry, modules, system);
+            let name = absent.name();
+            let text = format!("this lota was built without {name}; build it with --features {name}");
+            Err(Error::argument(text))
+        }
     }
 }

@@ -38,7 +38,7 @@ impl Language {
     }
 
     /// What a comment that goes to the end of its line begins with.
-    pub(crate) fn comment(self) -> &'static str {
+    pub fn comment(self) -> &'static str {
         match self {
             Self::Lua => "--",
             Self::Rhai => "//",

@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lota_runtime::host::Cancel;
+use lota_host::Cancel;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -70,7 +70,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(limits: Limits, cancel: Cancel) -> Self {
+    /// Counts for an engine that this switch stops.
+    pub fn new(limits: Limits, cancel: Cancel) -> Self {
         Self {
             limits,
             cancel,
@@ -148,7 +149,7 @@ impl Meter {
     }
 
     /// Refuses, before it is made, a value of a script that takes about `bytes`.
-    pub(crate) fn value(&self, bytes: u64) -> Result<()> {
+    pub fn value(&self, bytes: u64) -> Result<()> {
         match self.limits.script_memory {
             Some(most) if bytes > most => Err(self.out_of_memory()),
             _ => Ok(()),
@@ -156,7 +157,7 @@ impl Meter {
     }
 
     /// Refuses tensors of `live` bytes where they are more than may be.
-    pub(crate) fn tensors(&self, live: u64) -> Result<()> {
+    pub fn tensors(&self, live: u64) -> Result<()> {
         match self.limits.tensor_memory {
             Some(most) if live > most => Err(self.reach(format!(
                 "the script's tensors need {}; it may use {}",
@@ -180,7 +181,7 @@ impl Meter {
     }
 
     /// Runs `work` with fresh counts. Inside another call of the same engine the counts go on.
-    pub(crate) fn run<T>(self: &Arc<Self>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn run<T>(self: &Arc<Self>, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let _nested = Nested(&self.nested);
         if self.nested.fetch_add(1, Relaxed) > 0 {
             return work();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::Primitive;
+use crate::primitive::Primitive;
 
 /// The primitives, and a line for each area and type.
 #[derive(Default)]

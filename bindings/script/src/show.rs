@@ -1,7 +1,7 @@
 //! Values as a person reads them: at the prompt, and by `lota.print`.
 
-use super::record::literal;
-use super::value::Value;
+use crate::param::literal;
+use crate::value::Value;
 
 /// Lines and items shown of a long list or map.
 const MOST: usize = 40;

@@ -9,7 +9,6 @@ mod colour;
 mod heatmap;
 mod lines;
 mod svg;
-#[cfg(feature = "cli")]
 pub mod text;
 mod ticks;
 

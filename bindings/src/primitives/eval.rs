@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use lota_runtime::eval::{Choice, Normalize, choose, perplexity};
 
+use lota_script::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
 use super::data::all_batches;
 use super::model::{ScriptModel, TINY, generation, generation_options};
-use super::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Value};
-use crate::error::Result;
 
 pub(super) fn register(r: &mut Registry) {
     r.area("eval", "Measuring models.");

@@ -1,7 +1,7 @@
 //! `help`: the pages of the registry, from inside a script.
 
-use super::{Args, Ctx, Primitive, Registry, Value, doc};
-use crate::error::{Error, Result};
+use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value};
+use super::{doc};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -29,7 +29,7 @@ fn help(ctx: &Ctx, args: &mut Args) -> Result<()> {
             }
         },
     };
-    match doc::lookup(&ctx.registry, &name, ctx.language) {
+    match doc::lookup(ctx.get::<Arc<Registry>>()?, &name, ctx.language) {
         Ok(text) => ctx.print(&text)?,
         Err(near) => return Err(unknown(&name, near.as_deref())),
     }
@@ -37,7 +37,7 @@ fn help(ctx: &Ctx, args: &mut Args) -> Result<()> {
 }
 
 /// The name of the page about a value.
-pub(crate) fn page(value: &Value) -> Option<String> {
+pub fn page(value: &Value) -> Option<String> {
     match value {
         Value::Object(object) => Some(object.type_name().to_string()),
         Value::Function(function) => function.primitive(),

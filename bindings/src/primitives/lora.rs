@@ -7,11 +7,13 @@ use lota_runtime::lora::{Adapter, ExtractOptions, Extracted};
 use lota_runtime::mask::{Scores, Source};
 use lota_runtime::ticket::{FileDelta, Ticket};
 
+use crate::machine::OnMachine as _;
+use crate::primitives::scores::ScriptScores;
+use crate::primitives::ticket::ScriptTicket;
+use lota_script::{Args, Ctx, Map, Object, Primitive, Registry, Result, Scripted, Value};
 use super::model::{ScriptModel, TINY};
 use super::params::{PARAMS, PARAMS_DOC, chosen};
 use super::ticket::weight_files;
-use super::{Args, Ctx, Map, Object, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
 
 /// An adapter, and what it lacks of the task vector that it was made of.
 struct Lora {
@@ -200,10 +202,10 @@ fn extract(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let object: Object = args.get("delta")?;
     let base = args.opt::<Arc<ScriptModel>>("base")?;
     let options = options(args)?;
-    let (adapter, report) = if let Some(scores) = object.downcast_ref::<Scores>() {
+    let (adapter, report) = if let Some(scores) = object.downcast_ref::<ScriptScores>() {
         let params = chosen(args, scores.universe())?;
         Adapter::extract(scores, &params, &options, ctx.exec()?, &ctx.host)?
-    } else if let Some(ticket) = object.downcast_ref::<Ticket>() {
+    } else if let Some(ticket) = object.downcast_ref::<ScriptTicket>() {
         let base =
             base.ok_or_else(|| args.wrong("base", "is missing: a ticket is a change of its base model"))?;
         let params = chosen(args, ticket.mask().universe())?;
@@ -248,7 +250,7 @@ fn info(lora: &Lora) -> Map {
         .with("alpha", config.alpha)
         .with("rslora", config.rslora)
         .with("base", config.base.clone())
-        .with("targets", super::json::from_json(config.targets.clone()))
+        .with("targets", lota_script::from_json(config.targets.clone()))
         .with("saved", saved)
         .with("modules", adapter.modules.len())
         .with("values", adapter.values())

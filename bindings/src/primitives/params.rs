@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use lota_runtime::mask::matching_params;
 use lota_runtime::model::{ParamSpec, Universe};
+use lota_script::{Args, FromValue, Map, Result, Value};
 
-use super::{Args, FromValue, Map, Value};
-use crate::error::Result;
 
 /// The type of a `params` option, for records.
 pub(crate) const PARAMS: &str = "string|list of string|function";

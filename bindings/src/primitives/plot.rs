@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Value};
-use crate::error::{Error, Result};
+use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
 use crate::plot::{HeatMap, LineChart, Series};
 
 pub(super) fn register(r: &mut Registry) {

@@ -1,9 +1,8 @@
 //! `progress` and the bars it makes.
 
 use std::sync::Mutex;
+use lota_script::{Ctx, Primitive, Registry, Result, Scripted, Value};
 
-use super::{Ctx, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
 
 /// A bar a script moves.
 pub struct Bar {

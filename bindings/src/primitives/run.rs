@@ -2,10 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::json::{from_json, to_json};
-use super::{Args, Ctx, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
-use crate::limits::OpenFile;
+use lota_script::{Args, Ctx, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json};
 use crate::runs::{RunFolder, markdown_table};
 
 /// A run folder that a script holds.
@@ -77,7 +74,7 @@ fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
 /// An empty table is a map here.
 fn as_map(value: Value) -> Value {
     match value {
-        Value::List(items) if items.is_empty() => Value::Map(super::Map::new()),
+        Value::List(items) if items.is_empty() => Value::Map(Map::new()),
         other => other,
     }
 }

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Scores, Source, nonzero};
 
+use crate::primitives::shared::{Lota, Shared};
+use lota_script::IntoValue;
+use crate::primitives::tensor::of_value;
+use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value};
 use super::model::ScriptModel;
-use super::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Scripted, Value};
-use crate::error::{Error, Result};
 
-impl Scripted for Scores {
+/// Scores that scripts hold.
+pub type ScriptScores = Shared<Scores>;
+
+impl Scripted for ScriptScores {
     const TYPE: &'static str = "Scores";
 
     fn show(&self) -> String {
@@ -22,9 +27,9 @@ impl Scripted for Scores {
     }
 }
 
-impl From<Scores> for Value {
-    fn from(scores: Scores) -> Self {
-        Value::object(scores)
+impl IntoValue<Lota> for Scores {
+    fn into_value(self) -> Value {
+        Value::object(ScriptScores::new(self))
     }
 }
 
@@ -40,7 +45,7 @@ fn example(code: &str) -> String {
 pub(crate) fn returned(value: Value, what: &str) -> Result<Option<Tensor>> {
     match value {
         Value::Nil | Value::Bool(false) => Ok(None),
-        value => Tensor::from_value(value).map(Some).map_err(|m| {
+        value => of_value(value).map(Some).map_err(|m| {
             Error::argument(format!("{what} must return a Tensor or nil, and returned {}", m.given))
         }),
     }
@@ -66,7 +71,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("Tensor", "its scores, in its shape; nil if it has none")
             .example(example("assert(s:get('model.layers.0.mlp.up_proj.weight'):shape()[2] == 32)"))
             .call(|_, args| {
-                let scores = args.this::<Scores>()?;
+                let scores = args.this::<ScriptScores>()?;
                 let index = scores.universe().get(&args.get::<String>("name")?)?;
                 Ok(scores.get(index).cloned())
             }),
@@ -76,7 +81,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("list of string", "in the model's order")
             .example(example("assert(#s:names() == 6)"))
             .call(|_, args| {
-                let scores = args.this::<Scores>()?;
+                let scores = args.this::<ScriptScores>()?;
                 let scored =
                     scores.universe().specs().iter().zip(scores.values()).filter(|(_, v)| v.is_some());
                 Ok(scored.map(|(spec, _)| spec.name.clone()).collect::<Vec<_>>())
@@ -112,7 +117,7 @@ fn new(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
 }
 
 fn map(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
-    let scores = args.this::<Scores>()?;
+    let scores = args.this::<ScriptScores>()?;
     let change: Arc<dyn ScriptFn> = args.get("change")?;
     let mut values = Vec::with_capacity(scores.values().len());
     for (spec, value) in scores.universe().specs().iter().zip(scores.values()) {
@@ -129,14 +134,14 @@ fn map(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
 }
 
 fn arithmetic(r: &mut Registry) {
-    use crate::api::Op;
+    use lota_script::Op;
     type Both = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
     type One = fn(&Tensor, f64) -> candle_core::Result<Tensor>;
     r.add(
         Primitive::method("Scores", "abs", "The magnitude of every score.")
             .returns("Scores", "the new scores")
             .example(example("assert(s:abs():min() >= 0)"))
-            .call(|_, args| Ok(args.this::<Scores>()?.map(|_, t| Ok(t.abs()?))?)),
+            .call(|_, args| Ok(args.this::<ScriptScores>()?.map(|_, t| Ok(t.abs()?))?)),
     );
     let all: [(&str, &str, Op, Both, One); 3] = [
         ("add", "The sum of two scores, or of scores and a number.", Op::Add, |a, b| a + b, |a, x| a + x),
@@ -163,13 +168,13 @@ fn arithmetic(r: &mut Registry) {
                 .operator(op)
                 .example(example(&format!("local twice = s:{name}(s)\nlocal more = s:{name}(2)")))
                 .call(move |_, args| {
-                    let scores = args.this::<Scores>()?;
+                    let scores = args.this::<ScriptScores>()?;
                     match args.get::<Value>("other")? {
                         Value::Int(i) => Ok(scores.map(|_, t| Ok(one(t, i as f64)?))?),
                         Value::Float(x) => Ok(scores.map(|_, t| Ok(one(t, x)?))?),
                         value => {
                             let other =
-                                Arc::<Scores>::from_value(value).map_err(|m| args.mismatched("other", &m))?;
+                                ScriptScores::from_value(value).map_err(|m| args.mismatched("other", &m))?;
                             let same = |t: &Tensor| t.to_dtype(DType::F32);
                             Ok(scores.zip(&other, |_, a, b| Ok(both(&same(a)?, &same(b)?)?))?)
                         }
@@ -184,14 +189,14 @@ fn figures(r: &mut Registry) {
         Primitive::method("Scores", "nonzero", "How many scores are not zero.")
             .returns("integer", "how many")
             .example(example("assert(s:nonzero() > 0)"))
-            .call(|ctx, args| Ok(nonzero(&*args.this::<Scores>()?, &ctx.host)?)),
+            .call(|ctx, args| Ok(nonzero(&*args.this::<ScriptScores>()?, &ctx.host)?)),
     );
     r.add(
         Primitive::method("Scores", "count", "How many entries have a score.")
             .returns("integer", "how many")
             .example(example("assert(s:count() == 6 * 32 * 64)"))
             .call(|_, args| {
-                let scores = args.this::<Scores>()?;
+                let scores = args.this::<ScriptScores>()?;
                 Ok(scores.values().iter().flatten().map(|t| t.elem_count() as u64).sum::<u64>())
             }),
     );
@@ -207,7 +212,7 @@ fn figures(r: &mut Registry) {
                 .returns("number", "the figure")
                 .example(example(&format!("assert(type(s:{name}()) == 'number')")))
                 .call(move |_, args| {
-                    let scores = args.this::<Scores>()?;
+                    let scores = args.this::<ScriptScores>()?;
                     let mut all = Figures { max: f64::NEG_INFINITY, min: f64::INFINITY, sum: 0.0 };
                     for tensor in scores.values().iter().flatten() {
                         all.take(tensor)?;
@@ -224,7 +229,7 @@ fn figures(r: &mut Registry) {
             .returns("list of map", "for each scored parameter: name, count, sum, min, max")
             .example(example("for _, row in ipairs(s:by()) do assert(row.min <= row.max) end"))
             .call(|_, args| {
-                let scores = args.this::<Scores>()?;
+                let scores = args.this::<ScriptScores>()?;
                 let mut rows = Vec::new();
                 for (spec, tensor) in scores.universe().specs().iter().zip(scores.values()) {
                     let Some(tensor) = tensor else { continue };

@@ -1,7 +1,7 @@
 //! `args`: the options of a script, declared in the script.
 
-use super::{Args, Ctx, Map, Primitive, Registry, Value, did_you_mean};
-use crate::error::{Error, ErrorKind, Result};
+use lota_script::{Args, Ctx, Error, ErrorKind, Map, Primitive, Registry, Result, Value, did_you_mean};
+
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

@@ -6,11 +6,21 @@ use std::sync::Arc;
 
 use lota_runtime::host::write_atomic;
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
+use crate::primitives::shared::{Lota, Shared};
+use lota_script::IntoValue;
+use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Scripted, Value};
 
-use super::{Args, Ctx, Map, Op, Primitive, Registry, Scripted, Value};
-use crate::error::{Error, Result};
 
-impl Scripted for Tokenizer {
+/// A tokenizer that scripts hold.
+pub type ScriptTokenizer = Shared<Tokenizer>;
+
+impl IntoValue<Lota> for Tokenizer {
+    fn into_value(self) -> Value {
+        Value::object(ScriptTokenizer::new(self))
+    }
+}
+
+impl Scripted for ScriptTokenizer {
     const TYPE: &'static str = "Tokenizer";
 
     fn show(&self) -> String {
@@ -89,7 +99,7 @@ fn methods(r: &mut Registry) {
             .returns("list of integer", "token ids, from 0")
             .example(format!("{BEGIN}assert(#t:encode('two three') > 0)"))
             .call(|_, args| {
-                let tokenizer = args.this::<Tokenizer>()?;
+                let tokenizer = args.this::<ScriptTokenizer>()?;
                 Ok(tokenizer.encode(&args.get::<String>("text")?, args.get("special")?)?)
             }),
     );
@@ -100,7 +110,7 @@ fn methods(r: &mut Registry) {
             .returns("string", "the text")
             .example(format!("{BEGIN}assert(t:decode(t:encode('four')) == 'four')"))
             .call(|_, args| {
-                let tokenizer = args.this::<Tokenizer>()?;
+                let tokenizer = args.this::<ScriptTokenizer>()?;
                 let ids: Vec<u32> = args.get("ids")?;
                 let special: bool = args.get("special")?;
                 Ok(tokenizer.decode(&ids, !special)?)
@@ -111,14 +121,14 @@ fn methods(r: &mut Registry) {
             .returns("integer", "how many")
             .operator(Op::Len)
             .example(format!("{BEGIN}assert(#t == t:size())"))
-            .call(|_, args| Ok(args.this::<Tokenizer>()?.size())),
+            .call(|_, args| Ok(args.this::<ScriptTokenizer>()?.size())),
     );
     r.add(
         Primitive::method("Tokenizer", "special", "The special tokens that have a name.")
             .returns("map", "bos, eos, pad and unk, as far as there are any: each {token =, id =}")
             .example(format!("{BEGIN}assert(t:special().eos.token == '<eos>')"))
             .call(|_, args| {
-                let tokenizer = args.this::<Tokenizer>()?;
+                let tokenizer = args.this::<ScriptTokenizer>()?;
                 let s = tokenizer.specials();
                 let mut out = Map::new();
                 for (name, special) in [("bos", &s.bos), ("eos", &s.eos), ("pad", &s.pad), ("unk", &s.unk)] {
@@ -134,14 +144,14 @@ fn methods(r: &mut Registry) {
             .arg("token", "string", "the token")
             .returns("integer", "the id; nil if there is no such token")
             .example(format!("{BEGIN}assert(t:id('<eos>') == t:special().eos.id)"))
-            .call(|_, args| Ok(args.this::<Tokenizer>()?.token_to_id(&args.get::<String>("token")?))),
+            .call(|_, args| Ok(args.this::<ScriptTokenizer>()?.token_to_id(&args.get::<String>("token")?))),
     );
     r.add(
         Primitive::method("Tokenizer", "save", "Writes tokenizer.json and tokenizer_config.json.")
             .arg("dir", "string", "the folder; it is made if it does not exist")
             .example(format!("{BEGIN}t:save(lota.run.start('tokenizer-save'):path('t'))"))
             .call(|ctx, args| {
-                let tokenizer = args.this::<Tokenizer>()?;
+                let tokenizer = args.this::<ScriptTokenizer>()?;
                 let dir = ctx.files.allow(args.get::<String>("dir")?)?;
                 let config = serde_json::to_string_pretty(tokenizer.config())
                     .map_err(|e| Error::runtime(e.to_string()))?;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use lota_runtime::mask::{Mask, Scores, Source};
 use lota_runtime::model::Universe;
+use crate::primitives::mask::ScriptMask;
+use crate::primitives::scores::ScriptScores;
+use lota_script::{Args, Result, Value};
 
-use super::{Args, Value};
-use crate::error::Result;
 
 /// The universe of the argument `model`.
 pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
@@ -22,10 +23,10 @@ pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
 
 fn of(value: &Value) -> Option<Arc<Universe>> {
     let Value::Object(object) = value else { return None };
-    if let Some(mask) = object.downcast_ref::<Mask>() {
+    if let Some(mask) = object.downcast_ref::<ScriptMask>() {
         return Some(mask.universe().clone());
     }
-    if let Some(scores) = object.downcast_ref::<Scores>() {
+    if let Some(scores) = object.downcast_ref::<ScriptScores>() {
         return Some(scores.universe().clone());
     }
     super::model::universe_of(object).or_else(|| super::ticket::mask_of(object).map(|m| m.universe().clone()))

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::nearest;
-use super::record::{Op, Place, Primitive, literal_in};
-use super::registry::Registry;
-use super::translate;
-use crate::language::Language;
+use lota_script::nearest;
+use lota_script::{Op, Place, Primitive, literal_in};
+use lota_script::Registry;
+use super::examples;
+use lota_script::Language;
 use crate::stdlib;
 
 /// The operator of a primitive as a language writes it, if it has it.
@@ -22,7 +22,7 @@ pub(super) fn operator(p: &Primitive, language: Language) -> Option<String> {
 }
 
 /// The text of one primitive, for scripts of a language.
-pub fn primitive(registry: &Registry, p: &Primitive, language: Language) -> String {
+pub fn primitive(p: &Primitive, language: Language) -> String {
     let prefix = match (p.owner(), language) {
         (Some(_), _) => "",
         (None, Language::Rhai) => "lota::",
@@ -63,7 +63,7 @@ pub fn primitive(registry: &Registry, p: &Primitive, language: Language) -> Stri
     }
     let example = match language {
         Language::Lua => p.example_source().to_string(),
-        Language::Rhai => translate::example(registry, p).unwrap_or_default(),
+        Language::Rhai => examples::rhai(p).unwrap_or_default(),
     };
     if !example.is_empty() {
         let example = example.replace('\n', "\n    ");
@@ -99,7 +99,7 @@ fn module(name: &str) -> Option<String> {
 
 /// The names that the modules of the standard library have pages under.
 pub fn module_names() -> impl Iterator<Item = &'static str> {
-    stdlib::MODULES.iter().filter_map(|(name, _)| name.strip_prefix("lota."))
+    stdlib::MODULES.lua.iter().filter_map(|(name, _)| name.strip_prefix("lota."))
 }
 
 /// A line for each module of the standard library.
@@ -107,7 +107,7 @@ fn modules(out: &mut String) {
     let title =
         "Modules: Lua files built in; `require 'lota.adapt'` returns one, `lota doc adapt` shows its page.";
     let _ = writeln!(out, "{title}");
-    for (name, source) in stdlib::MODULES {
+    for (name, source) in stdlib::MODULES.lua {
         let text = header(source);
         let line = text.lines().next().unwrap_or_default();
         let end = line.find(". ").unwrap_or(line.len());
@@ -150,7 +150,7 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
     }
     let alternative = name.rsplit_once('.').map(|(owner, short)| format!("{owner}:{short}"));
     if let Some(p) = registry.get(name).or_else(|| alternative.and_then(|a| registry.get(&a))) {
-        return Ok(primitive(registry, p, language));
+        return Ok(primitive(p, language));
     }
     if let Some((area, doc)) = registry.areas().find(|(area, _)| *area == name) {
         let _ = writeln!(out, "lota.{area}: {doc}");
@@ -176,7 +176,7 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
             let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
             Err(nearest(name, known.chain(modules)).map(str::to_string))
         }
-        [one] => Ok(primitive(registry, one, language)),
+        [one] => Ok(primitive(one, language)),
         _ => {
             lines(&mut out, same_end.into_iter());
             Ok(out)

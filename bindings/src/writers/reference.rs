@@ -6,19 +6,18 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use super::doc;
-use super::record::{Op, Place, Primitive, literal};
-use super::registry::Registry;
-use super::translate;
-use super::value::Value;
-use crate::error::{Error, ErrorKind, Result};
-use crate::language::Language;
+use lota_script::{Op, Place, Primitive, literal};
+use lota_script::Registry;
+use lota_script::Value;
+use lota_script::{Error, ErrorKind, Result};
+use lota_script::Language;
 
 /// The pages: file name and text, one for each area with the types that belong to it, and an index.
-pub fn pages(registry: &Registry) -> Result<Vec<(String, String)>> {
+pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, String)>> {
     let homes = homes(registry);
     let mut pages = Vec::new();
     let mut index = String::from(
-        "# Reference\n\nEvery primitive, in Lua and in Rhai. Written by `lota doc --markdown` from the records in `bindings/api`;\n\
+        "# Reference\n\nEvery primitive, in Lua and in Rhai. Written by `lota doc --markdown` from the records in `bindings/src/primitives`;\n\
          do not edit these pages.\n\n| page | what | types |\n|---|---|---|\n",
     );
     for (area, line) in [("", "The top table.")].into_iter().chain(registry.areas()) {
@@ -29,12 +28,12 @@ pub fn pages(registry: &Registry) -> Result<Vec<(String, String)>> {
         let _ = writeln!(index, "| [{title}]({title}.md) | {line} | {} |", names.join(", "));
         let mut page = format!("# {title}\n\n{line}\n");
         for p in registry.iter().filter(|p| p.area() == Some(area)) {
-            section(&mut page, registry, p)?;
+            section(&mut page, examples, p)?;
         }
         for (ty, line) in types {
             let _ = write!(page, "\n# {ty}\n\n{line}\n");
             for p in registry.methods(ty) {
-                section(&mut page, registry, p)?;
+                section(&mut page, examples, p)?;
             }
         }
         pages.push((format!("{title}.md"), page));
@@ -66,14 +65,17 @@ fn homes(registry: &Registry) -> BTreeMap<&'static str, String> {
     homes
 }
 
-fn rhai_example(registry: &Registry, p: &Primitive) -> Result<String> {
-    translate::example(registry, p).map_err(|why| {
-        let text = format!("the example of {} is in Lua alone: {why}; give it an .example_rhai", p.name());
+/// Gives the example of a primitive in Rhai: [`examples::rhai`](super::examples::rhai), or a fresh translation.
+pub type Examples<'a> = &'a dyn Fn(&Primitive) -> Option<String>;
+
+fn rhai_example(examples: Examples, p: &Primitive) -> Result<String> {
+    examples(p).ok_or_else(|| {
+        let text = format!("the example of {} is in Lua alone; give it an .example_rhai", p.name());
         Error::new(ErrorKind::Host, text)
     })
 }
 
-fn section(page: &mut String, registry: &Registry, p: &Primitive) -> Result<()> {
+fn section(page: &mut String, examples: Examples, p: &Primitive) -> Result<()> {
     let _ = write!(page, "\n## {}\n\n{}\n", p.short_name(), p.doc());
     let prefix = |language| match (p.owner(), language) {
         (Some(_), _) => "",
@@ -117,13 +119,13 @@ fn section(page: &mut String, registry: &Registry, p: &Primitive) -> Result<()> 
         page,
         "\n```lua\n{}\n```\n\n```rust\n// Rhai\n{}\n```\n",
         p.example_source(),
-        rhai_example(registry, p)?
+        rhai_example(examples, p)?
     );
     Ok(())
 }
 
 /// Every primitive as data.
-pub fn json(registry: &Registry) -> Result<Json> {
+pub fn json(registry: &Registry, examples: Examples) -> Result<Json> {
     let mut primitives = Vec::new();
     for p in registry.iter() {
         let params: Vec<Json> = p
@@ -154,7 +156,7 @@ pub fn json(registry: &Registry) -> Result<Json> {
             "result": { "type": p.result().0, "doc": p.result().1 },
             "operator": operator.map(Op::symbol),
             "signature": { "lua": p.signature(), "rhai": p.signature_in(Language::Rhai) },
-            "example": { "lua": p.example_source(), "rhai": rhai_example(registry, p)? },
+            "example": { "lua": p.example_source(), "rhai": rhai_example(examples, p)? },
         }));
     }
     let lines = |list: Vec<(&str, &str)>| {

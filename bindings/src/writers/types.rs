@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::record::{Op, Param, Place, Primitive};
-use super::registry::Registry;
+use lota_script::{Op, Param, Place, Primitive};
+use lota_script::Registry;
 
 /// The definitions file.
 pub fn luals(registry: &Registry) -> String {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::record::{Place, Primitive};
-use super::registry::Registry;
-use crate::language::Language;
+use lota_script::{Place, Primitive};
+use lota_script::Registry;
+use lota_script::Language;
 
 /// The definitions file.
 pub fn definitions(registry: &Registry) -> String {

@@ -2,7 +2,7 @@
 //!
 //! It knows the registry: positions that a record declares are counted from 0 instead of 1, options become object maps,
 //! `#x` becomes the method of the type. What it does not know it refuses, and the record gives its own
-//! ([`Primitive::example_rhai`](super::Primitive::example_rhai)).
+//! ([`Primitive::example_rhai`](lota_script::Primitive::example_rhai)).
 
 mod lex;
 mod parse;
@@ -10,8 +10,7 @@ mod print;
 mod syntax;
 mod types;
 
-use super::record::Primitive;
-use super::registry::Registry;
+use lota_script::{Primitive, Registry};
 
 /// The Rhai form of a Lua chunk; the error says what has no translation.
 pub fn lua_to_rhai(registry: &Registry, source: &str) -> Result<String, String> {
@@ -34,7 +33,7 @@ mod tests {
 
     #[test]
     fn statements_and_positions() {
-        let registry = crate::api::standard();
+        let registry = lota::api::standard();
         let rhai = |lua: &str| lua_to_rhai(&registry, lua).unwrap_or_else(|e| format!("error: {e}"));
         assert_eq!(rhai("local x = lota.zeros({2, 3})"), "let x = lota::zeros([2, 3]);");
         assert_eq!(rhai("local x = lota.zeros({2}):squeeze(1)"), "let x = lota::zeros([2]).squeeze(0);");

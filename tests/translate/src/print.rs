@@ -1,7 +1,7 @@
 //! The Rhai text of a chunk.
 
-use super::super::record::{Op, Param, Place, Primitive, counts_positions};
-use super::super::registry::Registry;
+use lota_script::{Op, Param, Place, Primitive, counts_positions};
+use lota_script::Registry;
 use super::syntax::{Expr, Stmt};
 use super::types::{self, Scope};
 

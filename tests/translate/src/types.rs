@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::record::{Op, Primitive};
-use super::super::registry::Registry;
+use lota_script::{Op, Primitive};
+use lota_script::Registry;
 use super::syntax::Expr;
 
 /// The types of the variables in scope.

@@ -5,12 +5,12 @@ use std::time::Instant;
 use clap::Args;
 
 use super::Figures;
-use crate::api::Primitive;
-use crate::engine::{Engine, Language};
-use crate::error::Result;
+use lota::api::Primitive;
+use lota::{Engine, Language};
+use lota::Result;
 
 #[derive(Args)]
-pub(in crate::cli) struct Call {
+pub(crate) struct Call {
     /// Calls that are timed at once
     #[arg(long, default_value_t = 1_000_000)]
     calls: u64,

@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use clap::Args;
-use lota_runtime::host::{Host, Rng};
-use lota_runtime::model::GenerateOptions;
+use lota::runtime::host::{Host, Rng};
+use lota::runtime::model::GenerateOptions;
 
 use super::{Common, Figures};
-use crate::error::Result;
+use lota::Result;
 
 #[derive(Args)]
-pub(in crate::cli) struct Generate {
+pub(crate) struct Generate {
     /// A folder, a GGUF file, a hub id, or a config.json, which gets random weights
     model: String,
     /// How weights are held: f32 or bf16

@@ -10,14 +10,14 @@ mod step;
 mod training;
 
 use clap::Subcommand;
-use lota_runtime::data::{Batch, Example, collate};
-use lota_runtime::host::{Host, Rng};
-use lota_runtime::model::{Config, Decoder, LoadOptions, Model, init};
+use lota::runtime::data::{Batch, Example, collate};
+use lota::runtime::host::{Host, Rng};
+use lota::runtime::model::{Config, Decoder, LoadOptions, Model, init};
 use serde_json::{Map, Value, json};
 
 use super::Common;
-use super::run::write_out;
-use crate::error::{Error, Result};
+use super::output::write_out;
+use lota::{Error, Result};
 
 #[derive(Subcommand)]
 pub(super) enum Bench {
@@ -128,6 +128,6 @@ fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
         let params = init::random(&Decoder::new(&config)?, 1, dtype, &exec, &host)?;
         return Ok(Model::new(config, params, exec, source)?);
     }
-    let options = LoadOptions { dtype, exec, hub: crate::hub_from_environment(), ..LoadOptions::default() };
-    Ok(lota_runtime::model::load(source, &options, &host)?)
+    let options = LoadOptions { dtype, exec, hub: lota::hub_from_environment(), ..LoadOptions::default() };
+    Ok(lota::runtime::model::load(source, &options, &host)?)
 }

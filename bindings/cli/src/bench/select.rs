@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use lota_runtime::host::{Host, Rng};
-use lota_runtime::mask::{self, Budget, Scope, Scores};
-use lota_runtime::model::{ParamSpec, Role, Universe};
+use lota::runtime::host::{Host, Rng};
+use lota::runtime::mask::{self, Budget, Scope, Scores};
+use lota::runtime::model::{ParamSpec, Role, Universe};
 
 use super::{Common, Figures};
-use crate::error::Result;
+use lota::Result;
 
 #[derive(Args)]
-pub(in crate::cli) struct Select {
+pub(crate) struct Select {
     /// Scores, in matrices of 1536 × 576
     #[arg(long, default_value_t = 106_168_320)]
     entries: usize,
@@ -68,7 +68,7 @@ impl Select {
     fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
         if let Some(path) = &self.scores {
             let found = candle_core::safetensors::load(path, &Device::Cpu)
-                .map_err(|e| crate::Error::runtime(format!("{}: {e}", path.display())))?;
+                .map_err(|e| lota::Error::runtime(format!("{}: {e}", path.display())))?;
             let mut found: Vec<_> = found.into_iter().collect();
             found.sort_by(|a, b| a.0.cmp(&b.0));
             return Ok(found);
@@ -79,7 +79,7 @@ impl Select {
             .map(|i| {
                 let values: Vec<f32> = (0..size).map(|_| rng.normal() as f32 * 1e-4).collect();
                 let tensor =
-                    Tensor::from_vec(values, &SHAPE, &Device::Cpu).map_err(lota_runtime::Error::from)?;
+                    Tensor::from_vec(values, &SHAPE, &Device::Cpu).map_err(lota::runtime::Error::from)?;
                 Ok((format!("scores.{i}"), tensor))
             })
             .collect()

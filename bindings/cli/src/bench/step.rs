@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lota_runtime::data::{Batch, Padded};
-use lota_runtime::host::{Host, Rng};
-use lota_runtime::mask::{self, Budget, Mask, Scope};
-use lota_runtime::model::{Model, ParamSpec};
-use lota_runtime::train::{Optimizer, Selection, TrainOptions, Trainer};
+use lota::runtime::data::{Batch, Padded};
+use lota::runtime::host::{Host, Rng};
+use lota::runtime::mask::{self, Budget, Mask, Scope};
+use lota::runtime::model::{Model, ParamSpec};
+use lota::runtime::train::{Optimizer, Selection, TrainOptions, Trainer};
 
 use super::{Common, Figures};
-use crate::error::Result;
+use lota::Result;
 
 #[derive(Args)]
-pub(in crate::cli) struct Step {
+pub(crate) struct Step {
     /// A folder, a GGUF file, a hub id, or a config.json, which gets random weights
     model: String,
     /// The fraction of attention and MLP entries that are trained, at random; `full` trains every weight
@@ -106,7 +106,7 @@ impl Step {
             return Ok(Selection::dense(universe, |_| true)?);
         }
         let density: f64 = self.density.parse().map_err(|_| {
-            crate::cli::usage(format!("--density must be a number or full, not {}", self.density))
+            crate::usage(format!("--density must be a number or full, not {}", self.density))
         })?;
         let all = Mask::of_params(universe, ParamSpec::adaptable);
         let budget = Budget::Density(density);

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use lota_runtime::host::Host;
-use lota_runtime::model::LoadOptions;
+use lota::runtime::host::Host;
+use lota::runtime::model::LoadOptions;
 
 use super::{Common, Figures};
-use crate::api::{ScriptTrainer, Value};
-use crate::builtin;
-use crate::cli::run::builder;
-use crate::engine::Language;
-use crate::error::Result;
+use lota::api::{ScriptTrainer, Value};
+use lota::builtin;
+use crate::run::builder;
+use lota::Language;
+use lota::Result;
 
 #[derive(Args)]
-pub(in crate::cli) struct Loop {
+pub(crate) struct Loop {
     /// Steps that are timed at once
     #[arg(long, default_value_t = 10)]
     steps: u64,

@@ -1,6 +1,6 @@
 //! The commands of the prompt: their names, what follows them, and a line about each.
 
-use crate::api::nearest;
+use lota::api::nearest;
 
 /// What follows the name of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::highlight::dim;
 use super::session::Session;
 use super::{World as _, complete, highlight, signature, tell};
-use crate::error::{Error, Result};
+use lota::{Error, Result};
 
 /// What the editor asks while one types.
 struct Asked {
@@ -110,7 +110,7 @@ pub(super) fn run(session: Session, done: impl Fn()) -> Result<()> {
         // The first time there is none.
         let _ = editor.load_history(path);
     }
-    println!("lota {}; :help for help, Ctrl-D to leave", crate::VERSION);
+    println!("lota {}; :help for help, Ctrl-D to leave", lota::VERSION);
     let mut told = false;
     loop {
         let number = session.borrow().number();

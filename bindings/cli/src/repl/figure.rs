@@ -1,11 +1,11 @@
 //! From a value to a chart in characters.
 
-use lota_runtime::mask::{By, Mask};
+use lota::runtime::mask::{By, Mask};
 
 use super::pretty::Style;
-use crate::api::{Map, Object, ScriptTensor, Value};
-use crate::error::{Error, Result};
-use crate::plot::{Series, text};
+use lota::api::{Map, Object, ScriptTensor, Value};
+use lota::{Error, Result};
+use lota::plot::{Series, text};
 
 const HEIGHT: usize = 16;
 /// Lines drawn of one table.

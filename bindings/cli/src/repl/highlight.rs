@@ -1,7 +1,7 @@
 //! Colours: a function of the text, the cursor and the registry.
 
 use super::syntax::{Kind, Syntax, Token, tokens};
-use crate::api::Registry;
+use lota::api::Registry;
 
 const RESET: &str = "\x1b[0m";
 
@@ -140,7 +140,7 @@ impl Pairs {
 mod tests {
     use super::super::syntax::{LUA, RHAI};
     use super::*;
-    use crate::api;
+    use lota::api;
 
     /// The text with a letter for each colour: `<k local>`. The cursor is at `|`, or nowhere.
     fn marked(syntax: &Syntax, line: &str) -> String {

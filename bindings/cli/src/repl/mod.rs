@@ -22,9 +22,9 @@ pub use highlight::highlight;
 pub use session::{Outcome, Reply, Session};
 pub use syntax::{LUA, RHAI, Syntax};
 
-use crate::cli::write_out;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::output::write_out;
+use lota::Engine;
+use lota::{Error, Result};
 
 /// Runs a prompt on the terminal; where there is none, the lines of standard input are run plainly.
 /// `done` is called when an input has run, before its value is shown.

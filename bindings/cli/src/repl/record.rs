@@ -39,7 +39,7 @@ impl Record {
     pub fn script(&self, syntax: &Syntax) -> String {
         let names: Vec<Vec<&str>> = self.entries.iter().map(|e| names(syntax, &e.text)).collect();
         let help = names.iter().any(|n| n.contains(&"help"));
-        let mut out = (syntax.header)(crate::VERSION, help);
+        let mut out = (syntax.header)(lota::VERSION, help);
         out.push('\n');
         for (i, entry) in self.entries.iter().enumerate() {
             if entry.file {

@@ -10,10 +10,10 @@ use super::pretty::{Style, pretty};
 use super::record::Record;
 use super::settings::Settings;
 use super::syntax::{Kind, Syntax, tokens};
-use crate::api::{self, Value};
-use crate::cli::error_text;
-use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result};
+use lota::api::{self, Value};
+use crate::failure::text as error_text;
+use lota::Engine;
+use lota::{Error, ErrorKind, Result};
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,8 +324,8 @@ impl Session {
             }
         }
         let script = self.record.script(self.syntax);
-        lota_runtime::host::write_atomic(&path, |out| {
-            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota_runtime::Error::io(&path, e))
+        lota::runtime::host::write_atomic(&path, |out| {
+            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(&path, e))
         })?;
         let failed = match self.record.failed {
             0 => String::new(),

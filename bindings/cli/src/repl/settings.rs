@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use lota::{Error, Result};
 
 /// The names of the settings, in alphabetical order.
 pub const NAMES: [&str; 4] = ["items", "results", "time", "width"];
@@ -59,7 +59,7 @@ impl Settings {
                 })?);
             }
             other => {
-                let hint = crate::api::did_you_mean(other, NAMES)
+                let hint = lota::api::did_you_mean(other, NAMES)
                     .unwrap_or_else(|| format!("; known are {}", NAMES.join(", ")));
                 return Err(Error::argument(format!("there is no setting '{other}'{hint}")));
             }

@@ -6,10 +6,10 @@ use super::complete::World;
 use super::pretty::line;
 use super::session::Session;
 use super::syntax::Syntax;
-use crate::api::{Registry, Value};
-use crate::engine::{Language, Name};
-use crate::error::Result;
-use crate::stdlib;
+use lota::api::{Registry, Value};
+use lota::{Language, Name};
+use lota::Result;
+use lota::stdlib;
 
 /// Columns of a variable's value.
 const LEAST: usize = 20;
@@ -96,8 +96,8 @@ impl World for Session {
 
     fn modules(&self) -> Vec<String> {
         let modules = match self.syntax.language {
-            Language::Lua => stdlib::MODULES,
-            Language::Rhai => stdlib::RHAI_MODULES,
+            Language::Lua => stdlib::MODULES.lua,
+            Language::Rhai => stdlib::MODULES.rhai,
         };
         let built_in = modules.iter().map(|(name, _)| name.replace('.', self.syntax.module_separator));
         built_in.chain(["lota".to_string()]).collect()

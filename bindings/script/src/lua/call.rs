@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Table};
 
 use super::{State, convert, error, state};
-use crate::api::{Primitive, ScriptFn, Value};
+use crate::{Primitive, ScriptFn, Value};
 use crate::error::{Error, Result};
 
 /// The Lua function of a primitive.

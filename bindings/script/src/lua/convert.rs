@@ -6,7 +6,7 @@ use mlua::{Lua, Table};
 
 use super::call::LuaFn;
 use super::object::{self, LuaObject};
-use crate::api::{Map, Value};
+use crate::{Map, Value};
 use crate::error::{Error, Result};
 
 /// Deeper tables are taken for graphs that contain themselves.

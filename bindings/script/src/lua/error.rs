@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mlua::Lua;
 
 use super::State;
-use crate::api::show;
+use crate::show;
 use crate::error::{Error, ErrorKind};
 
 /// A value that is no string, thrown with `error(value)`.

@@ -19,13 +19,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table};
 
-use crate::api::{Ctx, Op, Primitive, Registry, Value};
 use crate::error::{Error, Result};
+use crate::{Ctx, Modules, Op, Primitive, Registry, Value};
 
 /// What the callbacks of one interpreter share.
 pub(crate) struct State {
     pub(crate) ctx: Arc<Ctx>,
     pub(crate) registry: Arc<Registry>,
+    modules: Modules,
     operators: HashMap<(String, Op), Arc<Primitive>>,
     methods: Mutex<HashMap<&'static str, Table>>,
     loaded: Mutex<HashMap<String, mlua::Value>>,
@@ -40,7 +41,7 @@ pub(crate) struct Frontend {
 }
 
 impl Frontend {
-    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, modules: Modules, open: bool) -> Result<Self> {
         let mut libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH;
         if open {
             libraries |= StdLib::IO | StdLib::OS;
@@ -57,6 +58,7 @@ impl Frontend {
             let state = Arc::new(State {
                 ctx,
                 registry,
+                modules,
                 operators,
                 methods: Mutex::default(),
                 loaded: Mutex::default(),
@@ -74,59 +76,6 @@ impl Frontend {
             Ok(Self { lua, state })
         };
         build().map_err(|e| error::from_lua(&e))
-    }
-
-    pub(crate) fn set_folder(&self, folder: Option<&Path>) {
-        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        *self.state.folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder);
-    }
-
-    /// Runs a chunk and gives its first result.
-    pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
-        let chunk =
-            load(&self.lua, source, &format!("@{name}")).map_err(|e| error::of_script(&self.state, &e))?;
-        let values = self.call(&chunk)?;
-        Ok(self.neutral(values)?.into_iter().next().unwrap_or_default())
-    }
-
-    /// One input of a prompt.
-    pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        self.eval_keeping(input, &[])
-    }
-
-    /// Calls a global function, or one in a global table (`model.step`).
-    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        let call = || -> mlua::Result<Result<MultiValue>> {
-            let mut found = mlua::Value::Table(self.lua.globals());
-            for part in name.split('.') {
-                found = match found {
-                    mlua::Value::Table(table) => table.get(part)?,
-                    _ => mlua::Value::Nil,
-                };
-            }
-            let mlua::Value::Function(function) = found else {
-                let text = format!("the script has no function '{name}', but {}", found.type_name());
-                return Ok(Err(Error::argument(text)));
-            };
-            let args = arguments.into_iter().map(|v| convert::to_lua(&self.lua, v));
-            let args = args.collect::<mlua::Result<MultiValue>>()?;
-            call::call_guarded(&self.lua, &self.state, &function, args).map(Ok)
-        };
-        let results = call().map_err(|e| error::of_script(&self.state, &e))??;
-        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
-    }
-
-    /// Lets go of what a script that was ended left behind.
-    pub(crate) fn recover(&self) {
-        for _ in 0..2 {
-            // A finalizer can only be Rust's own, and fails where there is no memory at all.
-            let _ = self.lua.gc_collect();
-        }
-    }
-
-    /// Whether an input of a prompt parses.
-    pub(crate) fn check(&self, input: &str) -> Result<()> {
-        self.compile(input).map(drop)
     }
 
     fn compile(&self, input: &str) -> Result<Function> {
@@ -159,6 +108,49 @@ impl Frontend {
             Ok(convert::from_lua(value).unwrap_or(Value::Str(text)))
         };
         results.into_iter().map(shown).collect()
+    }
+}
+
+impl crate::Frontend for Frontend {
+    fn set_folder(&self, folder: Option<&Path>) {
+        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        *self.state.folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder);
+    }
+
+    fn run(&self, source: &str, name: &str) -> Result<Value> {
+        let chunk =
+            load(&self.lua, source, &format!("@{name}")).map_err(|e| error::of_script(&self.state, &e))?;
+        let values = self.call(&chunk)?;
+        Ok(self.neutral(values)?.into_iter().next().unwrap_or_default())
+    }
+
+    /// A global function, or one in a global table (`model.step`).
+    fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let call = || -> mlua::Result<Result<MultiValue>> {
+            let mut found = mlua::Value::Table(self.lua.globals());
+            for part in name.split('.') {
+                found = match found {
+                    mlua::Value::Table(table) => table.get(part)?,
+                    _ => mlua::Value::Nil,
+                };
+            }
+            let mlua::Value::Function(function) = found else {
+                let text = format!("the script has no function '{name}', but {}", found.type_name());
+                return Ok(Err(Error::argument(text)));
+            };
+            let args = arguments.into_iter().map(|v| convert::to_lua(&self.lua, v));
+            let args = args.collect::<mlua::Result<MultiValue>>()?;
+            call::call_guarded(&self.lua, &self.state, &function, args).map(Ok)
+        };
+        let results = call().map_err(|e| error::of_script(&self.state, &e))??;
+        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+    }
+
+    fn recover(&self) {
+        for _ in 0..2 {
+            // A finalizer can only be Rust's own, and fails where there is no memory at all.
+            let _ = self.lua.gc_collect();
+        }
     }
 }
 

@@ -6,9 +6,8 @@ use std::sync::{Arc, PoisonError};
 use mlua::{Lua, Table};
 
 use super::{State, call, error};
-use crate::api::nearest;
 use crate::error::{Error, Result};
-use crate::stdlib;
+use crate::{modules, nearest};
 
 /// Instructions that a look for a module counts as.
 const LOOK: u64 = 5000;
@@ -63,7 +62,7 @@ fn require(lua: &Lua, state: &Arc<State>, name: &str) -> mlua::Result<mlua::Valu
 
 /// The source of a module and the name of its chunk.
 fn find(state: &State, name: &str) -> Result<(String, String)> {
-    if let Some(source) = stdlib::source(name) {
+    if let Some(source) = modules::source(state.modules.lua, name) {
         return Ok((source.to_string(), format!("={}.lua", name.replace('.', "/"))));
     }
     let sound = name
@@ -87,11 +86,11 @@ fn find(state: &State, name: &str) -> Result<(String, String)> {
             }
         }
     }
-    let known = stdlib::MODULES.iter().map(|(name, _)| *name).chain(["lota"]);
+    let known = state.modules.lua.iter().map(|(name, _)| *name).chain(["lota"]);
     let hint = match (nearest(name, known), looked.is_empty()) {
         (Some(near), _) => format!("; did you mean '{near}'?"),
         (None, true) => {
-            let known: Vec<&str> = stdlib::MODULES.iter().map(|(name, _)| *name).collect();
+            let known: Vec<&str> = state.modules.lua.iter().map(|(name, _)| *name).collect();
             format!("; built in are {}", known.join(", "))
         }
         (None, false) => format!("; looked for {}", looked.join(" and ")),

@@ -3,7 +3,7 @@
 use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods};
 
 use super::{State, call, error, state};
-use crate::api::{Charge, Object, Op, nearest};
+use crate::{Charge, Object, Op, nearest};
 use crate::error::Error;
 
 /// A handle held by a script, with the charge for what it keeps alive.

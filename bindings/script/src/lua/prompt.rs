@@ -5,13 +5,12 @@ use mlua::Table;
 
 use super::object::LuaObject;
 use super::{Frontend, call, error, load};
-use crate::api::Value;
-use crate::engine::Name;
 use crate::error::Result;
+use crate::{Name, Value};
 
-impl Frontend {
+impl crate::Prompt for Frontend {
     /// One input of a prompt. What it gives first, unless it is nil, becomes the value of globals.
-    pub(crate) fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
+    fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
         let chunk = self.compile(input)?;
         let results = self.call(&chunk)?;
         if let Some(first) = results.front().filter(|v| !v.is_nil()) {
@@ -24,14 +23,18 @@ impl Frontend {
     }
 
     /// Runs a file's text as a chunk of its own: its globals stay.
-    pub(crate) fn load(&self, source: &str, name: &str) -> Result<()> {
+    fn load(&self, source: &str, name: &str) -> Result<()> {
         let chunk =
             load(&self.lua, source, &format!("@{name}")).map_err(|e| error::of_script(&self.state, &e))?;
         self.call(&chunk).map(drop)
     }
 
+    fn check(&self, input: &str) -> Result<()> {
+        self.compile(input).map(drop)
+    }
+
     /// Removes globals.
-    pub(crate) fn forget(&self, names: &[String]) {
+    fn forget(&self, names: &[String]) {
         for name in names {
             // Only a table that is full can fail, and this one gets emptier.
             let _ = self.lua.globals().raw_set(name.as_str(), mlua::Value::Nil);
@@ -39,7 +42,7 @@ impl Frontend {
     }
 
     /// The names in the globals, or in the table that a path leads to. Metamethods are not called.
-    pub(crate) fn names(&self, path: &[&str]) -> Vec<Name> {
+    fn names(&self, path: &[&str]) -> Vec<Name> {
         let mut table: Table = self.lua.globals();
         for part in path {
             match table.raw_get::<mlua::Value>(*part) {
@@ -57,6 +60,9 @@ impl Frontend {
         names
     }
 
+}
+
+impl Frontend {
     fn name(&self, name: String, value: &mlua::Value) -> Name {
         let (ty, primitive) = match value {
             mlua::Value::UserData(data) => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
 use super::{State, convert, error, sizes};
-use crate::api::{Primitive, ScriptFn, Value};
+use crate::{Primitive, ScriptFn, Value};
 use crate::counting::{Inside, Outside, outside};
 use crate::error::{Error, ErrorKind, Result};
 

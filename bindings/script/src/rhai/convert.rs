@@ -10,7 +10,7 @@ use super::call::RhaiFn;
 use super::error;
 use super::errors::Caught;
 use super::object::Held;
-use crate::api::{Map, Value};
+use crate::{Map, Value};
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 

@@ -7,7 +7,7 @@ use rhai::{Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType, Positio
 use super::State;
 use super::errors::Caught;
 use super::object::TYPE;
-use crate::api::{Registry, did_you_mean};
+use crate::{Registry, did_you_mean};
 use crate::counting::{Inside, Outside, outside};
 use crate::error::{Error, ErrorKind};
 

@@ -24,14 +24,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use rhai::{AST, CallFnOptions, Dynamic, Scope};
 
-use crate::api::{Ctx, Registry, Value};
 use crate::counting::{self, Tally, outside};
 use crate::error::{Error, ErrorKind, Result};
+use crate::{Ctx, Modules, Registry, Value};
 
 /// What the functions of one interpreter share.
 pub(crate) struct State {
     pub(crate) ctx: Arc<Ctx>,
     pub(crate) registry: Arc<Registry>,
+    modules: Modules,
     /// Set once the interpreter is built; weak, for the interpreter holds the state.
     engine: OnceLock<Weak<rhai::Engine>>,
     folder: Mutex<Option<PathBuf>>,
@@ -64,7 +65,7 @@ pub(crate) struct Frontend {
 }
 
 impl Frontend {
-    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, open: bool) -> Result<Self> {
+    pub(crate) fn new(ctx: Arc<Ctx>, registry: Arc<Registry>, modules: Modules, open: bool) -> Result<Self> {
         if ctx.meter.limits().script_memory.is_some() && !counting::counts() {
             return Err(Error::new(
                 ErrorKind::Host,
@@ -76,6 +77,7 @@ impl Frontend {
         let state = Arc::new(State {
             ctx,
             registry,
+            modules,
             engine: OnceLock::new(),
             folder: Mutex::default(),
             nested: AtomicUsize::new(0),
@@ -88,21 +90,6 @@ impl Frontend {
         Ok(Self { engine, state, prompt: Mutex::new(prompt), defined: Mutex::new(defined) })
     }
 
-    pub(crate) fn set_folder(&self, folder: Option<&Path>) {
-        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        *lock(&self.state.folder) = Some(folder);
-    }
-
-    /// Runs a script and gives the value of its last expression.
-    pub(crate) fn run(&self, source: &str, name: &str) -> Result<Value> {
-        self.state.tally.inside(|| {
-            let mut ast = self.compile(source, name)?;
-            ast.set_source(name);
-            self.define(&ast, name);
-            self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&value))
-        })
-    }
-
     fn define(&self, ast: &AST, name: &str) {
         let mut defined = lock(&self.defined);
         let mut functions = defined.functions.merge(ast);
@@ -111,11 +98,6 @@ impl Frontend {
         for function in ast.iter_functions() {
             defined.scripts.insert(function.name.to_string(), name.to_string());
         }
-    }
-
-    /// Calls a function that a script of this engine defined with `fn`.
-    pub(crate) fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        self.state.tally.inside(|| self.call_defined(name, &arguments))
     }
 
     fn call_defined(&self, name: &str, arguments: &[Value]) -> Result<Value> {
@@ -148,27 +130,6 @@ impl Frontend {
         self.state.tally.held()
     }
 
-    /// Nothing is left behind: a value of Rhai goes with its last holder.
-    pub(crate) fn recover(&self) {}
-
-    /// One input of a prompt.
-    pub(crate) fn eval(&self, input: &str) -> Result<Vec<Value>> {
-        self.eval_keeping(input, &[])
-    }
-
-    /// Whether an input of a prompt parses.
-    pub(crate) fn check(&self, input: &str) -> Result<()> {
-        self.state.tally.inside(|| {
-            self.compile(input, "input")?;
-            // Only an open comment takes anything.
-            if self.engine.compile(format!("{input}\n)")).is_ok() {
-                let open = || Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true);
-                return Err(outside(open));
-            }
-            Ok(())
-        })
-    }
-
     fn compile(&self, source: &str, name: &str) -> Result<AST> {
         // The line end stays, so that line numbers do.
         let text = match source.strip_prefix("#!") {
@@ -189,6 +150,31 @@ impl Frontend {
         let result = self.engine.eval_ast_with_scope::<Dynamic>(scope, ast);
         result.map_err(|e| error::from_rhai(&self.state, e, name))
     }
+}
+
+impl crate::Frontend for Frontend {
+    fn set_folder(&self, folder: Option<&Path>) {
+        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        *lock(&self.state.folder) = Some(folder);
+    }
+
+    /// The value is that of the last expression.
+    fn run(&self, source: &str, name: &str) -> Result<Value> {
+        self.state.tally.inside(|| {
+            let mut ast = self.compile(source, name)?;
+            ast.set_source(name);
+            self.define(&ast, name);
+            self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&value))
+        })
+    }
+
+    /// A function that a script of this engine defined with `fn`.
+    fn call_function(&self, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        self.state.tally.inside(|| self.call_defined(name, &arguments))
+    }
+
+    /// Nothing is left behind: a value of Rhai goes with its last holder.
+    fn recover(&self) {}
 }
 
 /// A value as a host takes it. What cannot be a neutral value is text.

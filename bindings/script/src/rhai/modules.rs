@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, Weak};
 use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use super::{State, error, lock};
-use crate::api::nearest;
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
-use crate::stdlib;
+use crate::{modules, nearest};
 
 /// Finds, compiles and keeps modules.
 pub(crate) struct Resolver {
@@ -26,12 +25,12 @@ impl Resolver {
     }
 
     fn find(&self, name: &str) -> Result<(String, String)> {
-        if let Some(source) = stdlib::rhai_source(name) {
-            return Ok((source.to_string(), format!("{name}.rhai")));
-        }
         let Some(state) = self.state.upgrade() else {
             return Err(Error::new(crate::ErrorKind::Host, "the script of this import has ended"));
         };
+        if let Some(source) = modules::source(state.modules.rhai, name) {
+            return Ok((source.to_string(), format!("{name}.rhai")));
+        }
         let sound = name.split('/').all(|part| {
             !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
         });
@@ -51,7 +50,7 @@ impl Resolver {
                 Err(e) => return Err(Error::runtime(format!("import: {}: {e}", path.display()))),
             }
         }
-        let known: Vec<&str> = stdlib::RHAI_MODULES.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = state.modules.rhai.iter().map(|(name, _)| *name).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("; did you mean '{near}'?"),
             None if looked.is_empty() => format!("; built in are {}", known.join(", ")),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::{State, call, error};
-use crate::api::{Charge, Memory, Object, Op, Primitive, nearest};
+use crate::{Charge, Memory, Object, Op, Primitive, nearest};
 use crate::counting::{Outside, outside};
 use crate::error::Error;
 

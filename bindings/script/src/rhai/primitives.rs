@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rhai::{Dynamic, Engine, FuncRegistration, Module, NativeCallContext, RhaiFunc, Shared};
 
 use super::{State, call, convert, error};
-use crate::api::{Place, Primitive};
+use crate::{Place, Primitive};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many values a primitive with any number of them takes by position. Rhai resolves a function by

@@ -5,10 +5,9 @@ use rhai::Dynamic;
 
 use super::object::Held;
 use super::{Frontend, Prompt, shown};
-use crate::api::Value;
 use crate::counting::outside;
-use crate::engine::Name;
 use crate::error::{Error, ErrorKind, Result};
+use crate::{Name, Value};
 
 impl Frontend {
     fn prompt(&self) -> Result<std::sync::MutexGuard<'_, Prompt>> {
@@ -30,8 +29,11 @@ impl Frontend {
         Ok(value)
     }
 
+}
+
+impl crate::Prompt for Frontend {
     /// One input of a prompt. What it gives, unless it is nothing, becomes the value of variables.
-    pub(crate) fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
+    fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
         let mut prompt = self.prompt()?;
         self.state.tally.inside(|| {
             let value = self.eval_in(&mut prompt, input, "input")?;
@@ -46,13 +48,25 @@ impl Frontend {
     }
 
     /// Runs a file's text in the prompt's scope.
-    pub(crate) fn load(&self, source: &str, name: &str) -> Result<()> {
+    fn load(&self, source: &str, name: &str) -> Result<()> {
         let mut prompt = self.prompt()?;
         self.state.tally.inside(|| self.eval_in(&mut prompt, source, name).map(drop))
     }
 
+    fn check(&self, input: &str) -> Result<()> {
+        self.state.tally.inside(|| {
+            self.compile(input, "input")?;
+            // Only an open comment takes anything.
+            if self.engine.compile(format!("{input}\n)")).is_ok() {
+                let open = || Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true);
+                return Err(outside(open));
+            }
+            Ok(())
+        })
+    }
+
     /// Removes variables.
-    pub(crate) fn forget(&self, names: &[String]) {
+    fn forget(&self, names: &[String]) {
         if let Ok(mut prompt) = self.prompt() {
             self.state.tally.inside(|| {
                 for name in names {
@@ -63,7 +77,7 @@ impl Frontend {
     }
 
     /// The names of the scope, or of the object map that a path leads to.
-    pub(crate) fn names(&self, path: &[&str]) -> Vec<Name> {
+    fn names(&self, path: &[&str]) -> Vec<Name> {
         let Ok(prompt) = self.prompt() else { return Vec::new() };
         let mut names: Vec<Name> = match path.split_first() {
             None => prompt.scope.iter_raw().map(|(name, _, value)| named(name, value)).collect(),

@@ -8,7 +8,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, LexError, Token};
 
 use super::errors::Caught;
 use super::{State, error, errors, modules, object, primitives, sizes};
-use crate::api::{Ctx, nearest};
+use crate::{Ctx, nearest};
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 

@@ -7,7 +7,7 @@
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext, Position};
 
 use super::State;
-use crate::api::Value;
+use crate::Value;
 use crate::error::Result;
 use crate::limits::Limits;
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use lota_runtime::data::{Batch, Example, NO_LABEL, collate};
 
+use crate::primitives::shared::Lota;
+use lota_script::IntoValue;
+use crate::primitives::tensor::ScriptTensor;
+use lota_script::{Args, Ctx, FromValue, Op, Primitive, Registry, Result, Scripted, Value};
 use super::batches::ScriptBatches;
 use super::examples::ScriptExamples;
-use crate::api::{Args, Ctx, FromValue, Op, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
 
 /// A batch that a script holds.
 pub(crate) struct ScriptBatch(pub(crate) Arc<Batch>);
@@ -19,9 +21,9 @@ impl ScriptBatch {
     }
 }
 
-impl From<Batch> for Value {
-    fn from(batch: Batch) -> Self {
-        Value::object(ScriptBatch::new(batch))
+impl IntoValue<Lota> for Batch {
+    fn into_value(self) -> Value {
+        Value::object(ScriptBatch::new(self))
     }
 }
 
@@ -168,7 +170,7 @@ fn split<T: Copy + Into<Value>>(batch: &Batch, values: &[T]) -> Vec<Value> {
 
 fn by_sequence(_: &Ctx, args: &mut Args) -> Result<Tensor> {
     let batch = args.this::<ScriptBatch>()?.0.clone();
-    let values: Tensor = args.get("values")?;
+    let values = args.get::<Arc<ScriptTensor>>("values")?.get();
     let owners = batch.labelled_sequences();
     if values.dims() != [owners.len()] {
         let what = format!(
@@ -192,7 +194,7 @@ fn batch(_: &Ctx, args: &mut Args) -> Result<Value> {
     let sequences: Vec<Value> = args.get("sequences")?;
     let mut examples = Vec::with_capacity(sequences.len());
     for (i, value) in sequences.into_iter().enumerate() {
-        let wrong = |m: crate::api::Mismatch| args.mismatched("sequences", &m.inside(&format!("[{i}]")));
+        let wrong = |m: lota_script::Mismatch| args.mismatched("sequences", &m.inside(&format!("[{i}]")));
         let (tokens, labels) = match value {
             Value::Map(mut map) => {
                 let tokens = Vec::<u32>::from_value(map.take("tokens").unwrap_or_default()).map_err(wrong)?;

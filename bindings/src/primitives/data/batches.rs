@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use lota_runtime::data::{BatchOptions, BatchState, Batches, Order};
 use lota_runtime::host::Event;
 
+use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Scripted, Value};
 use super::batch::ScriptBatch;
 use super::examples::ScriptExamples;
-use crate::api::{Args, Ctx, Map, Op, Primitive, Registry, Scripted, Value};
-use crate::error::{Error, Result};
 
 /// A stream of batches that a script holds.
 pub(crate) struct ScriptBatches(Mutex<Batches>);

@@ -7,9 +7,8 @@ use lota_runtime::data::{
 };
 use lota_runtime::model::Tokenizer;
 
-use crate::api::model::ScriptModel;
-use crate::api::{Args, Ctx, FromValue, Map, Mismatch, Op, Primitive, Registry, Scripted, Value};
-use crate::error::{Error, Result};
+use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Op, Primitive, Registry, Result, Scripted, Value};
+use crate::primitives::model::ScriptModel;
 
 /// Examples that a script holds.
 pub(crate) struct ScriptExamples {

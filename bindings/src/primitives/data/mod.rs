@@ -8,10 +8,8 @@ pub(crate) use batch::{ScriptBatch, all_batches};
 pub(crate) use batches::ScriptBatches;
 
 use lota_runtime::data::{Format, read};
+use lota_script::{Args, Ctx, Primitive, Registry, Result, Value, from_json};
 
-use super::json::from_json;
-use super::{Args, Ctx, Primitive, Registry, Value};
-use crate::error::Result;
 
 pub(super) fn register(r: &mut Registry) {
     r.area("data", "Data files, training examples and batches.");

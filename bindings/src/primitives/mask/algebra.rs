@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lota_runtime::mask::{self, Mask};
+use crate::primitives::mask::ScriptMask;
+use lota_script::{Args, Ctx, Op, Primitive, Registry, Result};
 
-use crate::api::{Args, Ctx, Op, Primitive, Registry};
-use crate::error::Result;
 
 /// The first lines of every example: a model and two masks.
 pub(super) const TWO: &str = "local m = lota.model.init('tiny')\n\
@@ -19,8 +19,8 @@ fn example(code: &str) -> String {
 type Combine = fn(&[&Mask]) -> lota_runtime::Result<Mask>;
 
 fn combined(args: &mut Args, combine: Combine) -> Result<Mask> {
-    let first: Arc<Mask> = args.get("a")?;
-    let others: Vec<Arc<Mask>> = args.get("others")?;
+    let first: ScriptMask = args.get("a")?;
+    let others: Vec<ScriptMask> = args.get("others")?;
     let all: Vec<&Mask> = std::iter::once(&*first).chain(others.iter().map(|m| &**m)).collect();
     Ok(combine(&all)?)
 }
@@ -79,8 +79,8 @@ pub(super) fn register(r: &mut Registry) {
             .operator(Op::Not)
             .example(example("assert((~a):count() == m:entries() - a:count())"))
             .call(|_, args| {
-                let a: Arc<Mask> = args.get("a")?;
-                let within: Option<Arc<Mask>> = args.opt("within")?;
+                let a: ScriptMask = args.get("a")?;
+                let within: Option<ScriptMask> = args.opt("within")?;
                 Ok(mask::complement(&a, within.as_deref())?)
             }),
     );
@@ -94,7 +94,7 @@ fn comparisons(r: &mut Registry) {
             .returns("boolean", "whether they are equal")
             .operator(Op::Eq)
             .example(example("assert(a:equals(a | a) and not a:equals(b))"))
-            .call(|_: &Ctx, args| Ok(args.this::<Mask>()? == args.get::<Arc<Mask>>("other")?)),
+            .call(|_: &Ctx, args| Ok(args.this::<ScriptMask>()? == args.get::<ScriptMask>("other")?)),
     );
     r.add(
         Primitive::method("Mask", "subset", "Whether every entry of this mask is in the other.")
@@ -102,14 +102,14 @@ fn comparisons(r: &mut Registry) {
             .returns("boolean", "whether it is a subset")
             .operator(Op::Le)
             .example(example("assert((a & b):subset(a) and (a & b) <= b)"))
-            .call(|_, args| Ok(args.this::<Mask>()?.is_subset(&*args.get::<Arc<Mask>>("other")?)?)),
+            .call(|_, args| Ok(args.this::<ScriptMask>()?.is_subset(&*args.get::<ScriptMask>("other")?)?)),
     );
     r.add(
         Primitive::method("Mask", "disjoint", "Whether no entry is in both masks.")
             .arg("other", "Mask", "the other mask")
             .returns("boolean", "whether they are disjoint")
             .example(example("assert((a - b):disjoint(b))"))
-            .call(|_, args| Ok(args.this::<Mask>()?.is_disjoint(&*args.get::<Arc<Mask>>("other")?)?)),
+            .call(|_, args| Ok(args.this::<ScriptMask>()?.is_disjoint(&*args.get::<ScriptMask>("other")?)?)),
     );
     r.add(
         Primitive::method("Mask", "jaccard", "The size of the intersection over the size of the union.")
@@ -117,14 +117,14 @@ fn comparisons(r: &mut Registry) {
             .arg("other", "Mask", "the other mask")
             .returns("number", "from 0 (disjoint) to 1 (equal)")
             .example(example("assert(a:jaccard(a) == 1)"))
-            .call(|_, args| Ok(args.this::<Mask>()?.jaccard(&*args.get::<Arc<Mask>>("other")?)?)),
+            .call(|_, args| Ok(args.this::<ScriptMask>()?.jaccard(&*args.get::<ScriptMask>("other")?)?)),
     );
     r.add(
         Primitive::method("Mask", "count", "The number of entries in the mask.")
             .returns("integer", "how many")
             .operator(Op::Len)
             .example(example("assert(a:count() == #a)"))
-            .call(|_, args| Ok(args.this::<Mask>()?.count())),
+            .call(|_, args| Ok(args.this::<ScriptMask>()?.count())),
     );
     r.add(
         Primitive::method("Mask", "density", "The fraction of entries that are in the mask.")
@@ -134,8 +134,8 @@ fn comparisons(r: &mut Registry) {
                 "assert(math.abs(a:density{within = lota.mask.all(m, {params = 'adaptable'})} - 0.2) < 1e-3)",
             ))
             .call(|_, args| {
-                let mask = args.this::<Mask>()?;
-                match args.opt::<Arc<Mask>>("within")? {
+                let mask = args.this::<ScriptMask>()?;
+                match args.opt::<ScriptMask>("within")? {
                     None => Ok(mask.density()),
                     Some(within) => Ok(mask.density_within(&within)?),
                 }

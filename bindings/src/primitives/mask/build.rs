@@ -5,11 +5,13 @@ use std::sync::Arc;
 use lota_runtime::host::Rng;
 use lota_runtime::mask::{self, Budget, Mask, Scope, Scores, Unit};
 
+use crate::primitives::mask::ScriptMask;
+use crate::primitives::scores::ScriptScores;
+use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, Value};
+use crate::primitives::rng::ScriptRng;
 use super::parts::pieces;
-use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::api::universe::of_model;
-use crate::api::{Args, Ctx, FromValue, Primitive, Registry, ScriptRng, Value};
-use crate::error::Result;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::universe::of_model;
 
 const SCOPES: [&str; 4] = ["global", "parameter", "layer", "row"];
 
@@ -46,7 +48,7 @@ fn bounded(record: Primitive) -> Primitive {
     )
 }
 
-type Bounds = (Option<Arc<Mask>>, Option<Arc<Mask>>);
+type Bounds = (Option<ScriptMask>, Option<ScriptMask>);
 
 fn bounds(args: &mut Args) -> Result<Bounds> {
     Ok((args.opt("within")?, args.opt("avoid")?))
@@ -78,7 +80,7 @@ fn from_scores(r: &mut Registry) {
              assert(mask:count() == math.floor(m:entries() * 0.1 + 0.5))",
         )
         .call(|ctx, args| {
-            let scores: Arc<Scores> = args.get("scores")?;
+            let scores: ScriptScores = args.get("scores")?;
             let (budget, scope) = budget(args)?;
             let (within, avoid) = bounds(args)?;
             let largest = args.get("largest")?;
@@ -102,7 +104,7 @@ fn from_scores(r: &mut Registry) {
              local mask = lota.mask.threshold(weights, {above = 0.03})",
         )
         .call(|ctx, args| {
-            let scores: Arc<Scores> = args.get("scores")?;
+            let scores: ScriptScores = args.get("scores")?;
             let above = args.get("above")?;
             let (within, avoid) = bounds(args)?;
             Ok(mask::threshold(&*scores, above, within.as_deref(), avoid.as_deref(), &ctx.host)?)
@@ -120,7 +122,7 @@ fn from_scores(r: &mut Registry) {
                  local mask = lota.mask.nm(weights, {n = 2, m = 4})",
             )
             .call(|ctx, args| {
-                let scores: Arc<Scores> = args.get("scores")?;
+                let scores: ScriptScores = args.get("scores")?;
                 let (n, m) = (args.get("n")?, args.get("m")?);
                 Ok(mask::nm(&*scores, n, m, &ctx.host)?)
             }),
@@ -156,7 +158,7 @@ fn from_scores(r: &mut Registry) {
         .call(|ctx, args| match args.get::<Value>("of")? {
             Value::Object(object) => match object.downcast::<Scores>() {
                 Some(scores) => Ok(mask::support(&*scores, &ctx.host)?),
-                None => crate::api::ticket::mask_of(&object).ok_or_else(|| {
+                None => crate::primitives::ticket::mask_of(&object).ok_or_else(|| {
                     args.wrong("of", format!("must be Scores or a Ticket, got {}", object.type_name()))
                 }),
             },
@@ -166,7 +168,7 @@ fn from_scores(r: &mut Registry) {
 }
 
 fn units(ctx: &Ctx, args: &mut Args) -> Result<Mask> {
-    let scores: Arc<Scores> = args.get("scores")?;
+    let scores: ScriptScores = args.get("scores")?;
     let unit = match args.get::<Value>("unit")? {
         Value::Str(word) if word == "row" => Unit::Row,
         Value::Str(word) if word == "column" => Unit::Column,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use lota_runtime::mask::Mask;
 use lota_runtime::model::Universe;
 
+use crate::primitives::mask::ScriptMask;
+use lota_script::{Primitive, Registry};
 use super::algebra::TWO;
-use crate::api::universe::{of_model, of_optional};
-use crate::api::{Primitive, Registry};
+use crate::primitives::universe::{of_model, of_optional};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -16,7 +17,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("integer", "its size in bytes")
             .example(format!("{TWO}a:save(lota.run.start('mask-save'):path('a.mask'))"))
             .call(|ctx, args| {
-                let mask = args.this::<Mask>()?;
+                let mask = args.this::<ScriptMask>()?;
                 Ok(mask.save(&ctx.files.allow(args.get::<String>("path")?)?)?)
             }),
     );

@@ -9,10 +9,15 @@ mod report;
 pub(crate) use build::{budget, budgeted};
 
 use lota_runtime::mask::Mask;
+use crate::primitives::shared::{Lota, Shared};
+use lota_script::IntoValue;
+use lota_script::{Registry, Scripted, Value};
 
-use super::{Registry, Scripted, Value};
 
-impl Scripted for Mask {
+/// A mask that scripts hold.
+pub type ScriptMask = Shared<Mask>;
+
+impl Scripted for ScriptMask {
     const TYPE: &'static str = "Mask";
 
     fn show(&self) -> String {
@@ -24,9 +29,9 @@ impl Scripted for Mask {
     }
 }
 
-impl From<Mask> for Value {
-    fn from(mask: Mask) -> Self {
-        Value::object(mask)
+impl IntoValue<Lota> for Mask {
+    fn into_value(self) -> Value {
+        Value::object(ScriptMask::new(self))
     }
 }
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use lota_runtime::mask::{Block, HeadLayout, Mask};
 use lota_runtime::model::Universe;
 
+use lota_script::{Args, Ctx, Primitive, Registry, Result};
 use super::algebra::TWO;
-use crate::api::model::ScriptModel;
-use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::api::universe::of_model;
-use crate::api::{Args, Ctx, Primitive, Registry};
-use crate::error::Result;
+use crate::primitives::model::ScriptModel;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::universe::of_model;
 
 /// What all records that cut pieces out of parameters have.
 fn cut(record: Primitive) -> Primitive {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use lota_runtime::mask::{By, Count, Mask, capacity};
 
+use crate::primitives::mask::ScriptMask;
+use lota_script::{Args, Ctx, Map, Primitive, Registry, Result, Value};
 use super::algebra::TWO;
-use crate::api::{Args, Ctx, Map, Primitive, Registry, Value};
-use crate::error::Result;
 
 const GROUPS: [&str; 4] = ["parameter", "layer", "role", "all"];
 
@@ -38,7 +38,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("map", "the count of each group by its name")
             .example(format!("{TWO}assert(a:by('all').all == a:count())"))
             .call(|_, args| {
-                let mask = args.this::<Mask>()?;
+                let mask = args.this::<ScriptMask>()?;
                 let by = by(args, "group")?;
                 let counts = mask.by(by).into_iter().map(|c| (c.group, Value::from(c.selected)));
                 Ok(Value::Map(counts.collect()))
@@ -56,7 +56,7 @@ pub(super) fn register(r: &mut Registry) {
             "{TWO}for _, row in ipairs(a:counts('role')) do assert(row.selected <= row.entries) end"
         ))
         .call(|_, args| {
-            let mask = args.this::<Mask>()?;
+            let mask = args.this::<ScriptMask>()?;
             Ok(rows(mask.by(by(args, "group")?)))
         }),
     );
@@ -86,8 +86,8 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn overlap(_: &Ctx, args: &mut Args) -> Result<Vec<Map>> {
-    let mask = args.this::<Mask>()?;
-    let other: Arc<Mask> = args.get("other")?;
+    let mask = args.this::<ScriptMask>()?;
+    let other: ScriptMask = args.get("other")?;
     let groups = mask.overlap(&other, by(args, "by")?)?;
     let row = |o: lota_runtime::mask::Overlap| {
         let jaccard = o.jaccard();
@@ -103,8 +103,8 @@ fn overlap(_: &Ctx, args: &mut Args) -> Result<Vec<Map>> {
 }
 
 fn capacities(_: &Ctx, args: &mut Args) -> Result<Map> {
-    let masks: Vec<Arc<Mask>> = args.get("masks")?;
-    let within: Option<Arc<Mask>> = args.opt("within")?;
+    let masks: Vec<ScriptMask> = args.get("masks")?;
+    let within: Option<ScriptMask> = args.opt("within")?;
     let masks: Vec<&Mask> = masks.iter().map(|m| &**m).collect();
     let found = capacity(&masks, within.as_deref())?;
     Ok(Map::new()

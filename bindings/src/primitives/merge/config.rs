@@ -9,13 +9,12 @@ use lota_runtime::merge::{
 };
 use lota_runtime::model::{LoadOptions, Model};
 
+use crate::machine::OnMachine as _;
+use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value, to_json};
 use super::inputs::functions;
 use super::own::{OwnMethod, names_of};
 use super::steps::{Step, documents, order};
-use crate::api::json::to_json;
-use crate::api::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Value};
 use crate::builtin;
-use crate::error::{Error, Result};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -131,7 +130,7 @@ impl Call {
         });
         let find =
             |place: &str| -> lota_runtime::Result<Found> { Ok(find(ctx, self.folder.as_deref(), place)?) };
-        let inputs = open_all(&step.config, &ctx.hub, &find, &ctx.host)?;
+        let inputs = open_all(&step.config, &ctx.machine()?.hub, &find, &ctx.host)?;
         Ok(Plan::new(&step.config, inputs, own, self.options)?)
     }
 }
@@ -182,7 +181,7 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         return Err(args.wrong("scores", "are for the report: give `report`, the name of its files"));
     }
     let seed = args.get::<i64>("seed")? as u64;
-    let (shard_bytes, replace) = (crate::api::model::shard_bytes(args)?, args.get::<bool>("replace")?);
+    let (shard_bytes, replace) = (crate::primitives::model::shard_bytes(args)?, args.get::<bool>("replace")?);
     let steps = order(&call.documents, &out, &between)?;
     let mut files = Vec::new();
     for step in &steps {

@@ -11,19 +11,20 @@ use lota_runtime::merge::{
 use lota_runtime::model::{LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
 
+use crate::machine::OnMachine as _;
+use crate::primitives::scores::ScriptScores;
+use crate::primitives::ticket::ScriptTicket;
+use lota_script::{Args, Ctx, Error, FromValue, Map, Object, Result, ScriptFn, Value, to_json};
 use super::bare;
 use super::own::{OwnMethod, names_of};
-use crate::api::json::to_json;
-use crate::api::model::{ScriptModel, Snapshot};
-use crate::api::{Args, Ctx, FromValue, Map, Object, ScriptFn, Value};
-use crate::error::{Error, Result};
+use crate::primitives::model::{ScriptModel, Snapshot};
 
 /// One thing to merge.
 enum Thing {
     Model(Arc<ScriptModel>),
     Snapshot(Arc<Snapshot>),
-    Ticket(Arc<Ticket>),
-    Vector(Arc<Scores>),
+    Ticket(ScriptTicket),
+    Vector(ScriptScores),
     Path(PathBuf, Arc<dyn Input>),
 }
 
@@ -215,7 +216,7 @@ impl Given {
     }
 
     /// Those of the things that are tickets.
-    pub(super) fn tickets(&self) -> Vec<Arc<Ticket>> {
+    pub(super) fn tickets(&self) -> Vec<ScriptTicket> {
         self.items
             .iter()
             .filter_map(|i| if let Thing::Ticket(t) = &i.thing { Some(t.clone()) } else { None })
@@ -282,7 +283,7 @@ fn open(ctx: &Ctx, path: &str, label: &str) -> Result<Thing> {
         Arc::new(Folder::open(&path, label)?)
     } else {
         let options =
-            LoadOptions { exec: ctx.exec()?.clone(), hub: ctx.hub.clone(), ..LoadOptions::default() };
+            LoadOptions { exec: ctx.exec()?.clone(), hub: ctx.machine()?.hub.clone(), ..LoadOptions::default() };
         Arc::new(Held::of(label, &load(&path.to_string_lossy(), &options, &ctx.host)?))
     };
     Ok(Thing::Path(path, input))
@@ -309,7 +310,7 @@ fn check_names(method: &dyn Method, shared: &Settings, items: &[Item]) -> Result
     for name in shared.keys().chain(items.iter().flat_map(|i| i.settings.keys())) {
         if !names.contains(&name.as_str()) {
             let hint =
-                crate::api::did_you_mean(name, names.iter().copied()).unwrap_or_else(|| match names.len() {
+                lota_script::did_you_mean(name, names.iter().copied()).unwrap_or_else(|| match names.len() {
                     0 => "; it has none".to_string(),
                     _ => format!("; it has {}", names.join(", ")),
                 });

@@ -14,9 +14,8 @@ use lota_runtime::model::Model;
 use lota_runtime::ticket::Meta;
 
 use self::inputs::Given;
+use lota_script::{Args, Ctx, Error, Map, Primitive, Registry, Result, Value};
 use super::model::ScriptModel;
-use super::{Args, Ctx, Map, Primitive, Registry, Value};
-use crate::error::{Error, Result};
 
 /// What can be merged, for records.
 const WHAT: &str =

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use lota_runtime::merge::{Base, Group, Kind, Method, Scalar, Scope, Settings, Sink, Spec};
 
+use crate::primitives::tensor::of_value;
+use lota_script::{Error, FromValue, Map, Result, ScriptFn, Value};
 use super::inputs::scalar;
-use crate::api::{FromValue, Map, ScriptFn, Value};
-use crate::error::{Error, Result};
 
 /// A function of the script as a merge method.
 pub(super) struct OwnMethod {
@@ -72,7 +72,7 @@ impl OwnMethod {
         let returned = self.function.call(&[Value::List(tensors), Value::Map(info)])?;
         let what = returned.describe();
         let wrong = |text: String| Error::argument(format!("{}, for {}, {text}", self.spec.name, group.name));
-        let made = Tensor::from_value(returned)
+        let made = of_value(returned)
             .map_err(|_| wrong(format!("must return a Tensor, and returned {what}")))?;
         if made.dims() != group.shape {
             return Err(wrong(format!(

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use lota_runtime::merge::{Conflicts, Input, conflicts};
 
+use crate::machine::OnMachine as _;
+use lota_script::{Args, Ctx, Error, Map, Primitive, Registry, Result, Value};
 use super::inputs::as_input;
 use super::{WHAT, example};
-use crate::api::{Args, Ctx, Map, Primitive, Registry, Value};
-use crate::error::{Error, Result};
 use crate::plot::HeatMap;
 
 pub(super) fn register(r: &mut Registry) {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use lota_runtime::model::{Finish, GenerateOptions, Generated, Sampling};
 
+use lota_script::{Args, Ctx, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value};
 use super::{ScriptModel, TINY, method};
-use crate::api::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Value};
-use crate::error::Result;
 
 /// The options of everything that generates.
 pub(crate) fn generation_options(record: Primitive) -> Primitive {

@@ -6,11 +6,11 @@ use lota_runtime::model::{ChatTemplate, Config, Decoder, LoadOptions, Model, Tok
 use lota_runtime::ops::Exec;
 use serde_json::{Value as Json, json};
 
+use crate::machine::OnMachine as _;
+use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value, to_json};
+use crate::primitives::tokenizer;
 use super::{TINY, dtype};
-use crate::api::json::to_json;
-use crate::api::{Args, Ctx, Primitive, Registry, Value, tokenizer};
 use crate::builtin;
-use crate::error::{Error, Result};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -65,7 +65,7 @@ fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     // Where not all files are granted this is the full path of one that is, which is no hub id.
     let source = ctx.files.allow(args.get::<String>("source")?)?;
     let tokenizer = args.opt::<String>("tokenizer")?.map(|path| ctx.files.allow(path)).transpose()?;
-    let mut hub = ctx.hub.clone();
+    let mut hub = ctx.machine()?.hub.clone();
     hub.revision = args.opt("revision")?.or(hub.revision);
     hub.offline = args.opt("offline")?.unwrap_or(hub.offline);
     let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer, hub };
@@ -97,11 +97,8 @@ fn held(record: Primitive) -> Primitive {
 fn exec(ctx: &Ctx, args: &mut Args) -> Result<Exec> {
     let exec = match args.opt::<String>("device")? {
         None => ctx.exec()?.clone(),
-        Some(name) if name == ctx.device => ctx.exec()?.clone(),
-        Some(name) => {
-            let device = ctx.device_or_default(Some(&name))?;
-            Exec::new(device, ctx.threads)?.with_reference(ctx.reference).with_compute(ctx.compute)
-        }
+        Some(name) if name == ctx.machine()?.device => ctx.exec()?.clone(),
+        Some(name) => ctx.machine()?.exec_on(ctx.device_or_default(Some(&name))?)?,
     };
     Ok(match args.opt::<String>("compute")? {
         None => exec,

@@ -11,17 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Tensor};
 use lota_runtime::model::{Model, Params, Tokenizer, Universe};
 use lota_runtime::ticket::Stack;
+use crate::primitives::shared::Lota;
+use lota_script::IntoValue;
+use lota_script::{Args, Object, Primitive, Registry, Result, Scripted, Value};
 
 pub(crate) use generate::{generation, generation_options};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use weights::shard_bytes;
 
-use super::{Args, Object, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
 
 /// A model that scripts hold, and the tickets that are applied to it. Its weights are only ever
 /// changed in place, so a trainer, a ticket and the script all see the same ones.
-pub(crate) struct ScriptModel(pub(crate) Arc<Model>, Mutex<Stack>);
+pub struct ScriptModel(pub(crate) Arc<Model>, Mutex<Stack>);
 
 impl Scripted for ScriptModel {
     const TYPE: &'static str = "Model";
@@ -64,9 +65,9 @@ impl ScriptModel {
     }
 }
 
-impl From<Model> for Value {
-    fn from(model: Model) -> Self {
-        Value::object(ScriptModel(Arc::new(model), Mutex::default()))
+impl IntoValue<Lota> for Model {
+    fn into_value(self) -> Value {
+        Value::object(ScriptModel(Arc::new(self), Mutex::default()))
     }
 }
 

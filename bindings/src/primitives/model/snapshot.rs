@@ -6,10 +6,9 @@ use candle_core::DType;
 use lota_runtime::mask::Scores;
 use lota_runtime::model::Params;
 
+use lota_script::{Args, Ctx, Object, Primitive, Registry, Result, Scripted, Value};
 use super::{ScriptModel, TINY, method, overwrite};
-use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::api::{Args, Ctx, Object, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 
 /// The bits of a model's weights at one moment.
 pub(crate) struct Snapshot(Params);

@@ -4,11 +4,9 @@ use candle_core::Tensor;
 use lota_runtime::data::Batch;
 use lota_runtime::model::ChatOptions;
 
+use lota_script::{Args, Ctx, Error, FromValue, Registry, Result, Value, to_json};
 use super::{ScriptModel, TINY, method};
-use crate::api::data::all_batches;
-use crate::api::json::to_json;
-use crate::api::{Args, Ctx, FromValue, Registry, Value};
-use crate::error::{Error, Result};
+use crate::primitives::data::all_batches;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

@@ -6,11 +6,10 @@ use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Mask, Part, hash};
 use lota_runtime::model::SaveOptions;
 
+use crate::primitives::mask::ScriptMask;
+use lota_script::{Args, Ctx, Map, Op, Registry, Result, Value, from_json};
 use super::{ScriptModel, TINY, method, overwrite};
-use crate::api::json::from_json;
-use crate::api::params::describe;
-use crate::api::{Args, Ctx, Map, Op, Registry, Value};
-use crate::error::Result;
+use crate::primitives::params::describe;
 
 pub(super) fn register(r: &mut Registry) {
     let name = "model.layers.0.mlp.up_proj.weight";
@@ -69,7 +68,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TINY}assert(m:info().layers == 2)"))
             .call(|_, args| {
                 let info = args.this::<ScriptModel>()?.0.info();
-                let json = serde_json::to_value(info).map_err(|e| crate::Error::runtime(e.to_string()))?;
+                let json = serde_json::to_value(info).map_err(|e| lota_script::Error::runtime(e.to_string()))?;
                 Ok(from_json(json))
             }),
     );
@@ -186,7 +185,7 @@ fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
 
 fn hashed(ctx: &Ctx, args: &mut Args) -> Result<String> {
     let model = args.this::<ScriptModel>()?;
-    let (inside, outside): (Option<Arc<Mask>>, Option<Arc<Mask>>) = (args.opt("mask")?, args.opt("outside")?);
+    let (inside, outside): (Option<ScriptMask>, Option<ScriptMask>) = (args.opt("mask")?, args.opt("outside")?);
     let part = match (&inside, &outside) {
         (None, None) => Part::All,
         (Some(mask), None) => Part::In(mask),

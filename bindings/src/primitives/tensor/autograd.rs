@@ -1,8 +1,9 @@
 //! Gradients of what a script computed with tensors.
 
 use candle_core::{Tensor, Var};
+use lota_script::{Primitive, Registry};
+use crate::primitives::tensor::ScriptTensor;
 
-use crate::api::{Primitive, Registry, ScriptTensor};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -31,8 +32,8 @@ pub(super) fn register(r: &mut Registry) {
             .returns("list of Tensor", "one gradient a variable, in its shape; zeros where the loss does not depend on it")
             .example("local w = lota.tensor({3}):requires_grad()\nassert(lota.grad(w:square():sum(), {w})[1]:item() == 6)")
             .call(|_, args| {
-                let loss: Tensor = args.get("loss")?;
-                let vars: Vec<Tensor> = args.get("vars")?;
+                let loss = args.get::<Arc<ScriptTensor>>("loss")?.get();
+                let vars = tensors(args, "vars")?;
                 if loss.elem_count() != 1 {
                     let what = format!("must be one number, but has shape {:?}; take its sum() or mean()", loss.dims());
                     return Err(args.wrong("loss", what));

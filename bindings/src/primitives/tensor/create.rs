@@ -2,18 +2,22 @@
 
 use candle_core::{DType, Device, Shape, Tensor};
 
+use crate::machine::OnMachine as _;
+use crate::primitives::tensor::of_value;
+use lota_script::{Args, Ctx, Error, FromValue, Mismatch, Primitive, Registry, Result, Value, nearest};
+use crate::primitives::rng::ScriptRng;
 use super::operand::shape_text;
-use crate::api::convert::{FromValue, Mismatch};
-use crate::api::{Args, Ctx, Primitive, Registry, ScriptRng, Value, nearest};
-use crate::error::{Error, Result};
 
 const DTYPES: [&str; 9] = ["f32", "f64", "bf16", "f16", "u8", "u32", "i16", "i32", "i64"];
 
-impl FromValue for DType {
+/// A type of numbers that a script names.
+pub(super) struct Dtype(pub(super) DType);
+
+impl FromValue for Dtype {
     fn from_value(value: Value) -> Result<Self, Mismatch> {
         let Value::Str(name) = &value else { return Err(Mismatch::new("string", &value)) };
         let known = DTYPES.contains(&name.as_str());
-        name.parse().ok().filter(|_| known).ok_or_else(|| {
+        name.parse().ok().filter(|_| known).map(Self).ok_or_else(|| {
             let near = nearest(name, DTYPES).map_or(String::new(), |n| format!("; did you mean '{n}'?"));
             Mismatch::new(format!("dtype, one of {}{near}", DTYPES.join(" ")), &value)
         })
@@ -45,7 +49,7 @@ fn shape(ctx: &Ctx, args: &mut Args, dtype: DType) -> Result<Vec<usize>> {
 }
 
 fn place(ctx: &Ctx, args: &mut Args) -> Result<(DType, Device)> {
-    let dtype = args.get("dtype")?;
+    let Dtype(dtype) = args.get("dtype")?;
     let device: Option<String> = args.opt("device")?;
     Ok((dtype, ctx.device_or_default(device.as_deref())?))
 }
@@ -133,7 +137,7 @@ pub(super) fn register(r: &mut Registry) {
                 let (dtype, device) = place(ctx, args)?;
                 let data: Value = args.get("data")?;
                 if let Value::Object(_) = data {
-                    let tensor = Tensor::from_value(data).map_err(|m| args.mismatched("data", &m))?;
+                    let tensor = of_value(data).map_err(|m| args.mismatched("data", &m))?;
                     let dtype = if given { dtype } else { tensor.dtype() };
                     return Ok(tensor.detach().copy()?.to_dtype(dtype)?.to_device(&device)?);
                 }

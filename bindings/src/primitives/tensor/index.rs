@@ -2,10 +2,10 @@
 
 use candle_core::{DType, Tensor};
 
+use lota_script::{Args, Ctx, Op, Primitive, Registry, Result, Value};
+use crate::primitives::tensor::ScriptTensor;
 use super::operand::{dim, position, reserve, shape_text};
 use super::take::item;
-use crate::api::{Args, Ctx, Op, Primitive, Registry, ScriptTensor, Value};
-use crate::error::Result;
 
 fn one_or_many(value: Value) -> Vec<Value> {
     match value {
@@ -58,7 +58,7 @@ fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<T
         }
         other => {
             let places: Tensor =
-                crate::api::FromValue::from_value(other).map_err(|m| args.mismatched(name, &m))?;
+                lota_script::FromValue::from_value(other).map_err(|m| args.mismatched(name, &m))?;
             let places = places.to_device(like.device())?;
             Ok(if places.dtype().is_float() { places.to_dtype(DType::U32)? } else { places })
         }

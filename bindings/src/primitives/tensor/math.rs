@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Tensor};
 
+use lota_script::{Op, Primitive, Registry};
+use crate::primitives::tensor::ScriptTensor;
 use super::operand::{Operand, float, for_number, pair, reserve, reserve_stretched};
-use crate::api::{Op, Primitive, Registry, ScriptTensor};
 
 type Binary = fn(&Operand, &Operand) -> candle_core::Result<Tensor>;
 
@@ -161,7 +162,7 @@ fn comparisons(r: &mut Registry) {
             .example("assert(lota.tensor({1, 2}) == lota.tensor({1, 2}))")
             .call(|_, args| {
                 let a = args.this::<ScriptTensor>()?.get();
-                let b: Tensor = args.get("other")?;
+                let b = args.get::<Arc<ScriptTensor>>("other")?.get();
                 if a.dims() != b.dims() || a.dtype() != b.dtype() {
                     return Ok(false);
                 }

@@ -12,9 +12,10 @@ mod take;
 use std::sync::{PoisonError, RwLock};
 
 use candle_core::{Tensor, Var};
+use crate::primitives::shared::Lota;
+use lota_script::IntoValue;
+use lota_script::{FromValue, Mismatch, Registry, Scripted, Value};
 
-use super::convert::{FromValue, Mismatch};
-use super::{Registry, Scripted, Value};
 
 pub use operand::Operand;
 
@@ -49,7 +50,7 @@ impl Scripted for ScriptTensor {
     fn show(&self) -> String {
         let tensor = self.get();
         if tensor.rank() == 0 {
-            let number = take::item(&tensor).map_or_else(|e| e.to_string(), |v| super::record::literal(&v));
+            let number = take::item(&tensor).map_or_else(|e| e.to_string(), |v| lota_script::literal(&v));
             return format!("Tensor({number}, {})", tensor.dtype().as_str());
         }
         format!("{tensor}").trim_end().to_string()
@@ -61,22 +62,27 @@ impl Scripted for ScriptTensor {
     }
 }
 
-impl From<Tensor> for Value {
-    fn from(tensor: Tensor) -> Self {
-        Value::object(ScriptTensor::new(tensor))
+impl IntoValue<Lota> for Tensor {
+    fn into_value(self) -> Value {
+        Value::object(ScriptTensor::new(self))
     }
 }
 
-impl FromValue for Tensor {
-    fn from_value(value: Value) -> Result<Self, Mismatch> {
-        match &value {
-            Value::Object(o) => match o.downcast_ref::<ScriptTensor>() {
-                Some(cell) => Ok(cell.get()),
-                None => Err(Mismatch::new("Tensor", &value)),
-            },
-            other => Err(Mismatch::new("Tensor", other)),
-        }
+impl IntoValue<Lota> for Vec<Tensor> {
+    fn into_value(self) -> Value {
+        Value::List(self.into_iter().map(IntoValue::into_value).collect())
     }
+}
+
+impl IntoValue<Lota> for Option<Tensor> {
+    fn into_value(self) -> Value {
+        self.map_or(Value::Nil, IntoValue::into_value)
+    }
+}
+
+/// The tensor that a value of a script is.
+pub(crate) fn of_value(value: Value) -> Result<Tensor, Mismatch> {
+    Arc::<ScriptTensor>::from_value(value).map(|held| held.get())
 }
 
 pub(super) fn register(r: &mut Registry) {

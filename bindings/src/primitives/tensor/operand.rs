@@ -1,10 +1,10 @@
 //! What may stand beside a tensor: another tensor, or a number.
 
 use candle_core::{DType, Tensor};
+use crate::primitives::tensor::of_value;
+use lota_script::{Args, Ctx, FromValue, Mismatch, Result, Value};
+use crate::primitives::tensor::ScriptTensor;
 
-use crate::api::convert::{FromValue, Mismatch};
-use crate::api::{Args, Ctx, ScriptTensor, Value};
-use crate::error::Result;
 
 /// One side of an operation.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ impl FromValue for Operand {
             Value::Int(i) => Ok(Self::Number(*i as f64)),
             Value::Float(x) => Ok(Self::Number(*x)),
             Value::Object(o) if o.downcast_ref::<ScriptTensor>().is_some() => {
-                Tensor::from_value(value).map(Self::Tensor)
+                of_value(value).map(Self::Tensor)
             }
             other => Err(Mismatch::new("Tensor|number", other)),
         }

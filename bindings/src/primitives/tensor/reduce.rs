@@ -2,8 +2,9 @@
 
 use candle_core::{D, DType, Tensor};
 
+use lota_script::{Primitive, Registry};
+use crate::primitives::tensor::ScriptTensor;
 use super::operand::{dim, float};
-use crate::api::{Primitive, Registry, ScriptTensor};
 
 type Reduce = fn(&Tensor, usize) -> candle_core::Result<Tensor>;
 

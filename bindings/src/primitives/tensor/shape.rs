@@ -2,10 +2,10 @@
 
 use candle_core::{Tensor, shape::Dim};
 
+use lota_script::{Error, Primitive, Registry};
+use crate::primitives::tensor::ScriptTensor;
 use super::create::Dims;
 use super::operand::{dim, float, position, reserve, shape_text};
-use crate::api::{Primitive, Registry, ScriptTensor};
-use crate::error::Error;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -23,7 +23,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::method("Tensor", "len", "The length of the first dimension.")
             .returns("integer", "1 for a single number")
-            .operator(crate::api::Op::Len)
+            .operator(lota_script::Op::Len)
             .example("assert(#lota.zeros({2, 3}) == 2)")
             .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().dims().first().copied().unwrap_or(1))),
     );
@@ -41,10 +41,10 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let wanted: Vec<i64> = match args.get("shape")? {
-                    crate::api::Value::List(items) => {
-                        crate::api::FromValue::from_value(crate::api::Value::List(items))
+                    lota_script::Value::List(items) => {
+                        lota_script::FromValue::from_value(lota_script::Value::List(items))
                     }
-                    one => crate::api::FromValue::from_value(one).map(|n| vec![n]),
+                    one => lota_script::FromValue::from_value(one).map(|n| vec![n]),
                 }
                 .map_err(|m| args.mismatched("shape", &m))?;
                 let known: i64 = wanted.iter().filter(|d| **d != -1).product();
@@ -153,7 +153,7 @@ pub(super) fn register(r: &mut Registry) {
             .example("local x = lota.tensor({{1, 2}, {3, 4}})\nassert(x:matmul(lota.eye(2)) == x)")
             .call(|ctx, args| {
                 let a = args.this::<ScriptTensor>()?.get();
-                let b: Tensor = args.get("other")?;
+                let b = args.get::<Arc<ScriptTensor>>("other")?.get();
                 let (inner, of) = (a.dims().last().copied(), b.dims().len());
                 let fits = of > 0 && inner == b.dims().get(of.saturating_sub(2)).copied();
                 if !fits {
@@ -203,7 +203,7 @@ fn joining(
         .returns("Tensor", "the joined tensor")
         .example(format!("assert(#lota.{name}({{lota.zeros({{2}}), lota.ones({{2}})}}) == {length})"))
         .call(move |ctx, args| {
-            let tensors: Vec<Tensor> = args.get("tensors")?;
+            let tensors = tensors(args, "tensors")?;
             let elements = tensors.iter().fold(0, |n: usize, t| n.saturating_add(t.elem_count()));
             reserve(ctx, &[elements], tensors.first().map_or(1, |t| t.dtype().size_in_bytes()))?;
             let given: i64 = args.get("dim")?;

@@ -1,9 +1,10 @@
 //! Tensors out of and into other forms: numbers, tables, types, devices.
 
 use candle_core::{DType, Device, Tensor};
+use crate::machine::OnMachine as _;
+use lota_script::{Error, FromValue, Primitive, Registry, Result, Value};
+use crate::primitives::tensor::ScriptTensor;
 
-use crate::api::{FromValue, Primitive, Registry, ScriptTensor, Value};
-use crate::error::{Error, Result};
 
 /// The elements in order, whole numbers as integers.
 fn elements(x: &Tensor) -> Result<Vec<Value>> {
@@ -73,8 +74,8 @@ pub(super) fn register(r: &mut Registry) {
             .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let what: String = args.get("what")?;
-                match DType::from_value(Value::Str(what.clone())) {
-                    Ok(dtype) => Ok(x.to_dtype(dtype)?),
+                match Dtype::from_value(Value::Str(what.clone())) {
+                    Ok(Dtype(dtype)) => Ok(x.to_dtype(dtype)?),
                     Err(_) if ["cpu", "cuda", "metal"].iter().any(|d| what.starts_with(d)) => {
                         Ok(x.to_device(&ctx.device_or_default(Some(&what))?)?)
                     }
@@ -95,7 +96,7 @@ pub(super) fn register(r: &mut Registry) {
             .example("local x = lota.zeros({2})\nx:set_(lota.ones({2}))\nassert(x:sum():item() == 2)")
             .call(|_, args| {
                 let this = args.this::<ScriptTensor>()?;
-                let other: Tensor = args.get("other")?;
+                let other = args.get::<Arc<ScriptTensor>>("other")?.get();
                 let old = this.get();
                 if other.dims() != old.dims() {
                     let (a, b) = (old.dims(), other.dims());

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use lota_runtime::model::WeightFiles;
 use lota_runtime::ticket::{Codec, Form, FromOptions, Saved, Ticket, TicketFile, ValueType};
 
+use crate::machine::OnMachine as _;
+use crate::primitives::ticket::ScriptTicket;
+use lota_script::{Args, Ctx, Map, Primitive, Registry, Result, Value};
 use super::{example, method};
-use crate::api::mask::{budget, budgeted};
-use crate::api::model::ScriptModel;
-use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::api::universe::of_optional;
-use crate::api::{Args, Ctx, Map, Primitive, Registry, Value};
-use crate::error::Result;
+use crate::primitives::mask::{budget, budgeted};
+use crate::primitives::model::ScriptModel;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::universe::of_optional;
 
 /// The options that say how a ticket is written.
 fn formed(record: Primitive) -> Primitive {
@@ -122,7 +123,7 @@ pub(super) fn register(r: &mut Registry) {
                 "assert(t:save(lota.run.start('ticket-save'):path('t.safetensors')).entries == t:entries())",
             ))
             .call(|ctx, args| {
-                let ticket = args.this::<Ticket>()?;
+                let ticket = args.this::<ScriptTicket>()?;
                 let path = ctx.files.allow(args.get::<String>("path")?)?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
                 let base = model.as_ref().map(|m| (&m.0.exec, &m.0.params));
@@ -135,7 +136,7 @@ pub(super) fn register(r: &mut Registry) {
             .returns("integer", "bytes")
             .example(example("assert(t:bytes({codec = 'compact'}) < t:bytes())"))
             .call(|_, args| {
-                let ticket = args.this::<Ticket>()?;
+                let ticket = args.this::<ScriptTicket>()?;
                 let (codec, values) = form(args)?;
                 Ok(ticket.bytes(codec, values))
             }),
@@ -168,7 +169,7 @@ fn sizes(saved: Saved) -> Map {
 /// The files of the model that an argument names.
 pub(crate) fn weight_files(ctx: &Ctx, args: &mut Args, name: &str, offline: bool) -> Result<WeightFiles> {
     let source = ctx.files.allow(args.get::<String>(name)?)?;
-    let mut hub = ctx.hub.clone();
+    let mut hub = ctx.machine()?.hub.clone();
     hub.offline |= offline;
     Ok(WeightFiles::open(&source.to_string_lossy(), &hub, &ctx.host)?)
 }

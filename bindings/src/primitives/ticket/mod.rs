@@ -10,12 +10,23 @@ use candle_core::Tensor;
 use lota_runtime::mask::Mask;
 use lota_runtime::ticket::{Applied, Meta, Ticket};
 
-use super::json::{from_json, to_json};
+use crate::machine::OnMachine as _;
+use crate::primitives::shared::{Lota, Shared};
+use lota_script::IntoValue;
+use crate::primitives::mask::ScriptMask;
+use lota_script::{Args, Ctx, Map, Object, Op, Primitive, Registry, Result, Scripted, Value, from_json, to_json};
 use super::model::ScriptModel;
-use super::{Args, Ctx, Map, Object, Op, Primitive, Registry, Scripted, Value};
-use crate::error::Result;
 
-impl Scripted for Ticket {
+/// A ticket that scripts hold.
+pub type ScriptTicket = Shared<Ticket>;
+
+impl IntoValue<Lota> for Ticket {
+    fn into_value(self) -> Value {
+        Value::object(ScriptTicket::new(self))
+    }
+}
+
+impl Scripted for ScriptTicket {
     const TYPE: &'static str = "Ticket";
 
     fn show(&self) -> String {
@@ -45,7 +56,7 @@ impl Scripted for ScriptApplied {
 
 /// The mask of an object that is a ticket.
 pub(crate) fn mask_of(object: &Object) -> Option<Mask> {
-    object.downcast_ref::<Ticket>().map(|t| t.mask().clone())
+    object.downcast_ref::<ScriptTicket>().map(|t| t.mask().clone())
 }
 
 /// The first lines of every example.
@@ -87,7 +98,7 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
-    let (model, mask): (Arc<ScriptModel>, Arc<Mask>) = (args.get("model")?, args.get("mask")?);
+    let (model, mask): (Arc<ScriptModel>, ScriptMask) = (args.get("model")?, args.get("mask")?);
     let settings = Value::Map(args.extra());
     let mut meta = Meta::new(args.get::<String>("base")?, args.get::<String>("method")?);
     meta.seed = args.opt::<i64>("seed")?.map(|seed| seed as u64);
@@ -104,14 +115,14 @@ fn contents(r: &mut Registry) {
         method("mask", "The entries it sets.")
             .returns("Mask", "the mask")
             .example(example("assert(t:mask() == mask)"))
-            .call(|_, args| Ok(args.this::<Ticket>()?.mask().clone())),
+            .call(|_, args| Ok(args.this::<ScriptTicket>()?.mask().clone())),
     );
     r.add(
         method("entries", "The number of entries it sets.")
             .returns("integer", "how many")
             .operator(Op::Len)
             .example(example("assert(#t == mask:count())"))
-            .call(|_, args| Ok(args.this::<Ticket>()?.entries())),
+            .call(|_, args| Ok(args.this::<ScriptTicket>()?.entries())),
     );
     r.add(
         method("values", "The values it sets in one parameter.")
@@ -122,7 +133,7 @@ fn contents(r: &mut Registry) {
             )
             .example(example("assert(t:values('model.norm.weight'):shape()[1] == 0)"))
             .call(|ctx, args| {
-                let ticket = args.this::<Ticket>()?;
+                let ticket = args.this::<ScriptTicket>()?;
                 let index = ticket.mask().universe().get(&args.get::<String>("name")?)?;
                 let values = ticket.values(index);
                 Ok(Tensor::from_slice(values, values.len(), ctx.device()?)?)
@@ -136,7 +147,7 @@ fn contents(r: &mut Registry) {
             )
             .example(example("assert(t:info().base == base)"))
             .call(|_, args| {
-                let ticket = args.this::<Ticket>()?;
+                let ticket = args.this::<ScriptTicket>()?;
                 let meta = ticket.meta();
                 Ok(Map::new()
                     .with("base", meta.base.clone())
@@ -158,7 +169,7 @@ fn application(r: &mut Registry) {
             .arg("model", "Model", "the model; tickets that are applied to it do not count")
             .example(example("t:check(m)"))
             .call(|_, args| {
-                let (ticket, model) = (args.this::<Ticket>()?, args.get::<Arc<ScriptModel>>("model")?);
+                let (ticket, model) = (args.this::<ScriptTicket>()?, args.get::<Arc<ScriptModel>>("model")?);
                 let m = &model.0;
                 let base = model.stack().base(&m.exec, &m.params)?;
                 Ok(ticket.check(&m.params, &base)?)
@@ -173,7 +184,7 @@ fn application(r: &mut Registry) {
             .returns("Applied", "with which it is taken off again")
             .example(example("local on = t:apply(m)\nassert(m:fingerprint() ~= base)\non:unapply()\nassert(m:fingerprint() == base)"))
             .call(|_, args| {
-                let (ticket, model) = (args.this::<Ticket>()?, args.get::<Arc<ScriptModel>>("model")?);
+                let (ticket, model) = (args.this::<ScriptTicket>()?, args.get::<Arc<ScriptModel>>("model")?);
                 let name = args.opt("name")?.unwrap_or_else(|| ticket.meta().method.clone());
                 let any_base = args.get("any_base")?;
                 let m = model.0.clone();
@@ -203,7 +214,7 @@ fn application(r: &mut Registry) {
             ))
             .call(|_, args| {
                 let applied = args.this::<ScriptApplied>()?;
-                let ticket: Arc<Ticket> = args.get("ticket")?;
+                let ticket: ScriptTicket = args.get("ticket")?;
                 let name = args.opt("name")?.unwrap_or_else(|| ticket.meta().method.clone());
                 let any_base = args.get("any_base")?;
                 let model = applied.model.clone();

@@ -9,15 +9,15 @@ use lota_runtime::model::ParamSpec;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{ScoreKind, grad_scores};
 
+use crate::primitives::tensor::of_value;
+use lota_script::{Args, Ctx, Error, FromValue, Primitive, Registry, Result, ScriptFn, Value};
 use super::BEGIN;
 use super::loss::{LOSS_DOC, ScriptLoss};
 use super::options::word;
 use super::trainer::subject;
-use crate::api::data::all_batches;
-use crate::api::model::ScriptModel;
-use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::api::{Args, Ctx, FromValue, Primitive, Registry, ScriptFn, Value};
-use crate::error::{Error, Result};
+use crate::primitives::data::all_batches;
+use crate::primitives::model::ScriptModel;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -87,7 +87,7 @@ fn call(
     let name = Value::from(spec.name.as_str());
     let returned = function.call(&[name, Value::from(gradient.clone()), Value::from(gathered)])?;
     let what = returned.describe();
-    Tensor::from_value(returned).map_err(|_| {
+    of_value(returned).map_err(|_| {
         Error::argument(format!(
             "the function of kind must return a Tensor for {}, and returned {what}",
             spec.name

@@ -6,9 +6,9 @@ use candle_core::{DType, Tensor, Var};
 use lota_runtime::data::Batch;
 use lota_runtime::model::decoder::LossFn;
 
-use crate::api::data::ScriptBatch;
-use crate::api::{FromValue, ScriptFn, Value};
-use crate::error::{Error, Result};
+use crate::primitives::tensor::of_value;
+use lota_script::{Error, FromValue, Result, ScriptFn, Value};
+use crate::primitives::data::ScriptBatch;
 
 /// The type of a `loss` option, for records.
 pub(super) const LOSS_DOC: &str = "function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled \
@@ -30,7 +30,7 @@ impl ScriptLoss {
         let returned = self.0.call(&[Value::from(variable.as_tensor().clone()), batch])?;
         let what = returned.describe();
         let wrong = |what: &str| Error::argument(format!("the loss function {what}"));
-        let loss = Tensor::from_value(returned)
+        let loss = of_value(returned)
             .map_err(|_| wrong(&format!("must return a Tensor computed from logp, and returned {what}")))?;
         if loss.elem_count() != 1 {
             return Err(wrong(&format!(

@@ -1,14 +1,14 @@
 //! `train.*` and `Trainer`.
 
+use lota_script::Registry;
+
 mod grad_scores;
 mod loss;
 mod options;
 mod trainer;
 
-#[cfg(feature = "cli")]
-pub(crate) use trainer::ScriptTrainer;
+pub use trainer::ScriptTrainer;
 
-use super::Registry;
 
 /// How examples begin: a model, and a stream of batches.
 const BEGIN: &str = "local m = lota.model.init('tiny')\n\

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use lota_runtime::mask::Mask;
 use lota_runtime::train::{Clip, Optimizer, Schedule, Selection, TrainOptions, Trainer};
 
+use crate::primitives::mask::ScriptMask;
+use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, ScriptFn, Value};
 use super::BEGIN;
 use super::loss::LOSS_DOC;
 use super::trainer::{ScriptTrainer, subject};
-use crate::api::model::ScriptModel;
-use crate::api::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::api::{Args, Ctx, FromValue, Primitive, Registry, ScriptFn, Value};
-use crate::error::Result;
+use crate::primitives::model::ScriptModel;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -89,7 +89,7 @@ fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
 
 fn selection(args: &mut Args, model: &ScriptModel) -> Result<Selection> {
     let universe = model.params().universe();
-    match (args.opt::<Arc<Mask>>("mask")?, args.is_given("params")) {
+    match (args.opt::<ScriptMask>("mask")?, args.is_given("params")) {
         (Some(_), true) => Err(args.wrong("mask", "and option 'params' exclude each other")),
         (Some(mask), false) => {
             universe.check_same(mask.universe())?;

@@ -9,14 +9,13 @@ use lota_runtime::model::Model;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{Companions, FitOptions, Save, StepReport, Subject, Trainer, fit};
 
+use lota_script::{Args, Ctx, Error, ErrorKind, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value};
 use super::BEGIN;
 use super::loss::ScriptLoss;
-use crate::api::data::{ScriptBatch, ScriptBatches};
-use crate::api::{Args, Ctx, FromValue, Map, Primitive, Registry, ScriptFn, Scripted, Value};
-use crate::error::{Error, ErrorKind, Result};
+use crate::primitives::data::{ScriptBatch, ScriptBatches};
 
 /// A trainer that scripts hold.
-pub(crate) struct ScriptTrainer {
+pub struct ScriptTrainer {
     model: Arc<Model>,
     trainer: Mutex<Option<Trainer>>,
     loss: Option<Arc<dyn ScriptFn>>,
@@ -286,7 +285,7 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
 #[cfg(all(test, feature = "lua"))]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, Language};
+    use crate::{Engine, Language};
 
     #[test]
     fn a_step_of_a_script_changes_the_weights_once() {

@@ -2,7 +2,7 @@
 //! variables, calls of primitives by the results of their records.
 
 use super::World;
-use crate::api::{Op, Primitive};
+use lota::api::{Op, Primitive};
 use crate::repl::syntax::{Kind, Token};
 
 /// What an expression stands for.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::repl::syntax::{Kind, LUA, Token, tokens};
-use crate::stdlib;
+use lota::stdlib;
 
 /// Pages that build on each other.
 const DEPTH: usize = 4;

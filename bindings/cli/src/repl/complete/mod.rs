@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use self::place::Place;
 use super::command;
 use super::syntax::{Kind, Syntax, Token, tokens};
-use crate::api::{self, Registry};
-use crate::engine::Name;
+use lota::api::{self, Registry};
+use lota::Name;
 
 /// What completion may look at.
 pub trait World {

@@ -1,7 +1,7 @@
 //! A list of maps with the same names as a table with a column for each.
 
 use super::Style;
-use crate::api::{Map, Value};
+use lota::api::{Map, Value};
 
 /// The table, if the items are two rows or more of plain values under the same names, and fit.
 pub(super) fn table(items: &[Value], style: &Style<'_>) -> Option<String> {
@@ -55,7 +55,7 @@ impl Column {
         let mut cells = vec![name.to_string()];
         cells.extend(values.iter().map(|v| match v {
             Value::Float(x) => number(*x),
-            other => crate::api::show(other),
+            other => lota::api::show(other),
         }));
         let width = cells.iter().map(|c| c.chars().count()).max().unwrap_or(0);
         Self { cells, width, left: !values.iter().all(|v| matches!(v, Value::Int(_) | Value::Float(_))) }

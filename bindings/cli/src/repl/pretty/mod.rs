@@ -9,7 +9,7 @@ use objects::summary;
 
 use super::settings::Settings;
 use super::syntax::Syntax;
-use crate::api::{Object, Value, show};
+use lota::api::{Object, Value, show};
 
 /// How values are written.
 pub struct Style<'a> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lota_runtime::mask::{By, Mask};
-use lota_runtime::model::Role;
+use lota::runtime::mask::{By, Mask};
+use lota::runtime::model::Role;
 
-use crate::api::{Object, ScriptModel, ScriptTensor};
+use lota::api::{Object, ScriptModel, ScriptTensor};
 
 const BAR: usize = 24;
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, IndexOp as _, Tensor};
 
 use super::Style;
-use crate::api::{Object, ScriptTensor};
+use lota::api::{Object, ScriptTensor};
 
 /// Numbers shown at each end of a dimension with a gap.
 const EDGE: usize = 3;

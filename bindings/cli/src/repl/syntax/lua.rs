@@ -1,7 +1,7 @@
 //! Lua, as the prompt sees it.
 
 use super::{Input, Kind, Quote, Syntax, Token, tokens};
-use crate::engine::Language;
+use lota::Language;
 
 /// PUC Lua 5.4.
 pub static LUA: Syntax = Syntax {

@@ -9,7 +9,7 @@ pub use lex::{Kind, Token, tokens};
 pub use lua::LUA;
 pub use rhai::RHAI;
 
-use crate::engine::Language;
+use lota::Language;
 
 /// A kind of string.
 pub struct Quote {

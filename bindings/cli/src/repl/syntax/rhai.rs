@@ -1,7 +1,7 @@
 //! Rhai, as the prompt sees it.
 
 use super::{Input, Quote, Syntax, Token};
-use crate::engine::Language;
+use lota::Language;
 
 const HELP: &str = "fn help() { lota::help() } fn help(value) { lota::help(value) }";
 
