@@ -61,6 +61,11 @@ impl Error {
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_path_buf(), source }
     }
+
+    /// An [`Error::Limit`].
+    pub fn limit(text: impl Into<String>) -> Self {
+        Self::Limit(text.into())
+    }
 }
 
 impl Fault for Error {
