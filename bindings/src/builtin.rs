@@ -3,7 +3,6 @@
 
 use lota_runtime::host::Host;
 use lota_runtime::model::{LoadOptions, Model, load};
-
 use lota_script::{Error, Result};
 
 /// The names and bytes of its files; empty where the library was built before the model was made.

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Compute;
-
 use lota_script::{
-    Ctx, Error, ErrorKind, Files, Frontend, FromValue, IntoArgs, Language, Limits, Memory, Meter, Name, Output, Primitive,
-    Registry, Result, Things, Value,
+    Ctx, Error, ErrorKind, Files, FromValue, Frontend, IntoArgs, Language, Limits, Memory, Meter, Name,
+    Output, Primitive, Registry, Result, Things, Value,
 };
 
 use crate::machine::Machine;
@@ -161,9 +160,8 @@ impl Engine {
     pub fn run_file(&self, path: impl AsRef<Path>) -> Result<Value> {
         let path = path.as_ref();
         let source = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
-        let source = String::from_utf8(source).map_err(|_| {
-            Error::new(ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display()))
-        })?;
+        let source = String::from_utf8(source)
+            .map_err(|_| Error::new(ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display())))?;
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
         self.metered(|| self.frontend.run(&source, &path.display().to_string()))
     }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use lota_runtime::host::Cancel;
-
 use lota_script::{Error, ErrorKind, Result, panic_text};
 
 use crate::engine::Engine;

@@ -21,10 +21,10 @@ pub use engine::{Builder, Engine};
 pub use error::of_callback;
 pub use hub::hub_from_environment;
 pub use job::Job;
+pub use lota_runtime as runtime;
 #[cfg(feature = "rhai")]
 pub use lota_script::Counting;
 pub use lota_script::{Error, ErrorKind, Language, Limits, Meter, Name, OpenFile, Result};
-pub use lota_runtime as runtime;
 
 /// The version of this crate, as `lota --version` prints it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -99,10 +99,9 @@ pub fn open_device(name: &str) -> Result<Device> {
         }
         match std::panic::catch_unwind(|| make(ordinal)) {
             Ok(Ok(device)) => Ok(device),
-            Ok(Err(e)) => Err(Error::runtime(format!(
-                "device '{name}' cannot be opened ({lacking}): {}",
-                describe(&e)
-            ))),
+            Ok(Err(e)) => {
+                Err(Error::runtime(format!("device '{name}' cannot be opened ({lacking}): {}", describe(&e))))
+            }
             Err(panic) => Err(Error::runtime(format!(
                 "device '{name}' cannot be opened ({lacking}): {}",
                 panic_text(&*panic)

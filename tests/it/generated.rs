@@ -27,7 +27,8 @@ fn translated(registry: &Registry, p: &Primitive) -> Option<String> {
 fn written() -> BTreeMap<PathBuf, String> {
     let registry = standard();
     let example = |p: &Primitive| translated(&registry, p);
-    let pages = reference::pages(&registry, &example).expect("every record has its example in both languages");
+    let pages =
+        reference::pages(&registry, &example).expect("every record has its example in both languages");
     let mut files: BTreeMap<PathBuf, String> =
         pages.into_iter().map(|(name, text)| (Path::new("docs/reference").join(name), text)).collect();
     let json = reference::json(&registry, &example).expect("the same");
@@ -80,7 +81,8 @@ fn generated_files_are_those_of_the_registry() {
 /// A page names every primitive of its area, and every primitive is on a page.
 #[test]
 fn every_primitive_is_on_a_page_with_an_example_of_each_language() {
-    let pages = reference::pages(&standard(), &lota::api::examples::rhai).expect("every record has its example in both languages");
+    let pages = reference::pages(&standard(), &lota::api::examples::rhai)
+        .expect("every record has its example in both languages");
     let all: String = pages.into_iter().map(|(_, text)| text).collect();
     for p in standard().iter() {
         let headed = format!("\n## {}\n\n{}\n", p.short_name(), p.doc());

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
+use lota::api::{open_device, standard};
 use lota::runtime::host::Rng;
 use lota::runtime::ops::{Exec, linear};
+use lota::stdlib;
+use lota::{Error, Result};
 
 use super::Common;
 use super::output::write_out;
-use lota::api::{open_device, standard};
-use lota::{Error, Result};
-use lota::stdlib;
 
 /// Instruction sets the kernels choose from.
 fn cpu_features() -> Vec<&'static str> {

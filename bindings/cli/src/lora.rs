@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
+use lota::api::{FromValue, Map, Value, show};
+use lota::{Engine, Language};
+use lota::{Error, Result};
 
 use super::model::{call, load};
 use super::output::write_out;
 use super::run::builder;
 use super::{Common, usage};
-use lota::api::{FromValue, Map, Value, show};
-use lota::{Engine, Language};
-use lota::{Error, Result};
 
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use lota::api::{FromValue, Map, ScriptFn, Value, show};
+use lota::{Engine, Language};
+use lota::{Error, Result};
 
 use super::model::call;
 use super::output::write_out;
 use super::run::builder;
 use super::{Common, usage};
-use lota::api::{FromValue, Map, ScriptFn, Value, show};
-use lota::{Engine, Language};
-use lota::{Error, Result};
 
 #[derive(Args)]
 pub(super) struct Merge {

@@ -6,14 +6,14 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::CommandFactory as _;
+use lota::api::{Files, Value, show};
 use lota::runtime::host::Cancel;
+use lota::{Builder, Engine, Language};
+use lota::{Error, Result};
 
 use super::output::write_out;
 use super::progress::Bars;
 use super::{Cli, Common, usage};
-use lota::api::{Files, Value, show};
-use lota::{Builder, Engine, Language};
-use lota::{Error, Result};
 
 /// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
 pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {

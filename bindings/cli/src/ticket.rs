@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lota::Language;
+use lota::api::{FromValue, Map, Value};
 use lota::runtime::ticket::{TicketFile, ValueType, entropy_bound};
+use lota::{Error, Result};
 use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::Common;
 use super::model::{call, load};
 use super::output::write_out;
 use super::run::builder;
-use lota::api::{FromValue, Map, Value};
-use lota::Language;
-use lota::{Error, Result};
 
 pub(super) fn info(file: &Path, as_json: bool) -> Result<()> {
     let read = TicketFile::read(file, None)?;

@@ -126,9 +126,7 @@ impl<'a> Args<'a> {
 
     fn slot(&self, name: &str) -> Result<usize> {
         let found = self.record.params().iter().position(|p| p.name == name);
-        found.ok_or_else(|| {
-            Error::new(ErrorKind::Host, format!("the record declares no parameter '{name}'"))
-        })
+        found.ok_or_else(|| Error::new(ErrorKind::Host, format!("the record declares no parameter '{name}'")))
     }
 
     /// The argument `name`, or its default. Reading one twice is an error: bind it to a variable.

@@ -30,6 +30,8 @@ mod registry;
 #[cfg(feature = "rhai")]
 mod rhai;
 mod show;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use args::Args;

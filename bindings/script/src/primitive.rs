@@ -65,10 +65,7 @@ impl Primitive {
             open: None,
             constant: false,
         };
-        Self {
-            record,
-            body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))),
-        }
+        Self { record, body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))) }
     }
 
     /// A method `Type:name`. Its first parameter, `self`, is the object.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lota_runtime::eval::{Choice, Normalize, choose, perplexity};
-
 use lota_script::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
+
 use super::data::all_batches;
 use super::model::{ScriptModel, TINY, generation, generation_options};
 

@@ -1,7 +1,10 @@
 //! `help`: the pages of the registry, from inside a script.
 
+use std::sync::Arc;
+
 use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value};
-use super::{doc};
+
+use super::doc;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

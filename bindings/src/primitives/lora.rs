@@ -6,14 +6,13 @@ use candle_core::DType;
 use lota_runtime::lora::{Adapter, ExtractOptions, Extracted};
 use lota_runtime::mask::{Scores, Source};
 use lota_runtime::ticket::{FileDelta, Ticket};
-
-use crate::machine::OnMachine as _;
-use crate::primitives::scores::ScriptScores;
-use crate::primitives::ticket::ScriptTicket;
 use lota_script::{Args, Ctx, Map, Object, Primitive, Registry, Result, Scripted, Value};
+
 use super::model::{ScriptModel, TINY};
 use super::params::{PARAMS, PARAMS_DOC, chosen};
 use super::ticket::weight_files;
+use crate::machine::OnMachine as _;
+use crate::primitives::shared::{ScriptScores, ScriptTicket};
 
 /// An adapter, and what it lacks of the task vector that it was made of.
 struct Lora {

@@ -7,7 +7,6 @@ use lota_runtime::mask::matching_params;
 use lota_runtime::model::{ParamSpec, Universe};
 use lota_script::{Args, FromValue, Map, Result, Value};
 
-
 /// The type of a `params` option, for records.
 pub(crate) const PARAMS: &str = "string|list of string|function";
 

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
+
 use crate::plot::{HeatMap, LineChart, Series};
 
 pub(super) fn register(r: &mut Registry) {

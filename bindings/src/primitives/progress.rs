@@ -1,8 +1,8 @@
 //! `progress` and the bars it makes.
 
 use std::sync::Mutex;
-use lota_script::{Ctx, Primitive, Registry, Result, Scripted, Value};
 
+use lota_script::{Ctx, Primitive, Registry, Result, Scripted, Value};
 
 /// A bar a script moves.
 pub struct Bar {

@@ -3,10 +3,9 @@
 use std::sync::Mutex;
 
 use lota_runtime::host::Rng;
-use crate::primitives::shared::Lota;
-use lota_script::IntoValue;
-use lota_script::{Map, Primitive, Registry, Scripted, Value, show};
+use lota_script::{IntoValue, Map, Primitive, Registry, Scripted, Value, show};
 
+use crate::primitives::shared::Lota;
 
 /// A seeded generator that scripts hold.
 pub struct ScriptRng(pub Mutex<Rng>);

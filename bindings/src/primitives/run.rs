@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use lota_script::{Args, Ctx, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json};
+
 use crate::runs::{RunFolder, markdown_table};
 
 /// A run folder that a script holds.

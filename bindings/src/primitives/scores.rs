@@ -4,34 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Scores, Source, nonzero};
-
-use crate::primitives::shared::{Lota, Shared};
-use lota_script::IntoValue;
-use crate::primitives::tensor::of_value;
 use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value};
+
 use super::model::ScriptModel;
-
-/// Scores that scripts hold.
-pub type ScriptScores = Shared<Scores>;
-
-impl Scripted for ScriptScores {
-    const TYPE: &'static str = "Scores";
-
-    fn show(&self) -> String {
-        let scored = self.values().iter().flatten().count();
-        format!("Scores({scored} of {} parameters)", self.universe().len())
-    }
-
-    fn bytes(&self) -> u64 {
-        self.values().iter().flatten().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum()
-    }
-}
-
-impl IntoValue<Lota> for Scores {
-    fn into_value(self) -> Value {
-        Value::object(ScriptScores::new(self))
-    }
-}
+use crate::primitives::shared::ScriptScores;
+use crate::primitives::tensor::ScriptTensor;
+use crate::primitives::tensor::of_value;
 
 /// The first lines of every example.
 const BEGIN: &str = "local m = lota.model.init('tiny')\n\
@@ -110,7 +88,8 @@ fn new(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let mut values = Vec::with_capacity(universe.len());
     for (spec, tensor) in universe.specs().iter().zip(params.tensors()) {
         ctx.host.cancel.check()?;
-        let made = score.call(&[Value::from(spec.name.as_str()), Value::from(tensor.copy()?)])?;
+        let made = score
+            .call(&[Value::from(spec.name.as_str()), Value::object(ScriptTensor::new(tensor.copy()?))])?;
         values.push(returned(made, "the function of lota.scores.new")?);
     }
     Ok(Scores::new(universe, values)?)
@@ -125,7 +104,10 @@ fn map(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
         values.push(match value {
             None => None,
             Some(tensor) => {
-                let made = change.call(&[Value::from(spec.name.as_str()), Value::from(tensor.clone())])?;
+                let made = change.call(&[
+                    Value::from(spec.name.as_str()),
+                    Value::object(ScriptTensor::new(tensor.clone())),
+                ])?;
                 returned(made, "the function of Scores:map")?
             }
         });

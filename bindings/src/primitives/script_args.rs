@@ -2,7 +2,6 @@
 
 use lota_script::{Args, Ctx, Error, ErrorKind, Map, Primitive, Registry, Result, Value, did_you_mean};
 
-
 pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("args", "Declares the options of this script and reads them from the command line.")

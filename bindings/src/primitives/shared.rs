@@ -3,7 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use lota_script::{FromValue, Mismatch, Scripted, Value};
+use lota_runtime::mask::{Mask, Scores};
+use lota_runtime::model::Tokenizer;
+use lota_runtime::ticket::Ticket;
+use lota_script::{FromValue, IntoValue, Mismatch, Object, Scripted, Value};
 
 /// The `Home` of this crate's [`IntoValue`](lota_script::IntoValue): with it a mask or a tensor can be what a primitive gives.
 pub(crate) struct Lota;
@@ -44,4 +47,90 @@ where
             other => Err(Mismatch::new(Self::TYPE, other)),
         }
     }
+}
+
+/// A mask that scripts hold.
+pub type ScriptMask = Shared<Mask>;
+
+impl Scripted for ScriptMask {
+    const TYPE: &'static str = "Mask";
+
+    fn show(&self) -> String {
+        format!("Mask({} of {} entries)", self.count(), self.universe().entries())
+    }
+
+    fn bytes(&self) -> u64 {
+        Mask::bytes(self)
+    }
+}
+
+impl IntoValue<Lota> for Mask {
+    fn into_value(self) -> Value {
+        Value::object(ScriptMask::new(self))
+    }
+}
+
+/// Scores that scripts hold.
+pub type ScriptScores = Shared<Scores>;
+
+impl Scripted for ScriptScores {
+    const TYPE: &'static str = "Scores";
+
+    fn show(&self) -> String {
+        let scored = self.values().iter().flatten().count();
+        format!("Scores({scored} of {} parameters)", self.universe().len())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.values().iter().flatten().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum()
+    }
+}
+
+impl IntoValue<Lota> for Scores {
+    fn into_value(self) -> Value {
+        Value::object(ScriptScores::new(self))
+    }
+}
+
+/// A ticket that scripts hold.
+pub type ScriptTicket = Shared<Ticket>;
+
+impl Scripted for ScriptTicket {
+    const TYPE: &'static str = "Ticket";
+
+    fn show(&self) -> String {
+        format!("Ticket({}, {} entries)", self.meta().method, self.entries())
+    }
+
+    fn bytes(&self) -> u64 {
+        4 * self.entries() + self.mask().bytes()
+    }
+}
+
+impl IntoValue<Lota> for Ticket {
+    fn into_value(self) -> Value {
+        Value::object(ScriptTicket::new(self))
+    }
+}
+
+/// A tokenizer that scripts hold.
+pub type ScriptTokenizer = Shared<Tokenizer>;
+
+impl Scripted for ScriptTokenizer {
+    const TYPE: &'static str = "Tokenizer";
+
+    fn show(&self) -> String {
+        format!("Tokenizer({} tokens)", self.size())
+    }
+}
+
+impl IntoValue<Lota> for Tokenizer {
+    fn into_value(self) -> Value {
+        Value::object(ScriptTokenizer::new(self))
+    }
+}
+
+/// The mask of an object that is a ticket.
+pub(crate) fn mask_of(object: &Object) -> Option<Mask> {
+    object.downcast_ref::<ScriptTicket>().map(|t| t.mask().clone())
 }

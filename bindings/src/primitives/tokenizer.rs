@@ -6,27 +6,9 @@ use std::sync::Arc;
 
 use lota_runtime::host::write_atomic;
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
-use crate::primitives::shared::{Lota, Shared};
-use lota_script::IntoValue;
 use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Scripted, Value};
 
-
-/// A tokenizer that scripts hold.
-pub type ScriptTokenizer = Shared<Tokenizer>;
-
-impl IntoValue<Lota> for Tokenizer {
-    fn into_value(self) -> Value {
-        Value::object(ScriptTokenizer::new(self))
-    }
-}
-
-impl Scripted for ScriptTokenizer {
-    const TYPE: &'static str = "Tokenizer";
-
-    fn show(&self) -> String {
-        format!("Tokenizer({} tokens)", self.size())
-    }
-}
+use crate::primitives::shared::ScriptTokenizer;
 
 /// The first line of every example.
 const BEGIN: &str =
@@ -60,7 +42,7 @@ pub(super) fn register(r: &mut Registry) {
                 "{BEGIN}local run = lota.run.start('tokenizer-load')\nt:save(run:path('t'))\n\
                  assert(lota.tokenizer.load(run:path('t')):size() == t:size())"
             ))
-            .call(|ctx, args| Ok(Value::object(open(ctx, &args.get::<String>("path")?)?))),
+            .call(|ctx, args| open(ctx, &args.get::<String>("path")?)),
     );
     methods(r);
 }
@@ -88,7 +70,7 @@ fn train(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         eos: Some(eos).filter(|e| !e.is_empty()),
         special: args.opt("special")?.unwrap_or_default(),
     };
-    Ok(Value::object(train_tokenizer(&texts, &options, &ctx.host)?))
+    Ok(Value::object(ScriptTokenizer::new(train_tokenizer(&texts, &options, &ctx.host)?)))
 }
 
 fn methods(r: &mut Registry) {

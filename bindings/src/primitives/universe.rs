@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use lota_runtime::mask::{Mask, Scores, Source};
 use lota_runtime::model::Universe;
-use crate::primitives::mask::ScriptMask;
-use crate::primitives::scores::ScriptScores;
 use lota_script::{Args, Result, Value};
 
+use crate::primitives::shared::{ScriptMask, ScriptScores};
 
 /// The universe of the argument `model`.
 pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
@@ -29,7 +28,7 @@ fn of(value: &Value) -> Option<Arc<Universe>> {
     if let Some(scores) = object.downcast_ref::<ScriptScores>() {
         return Some(scores.universe().clone());
     }
-    super::model::universe_of(object).or_else(|| super::ticket::mask_of(object).map(|m| m.universe().clone()))
+    super::model::universe_of(object).or_else(|| super::shared::mask_of(object).map(|m| m.universe().clone()))
 }
 
 /// The universe of the value of an option that may not be given.

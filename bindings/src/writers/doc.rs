@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use lota_script::nearest;
-use lota_script::{Op, Place, Primitive, literal_in};
-use lota_script::Registry;
+use lota_script::{Language, Op, Place, Primitive, Registry, literal_in, nearest};
+
 use super::examples;
-use lota_script::Language;
 use crate::stdlib;
 
 /// The operator of a primitive as a language writes it, if it has it.

@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use lota_script::{Error, ErrorKind, Language, Op, Place, Primitive, Registry, Result, Value, literal};
 use serde_json::{Value as Json, json};
 
 use super::doc;
-use lota_script::{Op, Place, Primitive, literal};
-use lota_script::Registry;
-use lota_script::Value;
-use lota_script::{Error, ErrorKind, Result};
-use lota_script::Language;
 
 /// The pages: file name and text, one for each area with the types that belong to it, and an index.
 pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, String)>> {

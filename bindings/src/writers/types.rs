@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use lota_script::{Op, Param, Place, Primitive};
-use lota_script::Registry;
+use lota_script::{Op, Param, Place, Primitive, Registry};
 
 /// The definitions file.
 pub fn luals(registry: &Registry) -> String {

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lota_script::{Place, Primitive};
-use lota_script::Registry;
-use lota_script::Language;
+use lota_script::{Language, Place, Primitive, Registry};
 
 /// The definitions file.
 pub fn definitions(registry: &Registry) -> String {

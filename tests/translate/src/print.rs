@@ -1,7 +1,8 @@
 //! The Rhai text of a chunk.
 
-use lota_script::{Op, Param, Place, Primitive, counts_positions};
 use lota_script::Registry;
+use lota_script::{Op, Param, Place, Primitive, counts_positions};
+
 use super::syntax::{Expr, Stmt};
 use super::types::{self, Scope};
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use lota_script::{Op, Primitive};
 use lota_script::Registry;
+use lota_script::{Op, Primitive};
+
 use super::syntax::Expr;
 
 /// The types of the variables in scope.

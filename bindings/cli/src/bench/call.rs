@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use clap::Args;
-
-use super::Figures;
+use lota::Result;
 use lota::api::Primitive;
 use lota::{Engine, Language};
-use lota::Result;
+
+use super::Figures;
 
 #[derive(Args)]
 pub(crate) struct Call {

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use clap::Args;
+use lota::Result;
 use lota::runtime::host::{Host, Rng};
 use lota::runtime::model::GenerateOptions;
 
 use super::{Common, Figures};
-use lota::Result;
 
 #[derive(Args)]
 pub(crate) struct Generate {

@@ -13,11 +13,11 @@ use clap::Subcommand;
 use lota::runtime::data::{Batch, Example, collate};
 use lota::runtime::host::{Host, Rng};
 use lota::runtime::model::{Config, Decoder, LoadOptions, Model, init};
+use lota::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use super::Common;
 use super::output::write_out;
-use lota::{Error, Result};
 
 #[derive(Subcommand)]
 pub(super) enum Bench {

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use clap::Args;
+use lota::Result;
 use lota::runtime::host::{Host, Rng};
 use lota::runtime::mask::{self, Budget, Scope, Scores};
 use lota::runtime::model::{ParamSpec, Role, Universe};
 
 use super::{Common, Figures};
-use lota::Result;
 
 #[derive(Args)]
 pub(crate) struct Select {

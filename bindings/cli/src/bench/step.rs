@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lota::Result;
 use lota::runtime::data::{Batch, Padded};
 use lota::runtime::host::{Host, Rng};
 use lota::runtime::mask::{self, Budget, Mask, Scope};
@@ -10,7 +11,6 @@ use lota::runtime::model::{Model, ParamSpec};
 use lota::runtime::train::{Optimizer, Selection, TrainOptions, Trainer};
 
 use super::{Common, Figures};
-use lota::Result;
 
 #[derive(Args)]
 pub(crate) struct Step {
@@ -105,9 +105,10 @@ impl Step {
         if self.density == "full" {
             return Ok(Selection::dense(universe, |_| true)?);
         }
-        let density: f64 = self.density.parse().map_err(|_| {
-            crate::usage(format!("--density must be a number or full, not {}", self.density))
-        })?;
+        let density: f64 = self
+            .density
+            .parse()
+            .map_err(|_| crate::usage(format!("--density must be a number or full, not {}", self.density)))?;
         let all = Mask::of_params(universe, ParamSpec::adaptable);
         let budget = Budget::Density(density);
         let host = Host::default();

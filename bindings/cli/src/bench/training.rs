@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use lota::Language;
+use lota::Result;
+use lota::api::{ScriptTrainer, Value};
+use lota::builtin;
 use lota::runtime::host::Host;
 use lota::runtime::model::LoadOptions;
 
 use super::{Common, Figures};
-use lota::api::{ScriptTrainer, Value};
-use lota::builtin;
 use crate::run::builder;
-use lota::Language;
-use lota::Result;
 
 #[derive(Args)]
 pub(crate) struct Loop {

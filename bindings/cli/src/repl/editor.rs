@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use lota::{Error, Result};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -16,7 +17,6 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::highlight::dim;
 use super::session::Session;
 use super::{World as _, complete, highlight, signature, tell};
-use lota::{Error, Result};
 
 /// What the editor asks while one types.
 struct Asked {

@@ -1,11 +1,11 @@
 //! From a value to a chart in characters.
 
+use lota::api::{Map, Object, ScriptTensor, Value};
+use lota::plot::{Series, text};
 use lota::runtime::mask::{By, Mask};
+use lota::{Error, Result};
 
 use super::pretty::Style;
-use lota::api::{Map, Object, ScriptTensor, Value};
-use lota::{Error, Result};
-use lota::plot::{Series, text};
 
 const HEIGHT: usize = 16;
 /// Lines drawn of one table.

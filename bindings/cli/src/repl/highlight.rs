@@ -1,7 +1,8 @@
 //! Colours: a function of the text, the cursor and the registry.
 
-use super::syntax::{Kind, Syntax, Token, tokens};
 use lota::api::Registry;
+
+use super::syntax::{Kind, Syntax, Token, tokens};
 
 const RESET: &str = "\x1b[0m";
 

@@ -17,14 +17,15 @@ mod variables;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::time::Duration;
 
+use lota::Engine;
+use lota::{Error, Result};
+
+use crate::output::write_out;
+
 pub use complete::{Offer, World, complete, signature};
 pub use highlight::highlight;
 pub use session::{Outcome, Reply, Session};
 pub use syntax::{LUA, RHAI, Syntax};
-
-use crate::output::write_out;
-use lota::Engine;
-use lota::{Error, Result};
 
 /// Runs a prompt on the terminal; where there is none, the lines of standard input are run plainly.
 /// `done` is called when an input has run, before its value is shown.

@@ -3,6 +3,10 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use lota::Engine;
+use lota::api::{self, Value};
+use lota::{Error, ErrorKind, Result};
+
 use super::command::{self, Argument};
 use super::complete::{self, Thing};
 use super::figure;
@@ -10,10 +14,7 @@ use super::pretty::{Style, pretty};
 use super::record::Record;
 use super::settings::Settings;
 use super::syntax::{Kind, Syntax, tokens};
-use lota::api::{self, Value};
 use crate::failure::text as error_text;
-use lota::Engine;
-use lota::{Error, ErrorKind, Result};
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

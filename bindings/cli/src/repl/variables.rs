@@ -1,15 +1,15 @@
 //! The variables of a session: what they are, what memory they hold, and what completion sees of them.
 
 use indicatif::BinaryBytes;
+use lota::Result;
+use lota::api::{Registry, Value};
+use lota::stdlib;
+use lota::{Language, Name};
 
 use super::complete::World;
 use super::pretty::line;
 use super::session::Session;
 use super::syntax::Syntax;
-use lota::api::{Registry, Value};
-use lota::{Language, Name};
-use lota::Result;
-use lota::stdlib;
 
 /// Columns of a variable's value.
 const LEAST: usize = 20;

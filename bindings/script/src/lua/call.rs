@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Table};
 
 use super::{State, convert, error, state};
-use crate::{Primitive, ScriptFn, Value};
 use crate::error::{Error, Result};
+use crate::{Primitive, ScriptFn, Value};
 
 /// The Lua function of a primitive.
 pub(crate) fn function(lua: &Lua, primitive: &Arc<Primitive>) -> mlua::Result<Function> {

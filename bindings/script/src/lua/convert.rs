@@ -6,8 +6,8 @@ use mlua::{Lua, Table};
 
 use super::call::LuaFn;
 use super::object::{self, LuaObject};
-use crate::{Map, Value};
 use crate::error::{Error, Result};
+use crate::{Map, Value};
 
 /// Deeper tables are taken for graphs that contain themselves.
 const DEPTH: usize = 64;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use mlua::Lua;
 
 use super::State;
-use crate::show;
 use crate::error::{Error, ErrorKind};
+use crate::show;
 
 /// A value that is no string, thrown with `error(value)`.
 pub(crate) struct Thrown {

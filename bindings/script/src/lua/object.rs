@@ -3,8 +3,8 @@
 use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMethods};
 
 use super::{State, call, error, state};
-use crate::{Charge, Object, Op, nearest};
 use crate::error::Error;
+use crate::{Charge, Object, Op, nearest};
 
 /// A handle held by a script, with the charge for what it keeps alive.
 pub(crate) struct LuaObject {

@@ -59,7 +59,6 @@ impl crate::Prompt for Frontend {
         names.sort_by(|a, b| a.name.cmp(&b.name));
         names
     }
-
 }
 
 impl Frontend {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Weak};
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
 use super::{State, convert, error, sizes};
-use crate::{Primitive, ScriptFn, Value};
 use crate::counting::{Inside, Outside, outside};
 use crate::error::{Error, ErrorKind, Result};
+use crate::{Primitive, ScriptFn, Value};
 
 /// A callback inside a callback goes through frames of Rust, which the count of Rhai's calls does not see.
 const NESTED: usize = 4;

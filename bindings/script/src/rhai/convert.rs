@@ -10,9 +10,9 @@ use super::call::RhaiFn;
 use super::error;
 use super::errors::Caught;
 use super::object::Held;
-use crate::{Map, Value};
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
+use crate::{Map, Value};
 
 /// A Rhai value as a neutral one, without functions: they need the interpreter.
 pub(crate) fn from_rhai(value: &Dynamic) -> Result<Value> {

@@ -7,9 +7,9 @@ use rhai::{Dynamic, EvalAltResult, LexError, ParseError, ParseErrorType, Positio
 use super::State;
 use super::errors::Caught;
 use super::object::TYPE;
-use crate::{Registry, did_you_mean};
 use crate::counting::{Inside, Outside, outside};
 use crate::error::{Error, ErrorKind};
+use crate::{Registry, did_you_mean};
 
 /// A value thrown with `throw`, on its way through Rust.
 struct Thrown(Inside<Dynamic>);

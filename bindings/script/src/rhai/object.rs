@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::{State, call, error};
-use crate::{Charge, Memory, Object, Op, Primitive, nearest};
 use crate::counting::{Outside, outside};
 use crate::error::Error;
+use crate::{Charge, Memory, Object, Op, Primitive, nearest};
 
 /// What a handle takes beside what it is charged for, about, in bytes.
 const HANDLE: usize = 256;

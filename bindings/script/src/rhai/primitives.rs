@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rhai::{Dynamic, Engine, FuncRegistration, Module, NativeCallContext, RhaiFunc, Shared};
 
 use super::{State, call, convert, error};
-use crate::{Place, Primitive};
 use crate::error::{Error, ErrorKind, Result};
+use crate::{Place, Primitive};
 
 /// How many values a primitive with any number of them takes by position. Rhai resolves a function by
 /// the number of its arguments, so the number must be bounded.

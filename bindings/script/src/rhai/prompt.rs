@@ -28,7 +28,6 @@ impl Frontend {
         }
         Ok(value)
     }
-
 }
 
 impl crate::Prompt for Frontend {

@@ -8,9 +8,9 @@ use rhai::{Dynamic, Engine, EvalAltResult, LexError, Token};
 
 use super::errors::Caught;
 use super::{State, error, errors, modules, object, primitives, sizes};
-use crate::{Ctx, nearest};
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
+use crate::{Ctx, nearest};
 
 /// With the depth of calls these bound the use of the stack.
 const EXPRESSION_DEPTH: usize = 64;

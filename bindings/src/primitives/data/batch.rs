@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use lota_runtime::data::{Batch, Example, NO_LABEL, collate};
+use lota_script::{Args, Ctx, FromValue, IntoValue, Op, Primitive, Registry, Result, Scripted, Value};
 
-use crate::primitives::shared::Lota;
-use lota_script::IntoValue;
-use crate::primitives::tensor::ScriptTensor;
-use lota_script::{Args, Ctx, FromValue, Op, Primitive, Registry, Result, Scripted, Value};
 use super::batches::ScriptBatches;
 use super::examples::ScriptExamples;
+use crate::primitives::shared::Lota;
+use crate::primitives::tensor::ScriptTensor;
 
 /// A batch that a script holds.
 pub(crate) struct ScriptBatch(pub(crate) Arc<Batch>);
@@ -165,7 +164,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn split<T: Copy + Into<Value>>(batch: &Batch, values: &[T]) -> Vec<Value> {
     let pieces = batch.segments.windows(2).map(|w| values[w[0] as usize..w[1] as usize].to_vec());
-    pieces.map(Value::from).collect()
+    pieces.map(IntoValue::into_value).collect()
 }
 
 fn by_sequence(_: &Ctx, args: &mut Args) -> Result<Tensor> {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use lota_runtime::data::{BatchOptions, BatchState, Batches, Order};
 use lota_runtime::host::Event;
-
 use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Scripted, Value};
+
 use super::batch::ScriptBatch;
 use super::examples::ScriptExamples;
 

@@ -6,9 +6,12 @@ use lota_runtime::data::{
     Example, ExampleOptions, Examples, Keep, NO_LABEL, Padded, Pair, Truncation, examples,
 };
 use lota_runtime::model::Tokenizer;
+use lota_script::{
+    Args, Ctx, Error, FromValue, Map, Mismatch, Op, Primitive, Registry, Result, Scripted, Value,
+};
 
-use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Op, Primitive, Registry, Result, Scripted, Value};
 use crate::primitives::model::ScriptModel;
+use crate::primitives::shared::ScriptTokenizer;
 
 /// Examples that a script holds.
 pub(crate) struct ScriptExamples {
@@ -142,10 +145,10 @@ fn encoder(args: &mut Args, name: &str) -> Result<Encoder> {
             let tokenizer = model.tokenizer()?.clone();
             return Ok(Encoder { tokenizer, bos: model.bos(), eos: model.eos() });
         }
-        if let Some(tokenizer) = object.downcast::<Tokenizer>() {
+        if let Some(tokenizer) = object.downcast_ref::<ScriptTokenizer>() {
             let id = |s: &Option<lota_runtime::model::Special>| s.as_ref().map(|s| s.id);
             let (bos, eos) = (id(&tokenizer.specials().bos), id(&tokenizer.specials().eos));
-            return Ok(Encoder { tokenizer, bos, eos });
+            return Ok(Encoder { tokenizer: tokenizer.0.clone(), bos, eos });
         }
     }
     Err(args.wrong(name, format!("must be a Model or a Tokenizer, got {}", value.describe())))

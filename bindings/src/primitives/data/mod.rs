@@ -4,12 +4,11 @@ mod batch;
 mod batches;
 mod examples;
 
-pub(crate) use batch::{ScriptBatch, all_batches};
-pub(crate) use batches::ScriptBatches;
-
 use lota_runtime::data::{Format, read};
 use lota_script::{Args, Ctx, Primitive, Registry, Result, Value, from_json};
 
+pub(crate) use batch::{ScriptBatch, all_batches};
+pub(crate) use batches::ScriptBatches;
 
 pub(super) fn register(r: &mut Registry) {
     r.area("data", "Data files, training examples and batches.");

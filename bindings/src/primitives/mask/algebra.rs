@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lota_runtime::mask::{self, Mask};
-use crate::primitives::mask::ScriptMask;
 use lota_script::{Args, Ctx, Op, Primitive, Registry, Result};
 
+use crate::primitives::shared::ScriptMask;
 
 /// The first lines of every example: a model and two masks.
 pub(super) const TWO: &str = "local m = lota.model.init('tiny')\n\
@@ -109,7 +109,9 @@ fn comparisons(r: &mut Registry) {
             .arg("other", "Mask", "the other mask")
             .returns("boolean", "whether they are disjoint")
             .example(example("assert((a - b):disjoint(b))"))
-            .call(|_, args| Ok(args.this::<ScriptMask>()?.is_disjoint(&*args.get::<ScriptMask>("other")?)?)),
+            .call(|_, args| {
+                Ok(args.this::<ScriptMask>()?.is_disjoint(&*args.get::<ScriptMask>("other")?)?)
+            }),
     );
     r.add(
         Primitive::method("Mask", "jaccard", "The size of the intersection over the size of the union.")

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use lota_runtime::host::Rng;
 use lota_runtime::mask::{self, Budget, Mask, Scope, Scores, Unit};
-
-use crate::primitives::mask::ScriptMask;
-use crate::primitives::scores::ScriptScores;
 use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, Value};
-use crate::primitives::rng::ScriptRng;
+
 use super::parts::pieces;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::rng::ScriptRng;
+use crate::primitives::shared::{ScriptMask, ScriptScores};
 use crate::primitives::universe::of_model;
 
 const SCOPES: [&str; 4] = ["global", "parameter", "layer", "row"];
@@ -158,7 +157,7 @@ fn from_scores(r: &mut Registry) {
         .call(|ctx, args| match args.get::<Value>("of")? {
             Value::Object(object) => match object.downcast::<Scores>() {
                 Some(scores) => Ok(mask::support(&*scores, &ctx.host)?),
-                None => crate::primitives::ticket::mask_of(&object).ok_or_else(|| {
+                None => crate::primitives::shared::mask_of(&object).ok_or_else(|| {
                     args.wrong("of", format!("must be Scores or a Ticket, got {}", object.type_name()))
                 }),
             },

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use lota_runtime::mask::Mask;
 use lota_runtime::model::Universe;
-
-use crate::primitives::mask::ScriptMask;
 use lota_script::{Primitive, Registry};
+
 use super::algebra::TWO;
+use crate::primitives::shared::ScriptMask;
 use crate::primitives::universe::{of_model, of_optional};
 
 pub(super) fn register(r: &mut Registry) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lota_runtime::mask::{Block, HeadLayout, Mask};
 use lota_runtime::model::Universe;
-
 use lota_script::{Args, Ctx, Primitive, Registry, Result};
+
 use super::algebra::TWO;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};

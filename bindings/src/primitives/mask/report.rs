@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lota_runtime::mask::{By, Count, Mask, capacity};
-
-use crate::primitives::mask::ScriptMask;
 use lota_script::{Args, Ctx, Map, Primitive, Registry, Result, Value};
+
 use super::algebra::TWO;
+use crate::primitives::shared::ScriptMask;
 
 const GROUPS: [&str; 4] = ["parameter", "layer", "role", "all"];
 

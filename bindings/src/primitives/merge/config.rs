@@ -8,13 +8,15 @@ use lota_runtime::merge::{
     Config, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, as_model, conflicts, open_all,
 };
 use lota_runtime::model::{LoadOptions, Model};
+use lota_script::{
+    Args, Ctx, Error, FromValue, IntoValue, Map, Primitive, Registry, Result, ScriptFn, Value, to_json,
+};
 
-use crate::machine::OnMachine as _;
-use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value, to_json};
 use super::inputs::functions;
 use super::own::{OwnMethod, names_of};
 use super::steps::{Step, documents, order};
 use crate::builtin;
+use crate::machine::OnMachine as _;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -239,7 +241,7 @@ fn compare(
 
 /// What a script's function says of a model.
 fn judged(judge: &dyn ScriptFn, model: Model, name: &str) -> Result<Vec<(String, f64)>> {
-    let given = judge.call(&[model.into(), name.into()])?;
+    let given = judge.call(&[model.into_value(), name.into()])?;
     let wrong = |what: String| {
         Error::argument(format!("scores, for {name}, must return a map of task to number, {what}"))
     };

@@ -10,14 +10,13 @@ use lota_runtime::merge::{
 };
 use lota_runtime::model::{LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
-
-use crate::machine::OnMachine as _;
-use crate::primitives::scores::ScriptScores;
-use crate::primitives::ticket::ScriptTicket;
 use lota_script::{Args, Ctx, Error, FromValue, Map, Object, Result, ScriptFn, Value, to_json};
+
 use super::bare;
 use super::own::{OwnMethod, names_of};
+use crate::machine::OnMachine as _;
 use crate::primitives::model::{ScriptModel, Snapshot};
+use crate::primitives::shared::{ScriptScores, ScriptTicket};
 
 /// One thing to merge.
 enum Thing {
@@ -173,9 +172,9 @@ impl Given {
         Ok(match &item.thing {
             Thing::Ticket(ticket) => {
                 self.check(ticket, &item.label)?;
-                Arc::new(Overlay::ticket(&item.label, base.clone(), ticket.clone())?)
+                Arc::new(Overlay::ticket(&item.label, base.clone(), ticket.0.clone())?)
             }
-            Thing::Vector(vector) => Arc::new(Overlay::vector(&item.label, base.clone(), vector.clone())?),
+            Thing::Vector(vector) => Arc::new(Overlay::vector(&item.label, base.clone(), vector.0.clone())?),
             _ => base.clone(),
         })
     }
@@ -282,8 +281,11 @@ fn open(ctx: &Ctx, path: &str, label: &str) -> Result<Thing> {
     let input: Arc<dyn Input> = if path.is_dir() {
         Arc::new(Folder::open(&path, label)?)
     } else {
-        let options =
-            LoadOptions { exec: ctx.exec()?.clone(), hub: ctx.machine()?.hub.clone(), ..LoadOptions::default() };
+        let options = LoadOptions {
+            exec: ctx.exec()?.clone(),
+            hub: ctx.machine()?.hub.clone(),
+            ..LoadOptions::default()
+        };
         Arc::new(Held::of(label, &load(&path.to_string_lossy(), &options, &ctx.host)?))
     };
     Ok(Thing::Path(path, input))

@@ -12,10 +12,11 @@ use lota_runtime::mask::union;
 use lota_runtime::merge::{Base, Kind, Param, Plan, PlanOptions, Scope, methods};
 use lota_runtime::model::Model;
 use lota_runtime::ticket::Meta;
+use lota_script::{Args, Ctx, Error, IntoValue, Map, Primitive, Registry, Result, Value};
 
 use self::inputs::Given;
-use lota_script::{Args, Ctx, Error, Map, Primitive, Registry, Result, Value};
 use super::model::ScriptModel;
+use super::shared::ScriptTicket;
 
 /// What can be merged, for records.
 const WHAT: &str =
@@ -146,7 +147,7 @@ fn models(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let params = plan.params(&universe, like.params.dtype(), seed, &like.exec, &ctx.host)?;
     let merged =
         Model { params, source: format!("merged ({})", plan.method().spec().name), ..(*like).clone() };
-    Ok(merged.into())
+    Ok(merged.into_value())
 }
 
 fn tickets(ctx: &Ctx, args: &mut Args) -> Result<Value> {
@@ -163,7 +164,7 @@ fn tickets(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         Meta::new(model.stack().base(&model.0.exec, model.params())?, plan.method().spec().name.to_string());
     meta.settings.insert("merged".into(), serde_json::json!(all.len()));
     let exec = model.0.exec.clone();
-    Ok(Value::object(plan.ticket(&mask, meta, seed, &exec, &ctx.host)?))
+    Ok(Value::object(ScriptTicket::new(plan.ticket(&mask, meta, seed, &exec, &ctx.host)?)))
 }
 
 /// A model whose weights tickets can lie over: one with none applied.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use lota_runtime::merge::{Base, Group, Kind, Method, Scalar, Scope, Settings, Sink, Spec};
+use lota_script::{Error, FromValue, IntoValue, Map, Result, ScriptFn, Value};
 
-use crate::primitives::tensor::of_value;
-use lota_script::{Error, FromValue, Map, Result, ScriptFn, Value};
 use super::inputs::scalar;
+use crate::primitives::tensor::of_value;
 
 /// A function of the script as a merge method.
 pub(super) struct OwnMethod {
@@ -54,7 +54,8 @@ impl OwnMethod {
             Ok(Tensor::from_vec(group.whole(entry)?, group.shape, &Device::Cpu)?)
         };
         let others = group.others();
-        let tensors = others.iter().map(|&o| tensor(o).map(Value::from)).collect::<Result<Vec<Value>>>()?;
+        let tensors =
+            others.iter().map(|&o| tensor(o).map(IntoValue::into_value)).collect::<Result<Vec<Value>>>()?;
         let mut info = Map::new().with("name", group.name);
         if let Some(base) = group.base() {
             info.set("base", tensor(base)?);
@@ -72,8 +73,8 @@ impl OwnMethod {
         let returned = self.function.call(&[Value::List(tensors), Value::Map(info)])?;
         let what = returned.describe();
         let wrong = |text: String| Error::argument(format!("{}, for {}, {text}", self.spec.name, group.name));
-        let made = of_value(returned)
-            .map_err(|_| wrong(format!("must return a Tensor, and returned {what}")))?;
+        let made =
+            of_value(returned).map_err(|_| wrong(format!("must return a Tensor, and returned {what}")))?;
         if made.dims() != group.shape {
             return Err(wrong(format!(
                 "must return a Tensor of shape {:?}, and returned one of {:?}",

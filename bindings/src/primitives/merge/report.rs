@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lota_runtime::merge::{Conflicts, Input, conflicts};
-
-use crate::machine::OnMachine as _;
 use lota_script::{Args, Ctx, Error, Map, Primitive, Registry, Result, Value};
+
 use super::inputs::as_input;
 use super::{WHAT, example};
+use crate::machine::OnMachine as _;
 use crate::plot::HeatMap;
 
 pub(super) fn register(r: &mut Registry) {

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use lota_runtime::merge::{Body, Config, Reference, TokenizerSource};
-use serde_json::Value as Json;
 use lota_script::{Error, Result};
-
+use serde_json::Value as Json;
 
 /// One merge and where its result goes.
 pub(super) struct Step {

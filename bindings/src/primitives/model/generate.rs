@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lota_runtime::model::{Finish, GenerateOptions, Generated, Sampling};
-
 use lota_script::{Args, Ctx, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value};
+
 use super::{ScriptModel, TINY, method};
 
 /// The options of everything that generates.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use lota_runtime::model::{ChatTemplate, Config, Decoder, LoadOptions, Model, Tokenizer, init, load};
 use lota_runtime::ops::Exec;
+use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value, to_json};
 use serde_json::{Value as Json, json};
 
-use crate::machine::OnMachine as _;
-use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value, to_json};
-use crate::primitives::tokenizer;
 use super::{TINY, dtype};
 use crate::builtin;
+use crate::machine::OnMachine as _;
+use crate::primitives::shared::ScriptTokenizer;
+use crate::primitives::tokenizer;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -61,7 +62,7 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
-fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Model> {
     // Where not all files are granted this is the full path of one that is, which is no hub id.
     let source = ctx.files.allow(args.get::<String>("source")?)?;
     let tokenizer = args.opt::<String>("tokenizer")?.map(|path| ctx.files.allow(path)).transpose()?;
@@ -73,11 +74,11 @@ fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Value> {
 }
 
 /// The model with the chat template that the option asks for.
-fn templated(args: &mut Args, mut model: Model) -> Result<Value> {
+fn templated(args: &mut Args, mut model: Model) -> Result<Model> {
     if let Some(source) = args.opt::<String>("chat_template")? {
         model.chat_template = Some(ChatTemplate::new(source).map_err(|e| args.wrong("chat_template", e))?);
     }
-    Ok(model.into())
+    Ok(model)
 }
 
 /// The options every way of getting a model has.
@@ -117,13 +118,13 @@ fn tiny() -> Json {
     })
 }
 
-fn fresh(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+fn fresh(ctx: &Ctx, args: &mut Args) -> Result<Model> {
     let given: Value = args.get("config")?;
     let mut own = match args.get::<Value>("tokenizer")? {
         Value::Nil => None,
         Value::Str(path) => Some(Arc::new(tokenizer::open(ctx, &path)?)),
-        Value::Object(object) => match object.downcast::<Tokenizer>() {
-            Some(tokenizer) => Some(tokenizer),
+        Value::Object(object) => match object.downcast_ref::<ScriptTokenizer>() {
+            Some(tokenizer) => Some(tokenizer.0.clone()),
             None => {
                 return Err(args.wrong(
                     "tokenizer",

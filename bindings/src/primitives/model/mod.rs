@@ -11,14 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Tensor};
 use lota_runtime::model::{Model, Params, Tokenizer, Universe};
 use lota_runtime::ticket::Stack;
+use lota_script::{Args, IntoValue, Object, Primitive, Registry, Result, Scripted, Value};
+
 use crate::primitives::shared::Lota;
-use lota_script::IntoValue;
-use lota_script::{Args, Object, Primitive, Registry, Result, Scripted, Value};
 
 pub(crate) use generate::{generation, generation_options};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use weights::shard_bytes;
-
 
 /// A model that scripts hold, and the tickets that are applied to it. Its weights are only ever
 /// changed in place, so a trainer, a ticket and the script all see the same ones.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::DType;
 use lota_runtime::mask::Scores;
 use lota_runtime::model::Params;
-
 use lota_script::{Args, Ctx, Object, Primitive, Registry, Result, Scripted, Value};
+
 use super::{ScriptModel, TINY, method, overwrite};
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 

@@ -3,10 +3,11 @@
 use candle_core::Tensor;
 use lota_runtime::data::Batch;
 use lota_runtime::model::ChatOptions;
-
 use lota_script::{Args, Ctx, Error, FromValue, Registry, Result, Value, to_json};
+
 use super::{ScriptModel, TINY, method};
 use crate::primitives::data::all_batches;
+use crate::primitives::shared::Shared;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -37,7 +38,7 @@ pub(super) fn register(r: &mut Registry) {
         method("tokenizer", "The model's tokenizer.")
             .returns("Tokenizer", "the tokenizer")
             .example(format!("{TINY}assert(m:tokenizer():size() == 257)"))
-            .call(|_, args| Ok(Value::from(args.this::<ScriptModel>()?.tokenizer()?.clone()))),
+            .call(|_, args| Ok(Value::object(Shared(args.this::<ScriptModel>()?.tokenizer()?.clone())))),
     );
     r.add(
         method("chat", "The text of a conversation, by the model's chat template.")

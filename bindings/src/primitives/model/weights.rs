@@ -5,11 +5,11 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Mask, Part, hash};
 use lota_runtime::model::SaveOptions;
-
-use crate::primitives::mask::ScriptMask;
 use lota_script::{Args, Ctx, Map, Op, Registry, Result, Value, from_json};
+
 use super::{ScriptModel, TINY, method, overwrite};
 use crate::primitives::params::describe;
+use crate::primitives::shared::ScriptMask;
 
 pub(super) fn register(r: &mut Registry) {
     let name = "model.layers.0.mlp.up_proj.weight";
@@ -120,7 +120,7 @@ pub(super) fn register(r: &mut Registry) {
         method("clone", "A model that shares no weights with this one.")
             .returns("Model", "the copy")
             .example(format!("{TINY}local copy = m:clone()"))
-            .call(|_, args| Ok(Value::from(args.this::<ScriptModel>()?.0.duplicate()?))),
+            .call(|_, args| Ok(args.this::<ScriptModel>()?.0.duplicate()?)),
     );
 }
 
@@ -185,7 +185,8 @@ fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
 
 fn hashed(ctx: &Ctx, args: &mut Args) -> Result<String> {
     let model = args.this::<ScriptModel>()?;
-    let (inside, outside): (Option<ScriptMask>, Option<ScriptMask>) = (args.opt("mask")?, args.opt("outside")?);
+    let (inside, outside): (Option<ScriptMask>, Option<ScriptMask>) =
+        (args.opt("mask")?, args.opt("outside")?);
     let part = match (&inside, &outside) {
         (None, None) => Part::All,
         (Some(mask), None) => Part::In(mask),

@@ -1,9 +1,12 @@
 //! Gradients of what a script computed with tensors.
 
+use std::sync::Arc;
+
 use candle_core::{Tensor, Var};
 use lota_script::{Primitive, Registry};
-use crate::primitives::tensor::ScriptTensor;
 
+use super::operand::tensors;
+use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

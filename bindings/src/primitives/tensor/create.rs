@@ -1,12 +1,14 @@
 //! Making tensors: from numbers, constant, ranges, random.
 
-use candle_core::{DType, Device, Shape, Tensor};
+use std::sync::Arc;
 
-use crate::machine::OnMachine as _;
-use crate::primitives::tensor::of_value;
+use candle_core::{DType, Device, Shape, Tensor};
 use lota_script::{Args, Ctx, Error, FromValue, Mismatch, Primitive, Registry, Result, Value, nearest};
-use crate::primitives::rng::ScriptRng;
+
 use super::operand::shape_text;
+use crate::machine::OnMachine as _;
+use crate::primitives::rng::ScriptRng;
+use crate::primitives::tensor::of_value;
 
 const DTYPES: [&str; 9] = ["f32", "f64", "bf16", "f16", "u8", "u32", "i16", "i32", "i64"];
 

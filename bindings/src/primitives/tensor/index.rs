@@ -1,11 +1,11 @@
 //! Parts of tensors: by position, range, and lists of positions.
 
 use candle_core::{DType, Tensor};
+use lota_script::{Args, Ctx, IntoValue, Op, Primitive, Registry, Result, Value};
 
-use lota_script::{Args, Ctx, Op, Primitive, Registry, Result, Value};
-use crate::primitives::tensor::ScriptTensor;
 use super::operand::{dim, position, reserve, shape_text};
 use super::take::item;
+use crate::primitives::tensor::ScriptTensor;
 
 fn one_or_many(value: Value) -> Vec<Value> {
     match value {
@@ -35,7 +35,7 @@ fn index(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         };
         x = x.get(at)?;
     }
-    if x.rank() == 0 { item(&x) } else { Ok(x.into()) }
+    if x.rank() == 0 { item(&x) } else { Ok(x.into_value()) }
 }
 
 /// Positions given as a list (counted as the script counts) or as a tensor (stored from 0).

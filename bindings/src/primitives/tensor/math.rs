@@ -1,10 +1,12 @@
 //! Arithmetic and comparison, element by element, with broadcasting.
 
-use candle_core::{DType, Tensor};
+use std::sync::Arc;
 
+use candle_core::{DType, Tensor};
 use lota_script::{Op, Primitive, Registry};
-use crate::primitives::tensor::ScriptTensor;
+
 use super::operand::{Operand, float, for_number, pair, reserve, reserve_stretched};
+use crate::primitives::tensor::ScriptTensor;
 
 type Binary = fn(&Operand, &Operand) -> candle_core::Result<Tensor>;
 

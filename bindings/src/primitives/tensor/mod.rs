@@ -12,10 +12,9 @@ mod take;
 use std::sync::{PoisonError, RwLock};
 
 use candle_core::{Tensor, Var};
-use crate::primitives::shared::Lota;
-use lota_script::IntoValue;
-use lota_script::{FromValue, Mismatch, Registry, Scripted, Value};
+use lota_script::{FromValue, IntoValue, Mismatch, Registry, Scripted, Value};
 
+use crate::primitives::shared::Lota;
 
 pub use operand::Operand;
 

@@ -1,10 +1,17 @@
 //! What may stand beside a tensor: another tensor, or a number.
 
-use candle_core::{DType, Tensor};
-use crate::primitives::tensor::of_value;
-use lota_script::{Args, Ctx, FromValue, Mismatch, Result, Value};
-use crate::primitives::tensor::ScriptTensor;
+use std::sync::Arc;
 
+use candle_core::{DType, Tensor};
+use lota_script::{Args, Ctx, FromValue, Mismatch, Result, Value};
+
+use crate::primitives::tensor::ScriptTensor;
+use crate::primitives::tensor::of_value;
+
+/// The tensors of an argument that is a list of them.
+pub(super) fn tensors(args: &mut Args, name: &str) -> Result<Vec<Tensor>> {
+    Ok(args.get::<Vec<Arc<ScriptTensor>>>(name)?.iter().map(|held| held.get()).collect())
+}
 
 /// One side of an operation.
 #[derive(Clone)]

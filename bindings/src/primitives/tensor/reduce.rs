@@ -1,10 +1,10 @@
 //! Reductions: over all elements, or along one dimension.
 
 use candle_core::{D, DType, Tensor};
-
 use lota_script::{Primitive, Registry};
-use crate::primitives::tensor::ScriptTensor;
+
 use super::operand::{dim, float};
+use crate::primitives::tensor::ScriptTensor;
 
 type Reduce = fn(&Tensor, usize) -> candle_core::Result<Tensor>;
 

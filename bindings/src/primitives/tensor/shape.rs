@@ -1,11 +1,13 @@
 //! Shape, rearrangement, matrix products and joining.
 
-use candle_core::{Tensor, shape::Dim};
+use std::sync::Arc;
 
+use candle_core::{Tensor, shape::Dim};
 use lota_script::{Error, Primitive, Registry};
-use crate::primitives::tensor::ScriptTensor;
+
 use super::create::Dims;
-use super::operand::{dim, float, position, reserve, shape_text};
+use super::operand::{dim, float, position, reserve, shape_text, tensors};
+use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

@@ -1,10 +1,13 @@
 //! Tensors out of and into other forms: numbers, tables, types, devices.
 
-use candle_core::{DType, Device, Tensor};
-use crate::machine::OnMachine as _;
-use lota_script::{Error, FromValue, Primitive, Registry, Result, Value};
-use crate::primitives::tensor::ScriptTensor;
+use std::sync::Arc;
 
+use candle_core::{DType, Device, Tensor};
+use lota_script::{Error, FromValue, Primitive, Registry, Result, Value};
+
+use super::create::Dtype;
+use crate::machine::OnMachine as _;
+use crate::primitives::tensor::ScriptTensor;
 
 /// The elements in order, whole numbers as integers.
 fn elements(x: &Tensor) -> Result<Vec<Value>> {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use lota_runtime::model::WeightFiles;
 use lota_runtime::ticket::{Codec, Form, FromOptions, Saved, Ticket, TicketFile, ValueType};
-
-use crate::machine::OnMachine as _;
-use crate::primitives::ticket::ScriptTicket;
 use lota_script::{Args, Ctx, Map, Primitive, Registry, Result, Value};
+
 use super::{example, method};
+use crate::machine::OnMachine as _;
 use crate::primitives::mask::{budget, budgeted};
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::shared::ScriptTicket;
 use crate::primitives::universe::of_optional;
 
 /// The options that say how a ticket is written.
@@ -62,7 +62,7 @@ pub(super) fn register(r: &mut Registry) {
                 Value::Object(object) => object.downcast_ref::<ScriptModel>(),
                 _ => None,
             };
-            Ok(Value::object(file.ticket(model.map(|m| (&m.0.exec, &m.0.params)))?))
+            Ok(file.ticket(model.map(|m| (&m.0.exec, &m.0.params)))?)
         }),
     );
     r.add(
@@ -174,7 +174,7 @@ pub(crate) fn weight_files(ctx: &Ctx, args: &mut Args, name: &str, offline: bool
     Ok(WeightFiles::open(&source.to_string_lossy(), &hub, &ctx.host)?)
 }
 
-fn from(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+fn from(ctx: &Ctx, args: &mut Args) -> Result<Ticket> {
     let offline = args.opt::<bool>("offline")?.unwrap_or_default();
     let (base, tuned) =
         (weight_files(ctx, args, "base", offline)?, weight_files(ctx, args, "tuned", offline)?);
@@ -185,5 +185,5 @@ fn from(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         params: chosen(args, base.universe())?,
         shared_rows: args.get("shared_rows")?,
     };
-    Ok(Value::object(Ticket::from_models(&base, &tuned, &options, ctx.exec()?, &ctx.host)?))
+    Ok(Ticket::from_models(&base, &tuned, &options, ctx.exec()?, &ctx.host)?)
 }

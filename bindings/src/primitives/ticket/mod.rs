@@ -2,41 +2,20 @@
 
 mod files;
 
-pub(crate) use files::weight_files;
-
 use std::sync::Arc;
 
 use candle_core::Tensor;
 use lota_runtime::mask::Mask;
 use lota_runtime::ticket::{Applied, Meta, Ticket};
+use lota_script::{
+    Args, Ctx, Map, Object, Op, Primitive, Registry, Result, Scripted, Value, from_json, to_json,
+};
 
-use crate::machine::OnMachine as _;
-use crate::primitives::shared::{Lota, Shared};
-use lota_script::IntoValue;
-use crate::primitives::mask::ScriptMask;
-use lota_script::{Args, Ctx, Map, Object, Op, Primitive, Registry, Result, Scripted, Value, from_json, to_json};
 use super::model::ScriptModel;
+use crate::machine::OnMachine as _;
+use crate::primitives::shared::{ScriptMask, ScriptTicket};
 
-/// A ticket that scripts hold.
-pub type ScriptTicket = Shared<Ticket>;
-
-impl IntoValue<Lota> for Ticket {
-    fn into_value(self) -> Value {
-        Value::object(ScriptTicket::new(self))
-    }
-}
-
-impl Scripted for ScriptTicket {
-    const TYPE: &'static str = "Ticket";
-
-    fn show(&self) -> String {
-        format!("Ticket({}, {} entries)", self.meta().method, self.entries())
-    }
-
-    fn bytes(&self) -> u64 {
-        4 * self.entries() + self.mask().bytes()
-    }
-}
+pub(crate) use files::weight_files;
 
 /// A ticket that is applied to a model.
 struct ScriptApplied {
@@ -52,11 +31,6 @@ impl Scripted for ScriptApplied {
         let state = if self.model.stack().holds(self.id) { "" } else { ", taken off" };
         format!("Applied({}{state})", self.name)
     }
-}
-
-/// The mask of an object that is a ticket.
-pub(crate) fn mask_of(object: &Object) -> Option<Mask> {
-    object.downcast_ref::<ScriptTicket>().map(|t| t.mask().clone())
 }
 
 /// The first lines of every example.
@@ -107,7 +81,7 @@ fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
         meta.settings = settings;
     }
     let m = &model.0;
-    Ok(Value::object(Ticket::extract(&m.exec, &m.params, &mask, meta)?))
+    Ok(Value::object(ScriptTicket::new(Ticket::extract(&m.exec, &m.params, &mask, meta)?)))
 }
 
 fn contents(r: &mut Registry) {

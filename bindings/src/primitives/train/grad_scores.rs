@@ -8,9 +8,8 @@ use lota_runtime::mask::Scores;
 use lota_runtime::model::ParamSpec;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{ScoreKind, grad_scores};
+use lota_script::{Args, Ctx, Error, FromValue, IntoValue, Primitive, Registry, Result, ScriptFn, Value};
 
-use crate::primitives::tensor::of_value;
-use lota_script::{Args, Ctx, Error, FromValue, Primitive, Registry, Result, ScriptFn, Value};
 use super::BEGIN;
 use super::loss::{LOSS_DOC, ScriptLoss};
 use super::options::word;
@@ -18,6 +17,8 @@ use super::trainer::subject;
 use crate::primitives::data::all_batches;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::tensor::ScriptTensor;
+use crate::primitives::tensor::of_value;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -85,7 +86,8 @@ fn call(
     gathered: Option<Tensor>,
 ) -> Result<Tensor> {
     let name = Value::from(spec.name.as_str());
-    let returned = function.call(&[name, Value::from(gradient.clone()), Value::from(gathered)])?;
+    let returned =
+        function.call(&[name, Value::object(ScriptTensor::new(gradient.clone())), gathered.into_value()])?;
     let what = returned.describe();
     of_value(returned).map_err(|_| {
         Error::argument(format!(

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor, Var};
 use lota_runtime::data::Batch;
 use lota_runtime::model::decoder::LossFn;
-
-use crate::primitives::tensor::of_value;
 use lota_script::{Error, FromValue, Result, ScriptFn, Value};
+
 use crate::primitives::data::ScriptBatch;
+use crate::primitives::tensor::ScriptTensor;
+use crate::primitives::tensor::of_value;
 
 /// The type of a `loss` option, for records.
 pub(super) const LOSS_DOC: &str = "function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled \
@@ -27,7 +28,8 @@ impl ScriptLoss {
     fn differentiate(&self, batch: &Batch, logp: &Tensor) -> Result<(f64, Tensor)> {
         let variable = Var::from_tensor(logp)?;
         let batch = Value::object(ScriptBatch::new(batch.clone()));
-        let returned = self.0.call(&[Value::from(variable.as_tensor().clone()), batch])?;
+        let returned =
+            self.0.call(&[Value::object(ScriptTensor::new(variable.as_tensor().clone())), batch])?;
         let what = returned.describe();
         let wrong = |what: &str| Error::argument(format!("the loss function {what}"));
         let loss = of_value(returned)

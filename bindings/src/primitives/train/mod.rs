@@ -9,7 +9,6 @@ mod trainer;
 
 pub use trainer::ScriptTrainer;
 
-
 /// How examples begin: a model, and a stream of batches.
 const BEGIN: &str = "local m = lota.model.init('tiny')\n\
                      local rows = {}\n\

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use lota_runtime::mask::Mask;
 use lota_runtime::train::{Clip, Optimizer, Schedule, Selection, TrainOptions, Trainer};
-
-use crate::primitives::mask::ScriptMask;
 use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, ScriptFn, Value};
+
 use super::BEGIN;
 use super::loss::LOSS_DOC;
 use super::trainer::{ScriptTrainer, subject};
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::shared::ScriptMask;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

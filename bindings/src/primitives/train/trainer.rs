@@ -8,8 +8,10 @@ use lota_runtime::host::{Event, Events, Host};
 use lota_runtime::model::Model;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{Companions, FitOptions, Save, StepReport, Subject, Trainer, fit};
+use lota_script::{
+    Args, Ctx, Error, ErrorKind, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value,
+};
 
-use lota_script::{Args, Ctx, Error, ErrorKind, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value};
 use super::BEGIN;
 use super::loss::ScriptLoss;
 use crate::primitives::data::{ScriptBatch, ScriptBatches};

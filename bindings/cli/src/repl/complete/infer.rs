@@ -1,8 +1,9 @@
 //! What an expression stands for, as far as it can be told without running it: names by the session's
 //! variables, calls of primitives by the results of their records.
 
-use super::World;
 use lota::api::{Op, Primitive};
+
+use super::World;
 use crate::repl::syntax::{Kind, Token};
 
 /// What an expression stands for.

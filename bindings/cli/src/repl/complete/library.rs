@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::repl::syntax::{Kind, LUA, Token, tokens};
 use lota::stdlib;
+
+use crate::repl::syntax::{Kind, LUA, Token, tokens};
 
 /// Pages that build on each other.
 const DEPTH: usize = 4;

@@ -5,15 +5,16 @@ mod library;
 mod place;
 mod quoted;
 
-pub use infer::{Thing, thing};
-
 use std::collections::BTreeSet;
+
+use lota::Name;
+use lota::api::{self, Registry};
 
 use self::place::Place;
 use super::command;
 use super::syntax::{Kind, Syntax, Token, tokens};
-use lota::api::{self, Registry};
-use lota::Name;
+
+pub use infer::{Thing, thing};
 
 /// What completion may look at.
 pub trait World {

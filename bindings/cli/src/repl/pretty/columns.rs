@@ -1,7 +1,8 @@
 //! A list of maps with the same names as a table with a column for each.
 
-use super::Style;
 use lota::api::{Map, Value};
+
+use super::Style;
 
 /// The table, if the items are two rows or more of plain values under the same names, and fit.
 pub(super) fn table(items: &[Value], style: &Style<'_>) -> Option<String> {

@@ -5,11 +5,11 @@ mod columns;
 mod objects;
 mod tensor;
 
+use lota::api::{Object, Value, show};
 use objects::summary;
 
 use super::settings::Settings;
 use super::syntax::Syntax;
-use lota::api::{Object, Value, show};
 
 /// How values are written.
 pub struct Style<'a> {

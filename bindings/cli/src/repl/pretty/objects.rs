@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use lota::api::{Object, ScriptModel, ScriptTensor};
 use lota::runtime::mask::{By, Mask};
 use lota::runtime::model::Role;
-
-use lota::api::{Object, ScriptModel, ScriptTensor};
 
 const BAR: usize = 24;
 

@@ -1,9 +1,9 @@
 //! Tensors: shape and type, then the numbers in rows, with a gap where there are too many.
 
 use candle_core::{DType, Device, IndexOp as _, Tensor};
+use lota::api::{Object, ScriptTensor};
 
 use super::Style;
-use lota::api::{Object, ScriptTensor};
 
 /// Numbers shown at each end of a dimension with a gap.
 const EDGE: usize = 3;

@@ -1,7 +1,8 @@
 //! Lua, as the prompt sees it.
 
-use super::{Input, Kind, Quote, Syntax, Token, tokens};
 use lota::Language;
+
+use super::{Input, Kind, Quote, Syntax, Token, tokens};
 
 /// PUC Lua 5.4.
 pub static LUA: Syntax = Syntax {

@@ -5,11 +5,11 @@ mod lex;
 mod lua;
 mod rhai;
 
+use lota::Language;
+
 pub use lex::{Kind, Token, tokens};
 pub use lua::LUA;
 pub use rhai::RHAI;
-
-use lota::Language;
 
 /// A kind of string.
 pub struct Quote {

@@ -1,7 +1,8 @@
 //! Rhai, as the prompt sees it.
 
-use super::{Input, Quote, Syntax, Token};
 use lota::Language;
+
+use super::{Input, Quote, Syntax, Token};
 
 const HELP: &str = "fn help() { lota::help() } fn help(value) { lota::help(value) }";
 
