@@ -1,8 +1,8 @@
 //! From a value to a chart in characters.
 
-use lota::api::{Map, Object, ScriptTensor, Value};
+use lota::api::{Map, Object, ScriptMask, ScriptTensor, Value};
 use lota::plot::{Series, text};
-use lota::runtime::mask::{By, Mask};
+use lota::runtime::mask::By;
 use lota::{Error, Result};
 
 use super::pretty::Style;
@@ -47,7 +47,7 @@ fn series(name: &str, values: &[f64]) -> Series {
 }
 
 fn of_object(object: &Object, width: usize) -> Result<String> {
-    if let Some(mask) = object.downcast_ref::<Mask>() {
+    if let Some(mask) = object.downcast_ref::<ScriptMask>() {
         let counts = mask.by(By::Layer);
         let rows: Vec<(String, f64)> = counts.iter().map(|c| (c.group.clone(), c.density())).collect();
         return Ok(format!("density by layer\n{}", text::bars(&rows, width)));

@@ -8,6 +8,7 @@ use lota_runtime::merge::{Base, Group, Kind, Method, Scalar, Scope, Settings, Si
 use lota_script::{Error, FromValue, IntoValue, Map, Result, ScriptFn, Value};
 
 use super::inputs::scalar;
+use crate::error::of_callback;
 use crate::primitives::tensor::of_value;
 
 /// A function of the script as a merge method.
@@ -92,7 +93,7 @@ impl Method for OwnMethod {
     }
 
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> lota_runtime::Result<()> {
-        sink.write(0, &self.call(group)?)
+        sink.write(0, &self.call(group).map_err(of_callback)?)
     }
 
     fn sequential(&self) -> bool {

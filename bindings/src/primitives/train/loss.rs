@@ -7,6 +7,7 @@ use lota_runtime::data::Batch;
 use lota_runtime::model::decoder::LossFn;
 use lota_script::{Error, FromValue, Result, ScriptFn, Value};
 
+use crate::error::of_callback;
 use crate::primitives::data::ScriptBatch;
 use crate::primitives::tensor::ScriptTensor;
 use crate::primitives::tensor::of_value;
@@ -20,7 +21,7 @@ pub(super) struct ScriptLoss(pub(super) Arc<dyn ScriptFn>);
 
 impl LossFn for ScriptLoss {
     fn weights(&mut self, batch: &Batch, logp: &Tensor) -> lota_runtime::Result<(f64, Tensor)> {
-        Ok(self.differentiate(batch, logp)?)
+        self.differentiate(batch, logp).map_err(of_callback)
     }
 }
 

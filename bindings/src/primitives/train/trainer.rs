@@ -14,6 +14,7 @@ use lota_script::{
 
 use super::BEGIN;
 use super::loss::ScriptLoss;
+use crate::error::of_callback;
 use crate::primitives::data::{ScriptBatch, ScriptBatches};
 
 /// A trainer that scripts hold.
@@ -225,7 +226,7 @@ fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     let out = trainer.with(|t, subject, loss| {
         let mut each = |_: &Trainer, step: &StepReport| -> lota_runtime::Result<bool> {
             let Some(on_step) = &on_step else { return Ok(true) };
-            Ok(!matches!(on_step.call(&[Value::Map(report(step))])?, Value::Bool(false)))
+            Ok(!matches!(on_step.call(&[Value::Map(report(step))]).map_err(of_callback)?, Value::Bool(false)))
         };
         Ok(fit(t, subject, &host, &mut stream, &options, loss, &mut each)?)
     });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lota::api::{Object, ScriptModel, ScriptTensor};
+use lota::api::{Object, ScriptMask, ScriptModel, ScriptTensor};
 use lota::runtime::mask::{By, Mask};
 use lota::runtime::model::Role;
 
@@ -18,7 +18,7 @@ pub fn summary(object: &Object) -> String {
 }
 
 pub(super) fn show(object: &Object) -> Option<String> {
-    if let Some(mask) = object.downcast_ref::<Mask>() {
+    if let Some(mask) = object.downcast_ref::<ScriptMask>() {
         return Some(of_mask(object, mask));
     }
     object.downcast_ref::<ScriptModel>().map(|model| of_model(object, model))
