@@ -49,7 +49,7 @@ pub use lota_host::{did_you_mean, nearest};
 pub use memory::{Charge, Memory};
 pub use modules::Modules;
 pub use op::Op;
-pub use param::{Param, Place, literal, literal_in};
+pub use param::{Param, Place, counts_positions, literal, literal_in};
 pub use primitive::{Primitive, panic_text};
 pub use record::Record;
 pub use registry::Registry;
