@@ -4,7 +4,6 @@ use std::path::Path;
 
 /// The script language of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Language {
     /// PUC Lua 5.4.
     Lua,

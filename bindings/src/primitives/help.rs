@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value};
 
-use super::doc;
+use crate::writers::doc;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(

@@ -203,7 +203,7 @@ fn extract(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let options = options(args)?;
     let (adapter, report) = if let Some(scores) = object.downcast_ref::<ScriptScores>() {
         let params = chosen(args, scores.universe())?;
-        Adapter::extract(scores, &params, &options, ctx.exec()?, &ctx.host)?
+        Adapter::extract(&*scores.0, &params, &options, ctx.exec()?, &ctx.host)?
     } else if let Some(ticket) = object.downcast_ref::<ScriptTicket>() {
         let base =
             base.ok_or_else(|| args.wrong("base", "is missing: a ticket is a change of its base model"))?;

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use lota_script::{Args, Ctx, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json};
+use lota_script::{
+    Args, Ctx, Map, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json,
+};
 
 use crate::runs::{RunFolder, markdown_table};
 

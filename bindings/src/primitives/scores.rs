@@ -7,6 +7,7 @@ use lota_runtime::mask::{Scores, Source, nonzero};
 use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value};
 
 use super::model::ScriptModel;
+use crate::error::Told as _;
 use crate::primitives::shared::ScriptScores;
 use crate::primitives::tensor::ScriptTensor;
 use crate::primitives::tensor::of_value;
@@ -88,8 +89,10 @@ fn new(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let mut values = Vec::with_capacity(universe.len());
     for (spec, tensor) in universe.specs().iter().zip(params.tensors()) {
         ctx.host.cancel.check()?;
-        let made = score
-            .call(&[Value::from(spec.name.as_str()), Value::object(ScriptTensor::new(tensor.copy()?))])?;
+        let made = score.call(&[
+            Value::from(spec.name.as_str()),
+            Value::object(ScriptTensor::new(tensor.copy().told()?)),
+        ])?;
         values.push(returned(made, "the function of lota.scores.new")?);
     }
     Ok(Scores::new(universe, values)?)
@@ -171,7 +174,7 @@ fn figures(r: &mut Registry) {
         Primitive::method("Scores", "nonzero", "How many scores are not zero.")
             .returns("integer", "how many")
             .example(example("assert(s:nonzero() > 0)"))
-            .call(|ctx, args| Ok(nonzero(&*args.this::<ScriptScores>()?, &ctx.host)?)),
+            .call(|ctx, args| Ok(nonzero(&*args.this::<ScriptScores>()?.0, &ctx.host)?)),
     );
     r.add(
         Primitive::method("Scores", "count", "How many entries have a score.")
@@ -239,13 +242,13 @@ struct Figures {
 
 impl Figures {
     fn take(&mut self, tensor: &Tensor) -> Result<()> {
-        let flat = tensor.flatten_all()?.to_dtype(DType::F32)?;
-        self.max = self.max.max(f64::from(flat.max(0)?.to_scalar::<f32>()?));
-        self.min = self.min.min(f64::from(flat.min(0)?.to_scalar::<f32>()?));
+        let flat = tensor.flatten_all().told()?.to_dtype(DType::F32).told()?;
+        self.max = self.max.max(f64::from(flat.max(0).told()?.to_scalar::<f32>().told()?));
+        self.min = self.min.min(f64::from(flat.min(0).told()?.to_scalar::<f32>().told()?));
         // In pieces, so that the sum of many small numbers keeps its digits.
         for start in (0..flat.elem_count()).step_by(1 << 16) {
-            let piece = flat.narrow(0, start, (flat.elem_count() - start).min(1 << 16))?;
-            self.sum += f64::from(piece.sum_all()?.to_scalar::<f32>()?);
+            let piece = flat.narrow(0, start, (flat.elem_count() - start).min(1 << 16)).told()?;
+            self.sum += f64::from(piece.sum_all().told()?.to_scalar::<f32>().told()?);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use lota_runtime::mask::{Mask, Scores};
+use lota_runtime::mask::{Mask, Scores, Source as _};
 use lota_runtime::model::Tokenizer;
 use lota_runtime::ticket::Ticket;
 use lota_script::{FromValue, IntoValue, Mismatch, Object, Scripted, Value};

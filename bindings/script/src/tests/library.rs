@@ -188,7 +188,7 @@ fn calls(r: &mut Registry) {
     );
 }
 
-pub(super) fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     counters(&mut registry);
     vectors(&mut registry);
@@ -244,7 +244,7 @@ impl Script {
     }
 }
 
-pub(super) fn surroundings(
+pub(crate) fn surroundings(
     language: Language,
     limits: Limits,
     files: Files,

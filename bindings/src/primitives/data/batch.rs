@@ -8,6 +8,7 @@ use lota_script::{Args, Ctx, FromValue, IntoValue, Op, Primitive, Registry, Resu
 
 use super::batches::ScriptBatches;
 use super::examples::ScriptExamples;
+use crate::error::Told as _;
 use crate::primitives::shared::Lota;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -184,9 +185,9 @@ fn by_sequence(_: &Ctx, args: &mut Args) -> Result<Tensor> {
     for (k, owner) in owners.iter().enumerate() {
         indicator[*owner as usize * owners.len() + k] = 1.0;
     }
-    let indicator = Tensor::from_vec(indicator, (batch.sequences(), owners.len()), values.device())?;
-    let column = values.to_dtype(DType::F32)?.reshape((owners.len(), 1))?;
-    Ok(indicator.matmul(&column)?.reshape(batch.sequences())?)
+    let indicator = Tensor::from_vec(indicator, (batch.sequences(), owners.len()), values.device()).told()?;
+    let column = values.to_dtype(DType::F32).told()?.reshape((owners.len(), 1)).told()?;
+    Ok(indicator.matmul(&column).told()?.reshape(batch.sequences()).told()?)
 }
 
 fn batch(_: &Ctx, args: &mut Args) -> Result<Value> {

@@ -94,7 +94,7 @@ fn comparisons(r: &mut Registry) {
             .returns("boolean", "whether they are equal")
             .operator(Op::Eq)
             .example(example("assert(a:equals(a | a) and not a:equals(b))"))
-            .call(|_: &Ctx, args| Ok(args.this::<ScriptMask>()? == args.get::<ScriptMask>("other")?)),
+            .call(|_: &Ctx, args| Ok(**args.this::<ScriptMask>()? == *args.get::<ScriptMask>("other")?)),
     );
     r.add(
         Primitive::method("Mask", "subset", "Whether every entry of this mask is in the other.")

@@ -155,7 +155,7 @@ fn from_scores(r: &mut Registry) {
                  assert(lota.mask.support(m:delta(before)):count() == 0)",
         )
         .call(|ctx, args| match args.get::<Value>("of")? {
-            Value::Object(object) => match object.downcast::<Scores>() {
+            Value::Object(object) => match object.downcast_ref::<ScriptScores>() {
                 Some(scores) => Ok(mask::support(&*scores, &ctx.host)?),
                 None => crate::primitives::shared::mask_of(&object).ok_or_else(|| {
                     args.wrong("of", format!("must be Scores or a Ticket, got {}", object.type_name()))

@@ -16,6 +16,7 @@ use super::inputs::functions;
 use super::own::{OwnMethod, names_of};
 use super::steps::{Step, documents, order};
 use crate::builtin;
+use crate::error::of_callback;
 use crate::machine::OnMachine as _;
 
 pub(super) fn register(r: &mut Registry) {
@@ -130,8 +131,9 @@ impl Call {
             let params = names_of(&step.config.parameters, each(&step.config));
             Arc::new(OwnMethod::new(name, params, function.clone()))
         });
-        let find =
-            |place: &str| -> lota_runtime::Result<Found> { Ok(find(ctx, self.folder.as_deref(), place)?) };
+        let find = |place: &str| -> lota_runtime::Result<Found> {
+            Ok(find(ctx, self.folder.as_deref(), place).map_err(of_callback)?)
+        };
         let inputs = open_all(&step.config, &ctx.machine()?.hub, &find, &ctx.host)?;
         Ok(Plan::new(&step.config, inputs, own, self.options)?)
     }

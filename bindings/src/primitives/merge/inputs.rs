@@ -255,8 +255,8 @@ pub(super) fn as_input(
         Thing::Model(model) => Ok(Arc::new(Held::of(label, &model.0))),
         Thing::Snapshot(snapshot) => Ok(Arc::new(Held::new(label, snapshot.params().clone(), None))),
         Thing::Path(_, input) => Ok(input),
-        Thing::Ticket(ticket) => over(&|base| Overlay::ticket(label, base, ticket.clone())),
-        Thing::Vector(vector) => over(&|base| Overlay::vector(label, base, vector.clone())),
+        Thing::Ticket(ticket) => over(&|base| Overlay::ticket(label, base, ticket.0.clone())),
+        Thing::Vector(vector) => over(&|base| Overlay::vector(label, base, vector.0.clone())),
     })
 }
 
@@ -266,8 +266,8 @@ fn thing(ctx: &Ctx, value: &Value, label: &str) -> Option<Result<Thing>> {
             .downcast()
             .map(Thing::Model)
             .or_else(|| object.downcast().map(Thing::Snapshot))
-            .or_else(|| object.downcast().map(Thing::Ticket))
-            .or_else(|| object.downcast().map(Thing::Vector))
+            .or_else(|| object.downcast_ref().cloned().map(Thing::Ticket))
+            .or_else(|| object.downcast_ref().cloned().map(Thing::Vector))
     };
     match value {
         Value::Object(object) => of(object).map(Ok),

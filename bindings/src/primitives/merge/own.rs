@@ -8,6 +8,7 @@ use lota_runtime::merge::{Base, Group, Kind, Method, Scalar, Scope, Settings, Si
 use lota_script::{Error, FromValue, IntoValue, Map, Result, ScriptFn, Value};
 
 use super::inputs::scalar;
+use crate::error::Told as _;
 use crate::error::of_callback;
 use crate::primitives::tensor::of_value;
 
@@ -52,14 +53,14 @@ impl OwnMethod {
 
     fn call(&self, group: &Group<'_>) -> Result<Vec<f32>> {
         let tensor = |entry: usize| -> Result<Tensor> {
-            Ok(Tensor::from_vec(group.whole(entry)?, group.shape, &Device::Cpu)?)
+            Ok(Tensor::from_vec(group.whole(entry)?, group.shape, &Device::Cpu).told()?)
         };
         let others = group.others();
         let tensors =
             others.iter().map(|&o| tensor(o).map(IntoValue::into_value)).collect::<Result<Vec<Value>>>()?;
         let mut info = Map::new().with("name", group.name);
         if let Some(base) = group.base() {
-            info.set("base", tensor(base)?);
+            info.set("base", tensor(base)?.into_value());
         }
         for param in &self.spec.params {
             let value = match param.scope {
@@ -83,7 +84,15 @@ impl OwnMethod {
                 made.dims()
             )));
         }
-        Ok(made.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?)
+        Ok(made
+            .to_device(&Device::Cpu)
+            .told()?
+            .to_dtype(DType::F32)
+            .told()?
+            .flatten_all()
+            .told()?
+            .to_vec1::<f32>()
+            .told()?)
     }
 }
 

@@ -6,6 +6,7 @@ use lota_runtime::model::{Finish, GenerateOptions, Generated, Sampling};
 use lota_script::{Args, Ctx, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value};
 
 use super::{ScriptModel, TINY, method};
+use crate::error::of_callback;
 
 /// The options of everything that generates.
 pub(crate) fn generation_options(record: Primitive) -> Primitive {
@@ -74,7 +75,7 @@ fn generate(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let base = ctx.index_base();
     let mut each = |i: usize, piece: &str| -> lota_runtime::Result<bool> {
         let Some(on_text) = &on_text else { return Ok(true) };
-        let answer = on_text.call(&[Value::from(piece), Value::Int(i as i64 + base)])?;
+        let answer = on_text.call(&[Value::from(piece), Value::Int(i as i64 + base)]).map_err(of_callback)?;
         Ok(!matches!(answer, Value::Bool(false)))
     };
     let m = &model.0;

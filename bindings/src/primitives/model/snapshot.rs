@@ -8,6 +8,7 @@ use lota_runtime::model::Params;
 use lota_script::{Args, Ctx, Object, Primitive, Registry, Result, Scripted, Value};
 
 use super::{ScriptModel, TINY, method, overwrite};
+use crate::error::Told as _;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 
 /// The bits of a model's weights at one moment.
@@ -115,9 +116,9 @@ fn task_vector(ctx: &Ctx, args: &mut Args, after: &Params, before: &Params) -> R
     let mut values = vec![None; universe.len()];
     for index in chosen(args, universe)? {
         ctx.host.cancel.check()?;
-        let now = after.get(index).to_dtype(DType::F32)?;
-        let then = before.get(index).to_dtype(DType::F32)?.to_device(now.device())?;
-        values[index] = Some((now - then)?);
+        let now = after.get(index).to_dtype(DType::F32).told()?;
+        let then = before.get(index).to_dtype(DType::F32).told()?.to_device(now.device()).told()?;
+        values[index] = Some((now - then).told()?);
     }
     Ok(Scores::new(universe.clone(), values)?)
 }

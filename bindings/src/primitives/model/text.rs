@@ -6,6 +6,7 @@ use lota_runtime::model::ChatOptions;
 use lota_script::{Args, Ctx, Error, FromValue, Registry, Result, Value, to_json};
 
 use super::{ScriptModel, TINY, method};
+use crate::error::Told as _;
 use crate::primitives::data::all_batches;
 use crate::primitives::shared::Shared;
 
@@ -117,5 +118,5 @@ fn logp(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
     if all.is_empty() {
         return Err(Error::argument("the batch has no labels"));
     }
-    Ok(Tensor::cat(&all, 0)?)
+    Ok(Tensor::cat(&all, 0).told()?)
 }

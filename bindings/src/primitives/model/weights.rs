@@ -8,8 +8,10 @@ use lota_runtime::model::SaveOptions;
 use lota_script::{Args, Ctx, Map, Op, Registry, Result, Value, from_json};
 
 use super::{ScriptModel, TINY, method, overwrite};
+use crate::error::Told as _;
 use crate::primitives::params::describe;
 use crate::primitives::shared::ScriptMask;
+use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
     let name = "model.layers.0.mlp.up_proj.weight";
@@ -20,7 +22,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TINY}assert(m:param('{name}'):shape()[2] == 32)"))
             .call(|_, args| {
                 let model = args.this::<ScriptModel>()?;
-                Ok(model.params().by_name(&args.get::<String>("name")?)?.copy()?)
+                Ok(model.params().by_name(&args.get::<String>("name")?)?.copy().told()?)
             }),
     );
     r.add(
@@ -170,7 +172,8 @@ fn size(text: &str) -> Option<u64> {
 
 fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
     let model = args.this::<ScriptModel>()?;
-    let (name, values): (String, Tensor) = (args.get("name")?, args.get("values")?);
+    let name: String = args.get("name")?;
+    let values = args.get::<Arc<ScriptTensor>>("values")?.get();
     let universe = model.params().universe();
     let index = universe.get(&name)?;
     let shape = &universe.spec(index).shape;

@@ -6,6 +6,7 @@ use candle_core::{Tensor, Var};
 use lota_script::{Primitive, Registry};
 
 use super::operand::tensors;
+use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
@@ -19,7 +20,7 @@ pub(super) fn register(r: &mut Registry) {
                 if !x.dtype().is_float() {
                     return Err(args.wrong("self", format!("must hold floating-point numbers, not {}", x.dtype().as_str())));
                 }
-                Ok(Var::from_tensor(&x.detach().copy()?)?.as_tensor().clone())
+                Ok(Var::from_tensor(&x.detach().copy().told()?).told()?.as_tensor().clone())
             }),
     );
     r.add(
@@ -45,10 +46,10 @@ pub(super) fn register(r: &mut Registry) {
                     let what = format!("entry {} was not made by requires_grad()", i + 1);
                     return Err(args.wrong("vars", what));
                 }
-                let store = loss.backward()?;
+                let store = loss.backward().told()?;
                 let grads: candle_core::Result<Vec<Tensor>> =
                     vars.iter().map(|v| store.get(v).map_or_else(|| v.zeros_like(), |g| Ok(g.detach()))).collect();
-                Ok(grads?)
+                Ok(grads.told()?)
             }),
     );
 }

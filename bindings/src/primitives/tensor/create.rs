@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 use lota_script::{Args, Ctx, Error, FromValue, Mismatch, Primitive, Registry, Result, Value, nearest};
 
 use super::operand::shape_text;
+use crate::error::Told as _;
 use crate::machine::OnMachine as _;
 use crate::primitives::rng::ScriptRng;
 use crate::primitives::tensor::of_value;
@@ -124,7 +125,12 @@ fn random(
             let more = (count - numbers.len()).min(1 << 16);
             rng.with(|rng| numbers.extend((0..more).map(|_| draw(rng) as f32)));
         }
-        Ok(Tensor::from_vec(numbers, dims, &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?)
+        Ok(Tensor::from_vec(numbers, dims, &Device::Cpu)
+            .told()?
+            .to_dtype(dtype)
+            .told()?
+            .to_device(&device)
+            .told()?)
     })
 }
 
@@ -141,13 +147,23 @@ pub(super) fn register(r: &mut Registry) {
                 if let Value::Object(_) = data {
                     let tensor = of_value(data).map_err(|m| args.mismatched("data", &m))?;
                     let dtype = if given { dtype } else { tensor.dtype() };
-                    return Ok(tensor.detach().copy()?.to_dtype(dtype)?.to_device(&device)?);
+                    return Ok(tensor
+                        .detach()
+                        .copy()
+                        .told()?
+                        .to_dtype(dtype)
+                        .told()?
+                        .to_device(&device)
+                        .told()?);
                 }
                 let (mut dims, mut numbers) = (Vec::new(), Vec::new());
                 flatten(&data, 0, &mut dims, &mut numbers).map_err(|what| args.wrong("data", what))?;
-                Ok(Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)?
-                    .to_dtype(dtype)?
-                    .to_device(&device)?)
+                Ok(Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)
+                    .told()?
+                    .to_dtype(dtype)
+                    .told()?
+                    .to_device(&device)
+                    .told()?)
             }),
     );
     for (name, doc, number) in [("zeros", "A tensor of zeros.", 0.0), ("ones", "A tensor of ones.", 1.0)] {
@@ -197,7 +213,12 @@ pub(super) fn register(r: &mut Registry) {
             ctx.reserve(count as usize * 8)?;
             let numbers: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * step).collect();
             let count = numbers.len();
-            Ok(Tensor::from_vec(numbers, count, &Device::Cpu)?.to_dtype(dtype)?.to_device(&device)?)
+            Ok(Tensor::from_vec(numbers, count, &Device::Cpu)
+                .told()?
+                .to_dtype(dtype)
+                .told()?
+                .to_device(&device)
+                .told()?)
         }),
     );
     r.add(
@@ -213,7 +234,7 @@ pub(super) fn register(r: &mut Registry) {
                 return Err(args.wrong("n", "is too large"));
             }
             ctx.reserve(n * n * dtype.size_in_bytes())?;
-            Ok(Tensor::eye(n, dtype, &device)?)
+            Ok(Tensor::eye(n, dtype, &device).told()?)
         }),
     );
     r.add(random(
@@ -233,9 +254,14 @@ pub(super) fn register(r: &mut Registry) {
 fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
     let dims = shape(ctx, args, dtype)?;
-    Ok(Tensor::new(value, &Device::Cpu)?
-        .to_dtype(dtype)?
-        .to_device(&device)?
-        .broadcast_as(dims)?
-        .contiguous()?)
+    Ok(Tensor::new(value, &Device::Cpu)
+        .told()?
+        .to_dtype(dtype)
+        .told()?
+        .to_device(&device)
+        .told()?
+        .broadcast_as(dims)
+        .told()?
+        .contiguous()
+        .told()?)
 }

@@ -5,7 +5,8 @@ use lota_script::{Args, Ctx, IntoValue, Op, Primitive, Registry, Result, Value};
 
 use super::operand::{dim, position, reserve, shape_text};
 use super::take::item;
-use crate::primitives::tensor::ScriptTensor;
+use crate::error::Told as _;
+use crate::primitives::tensor::{ScriptTensor, of_value};
 
 fn one_or_many(value: Value) -> Vec<Value> {
     match value {
@@ -33,7 +34,7 @@ fn index(ctx: &Ctx, args: &mut Args) -> Result<Value> {
             let given = if i < 0 { i } else { i + ctx.index_base() };
             return Err(args.wrong("i", format!("is {given}, outside a tensor of shape {shape}")));
         };
-        x = x.get(at)?;
+        x = x.get(at).told()?;
     }
     if x.rank() == 0 { item(&x) } else { Ok(x.into_value()) }
 }
@@ -54,13 +55,12 @@ fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<T
                 places.push(at);
             }
             let count = places.len();
-            Ok(Tensor::from_vec(places, count, like.device())?)
+            Ok(Tensor::from_vec(places, count, like.device()).told()?)
         }
         other => {
-            let places: Tensor =
-                lota_script::FromValue::from_value(other).map_err(|m| args.mismatched(name, &m))?;
-            let places = places.to_device(like.device())?;
-            Ok(if places.dtype().is_float() { places.to_dtype(DType::U32)? } else { places })
+            let places: Tensor = of_value(other).map_err(|m| args.mismatched(name, &m))?;
+            let places = places.to_device(like.device()).told()?;
+            Ok(if places.dtype().is_float() { places.to_dtype(DType::U32).told()? } else { places })
         }
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
-                let len = x.dim(dim)?;
+                let len = x.dim(dim).told()?;
                 let given: i64 = args.get("start")?;
                 let Some(start) = position(given, len) else {
                     return Err(args.wrong("start", format!("is outside a length of {len}")));
@@ -95,7 +95,7 @@ pub(super) fn register(r: &mut Registry) {
                 if count > len - start {
                     return Err(args.wrong("len", format!("goes past the end: {} are left", len - start)));
                 }
-                Ok(x.narrow(dim, start, count)?)
+                Ok(x.narrow(dim, start, count).told()?)
             }),
     );
     r.add(
@@ -111,10 +111,10 @@ pub(super) fn register(r: &mut Registry) {
             .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
-                let places = positions(args, "positions", x.dim(dim)?, &x)?;
-                let row = x.elem_count() / x.dim(dim)?.max(1);
+                let places = positions(args, "positions", x.dim(dim).told()?, &x)?;
+                let row = x.elem_count() / x.dim(dim).told()?.max(1);
                 reserve(ctx, &[row, places.elem_count()], x.dtype().size_in_bytes())?;
-                Ok(x.contiguous()?.index_select(&places.contiguous()?, dim)?)
+                Ok(x.contiguous().told()?.index_select(&places.contiguous().told()?, dim).told()?)
             }),
     );
     r.add(
@@ -129,8 +129,8 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
-                let places = positions(args, "positions", x.dim(dim)?, &x)?;
-                Ok(x.contiguous()?.gather(&places.contiguous()?, dim)?)
+                let places = positions(args, "positions", x.dim(dim).told()?, &x)?;
+                Ok(x.contiguous().told()?.gather(&places.contiguous().told()?, dim).told()?)
             }),
     );
 }

@@ -6,6 +6,7 @@ use candle_core::{DType, Tensor};
 use lota_script::{Op, Primitive, Registry};
 
 use super::operand::{Operand, float, for_number, pair, reserve, reserve_stretched};
+use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 type Binary = fn(&Operand, &Operand) -> candle_core::Result<Tensor>;
@@ -70,7 +71,7 @@ fn binary(name: &'static str, doc: &'static str, sum: &'static str, f: Binary) -
         .call(move |ctx, args| {
             let (a, b): (Operand, Operand) = (args.get("self")?, args.get("other")?);
             reserve_stretched(ctx, &a, &b)?;
-            Ok(f(&a, &b)?)
+            Ok(f(&a, &b).told()?)
         })
 }
 
@@ -86,12 +87,12 @@ fn in_place(name: &'static str, sum: &'static str, f: Binary) -> Primitive {
             let old = this.get();
             let own = Operand::Tensor(old.clone());
             reserve_stretched(ctx, &own, &other)?;
-            let new = f(&own, &other)?;
+            let new = f(&own, &other).told()?;
             if new.dims() != old.dims() {
                 let what = format!("would change the shape from {:?} to {:?}", old.dims(), new.dims());
                 return Err(args.wrong("other", what));
             }
-            this.assign(&new.to_dtype(old.dtype())?)?;
+            this.assign(&new.to_dtype(old.dtype()).told()?).told()?;
             Ok(this)
         })
 }
@@ -100,7 +101,7 @@ fn unary(name: &'static str, doc: &'static str, example: &'static str, f: Unary)
     Primitive::method("Tensor", name, doc)
         .returns("Tensor", "a new tensor of the same shape")
         .example(example)
-        .call(move |_, args| Ok(f(&args.this::<ScriptTensor>()?.get())?))
+        .call(move |_, args| Ok(f(&args.this::<ScriptTensor>()?.get()).told()?))
 }
 
 fn compare(
@@ -120,11 +121,11 @@ fn compare(
             let (a, b) = match (this, other) {
                 // A fraction must not be cut off to compare it with whole numbers.
                 (Operand::Tensor(a), Operand::Number(n)) => {
-                    pair(&Operand::Tensor(for_number(&a, n)?), &Operand::Number(n))?
+                    pair(&Operand::Tensor(for_number(&a, n).told()?), &Operand::Number(n)).told()?
                 }
-                (a, b) => pair(&a, &b)?,
+                (a, b) => pair(&a, &b).told()?,
             };
-            Ok(f(&a, &b)?)
+            Ok(f(&a, &b).told()?)
         })
 }
 
@@ -168,8 +169,14 @@ fn comparisons(r: &mut Registry) {
                 if a.dims() != b.dims() || a.dtype() != b.dtype() {
                     return Ok(false);
                 }
-                let differ = a.ne(&b.to_device(a.device())?)?.to_dtype(DType::U32)?.sum_all()?;
-                Ok(differ.to_scalar::<u32>()? == 0)
+                let differ = a
+                    .ne(&b.to_device(a.device()).told()?)
+                    .told()?
+                    .to_dtype(DType::U32)
+                    .told()?
+                    .sum_all()
+                    .told()?;
+                Ok(differ.to_scalar::<u32>().told()? == 0)
             }),
     );
     r.add(
@@ -181,15 +188,20 @@ fn comparisons(r: &mut Registry) {
             .call(|ctx, args| {
                 let condition = args.this::<ScriptTensor>()?.get();
                 let (yes, no): (Operand, Operand) = (args.get("yes")?, args.get("no")?);
-                let (yes, no) = pair(&yes, &no)?;
-                let shape = condition.shape().broadcast_shape_binary_op(yes.shape(), "where")?;
-                let shape = shape.broadcast_shape_binary_op(no.shape(), "where")?;
+                let (yes, no) = pair(&yes, &no).told()?;
+                let shape = condition.shape().broadcast_shape_binary_op(yes.shape(), "where").told()?;
+                let shape = shape.broadcast_shape_binary_op(no.shape(), "where").told()?;
                 reserve(ctx, shape.dims(), yes.dtype().size_in_bytes())?;
-                let condition = condition.ne(&condition.zeros_like()?)?.broadcast_as(&shape)?;
+                let condition =
+                    condition.ne(&condition.zeros_like().told()?).told()?.broadcast_as(&shape).told()?;
                 let device = condition.device().clone();
-                let yes = yes.to_device(&device)?.broadcast_as(&shape)?;
-                let no = no.to_device(&device)?.broadcast_as(&shape)?;
-                Ok(condition.contiguous()?.where_cond(&yes.contiguous()?, &no.contiguous()?)?)
+                let yes = yes.to_device(&device).told()?.broadcast_as(&shape).told()?;
+                let no = no.to_device(&device).told()?.broadcast_as(&shape).told()?;
+                Ok(condition
+                    .contiguous()
+                    .told()?
+                    .where_cond(&yes.contiguous().told()?, &no.contiguous().told()?)
+                    .told()?)
             }),
     );
 }
@@ -232,7 +244,7 @@ fn unaries(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let (low, high): (f64, f64) = (args.get("low")?, args.get("high")?);
-                Ok(x.clamp(low, high)?)
+                Ok(x.clamp(low, high).told()?)
             }),
     );
 }

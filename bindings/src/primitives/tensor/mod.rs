@@ -9,7 +9,7 @@ mod reduce;
 mod shape;
 mod take;
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use candle_core::{Tensor, Var};
 use lota_script::{FromValue, IntoValue, Mismatch, Registry, Scripted, Value};

@@ -4,6 +4,7 @@ use candle_core::{D, DType, Tensor};
 use lota_script::{Primitive, Registry};
 
 use super::operand::{dim, float};
+use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 type Reduce = fn(&Tensor, usize) -> candle_core::Result<Tensor>;
@@ -20,12 +21,12 @@ fn reduction(name: &'static str, doc: &'static str, example: &'static str, f: Re
             let keep: bool = args.get("keep")?;
             match dim(args, "dim", &x)? {
                 Some(dim) => {
-                    let kept = f(&x, dim)?;
-                    Ok(if keep { kept } else { kept.squeeze(dim)? })
+                    let kept = f(&x, dim).told()?;
+                    Ok(if keep { kept } else { kept.squeeze(dim).told()? })
                 }
                 None => {
-                    let one = f(&x.flatten_all()?, 0)?.squeeze(0)?;
-                    Ok(if keep { one.reshape(vec![1; x.rank()])? } else { one })
+                    let one = f(&x.flatten_all().told()?, 0).told()?.squeeze(0).told()?;
+                    Ok(if keep { one.reshape(vec![1; x.rank()]).told()? } else { one })
                 }
             }
         })
@@ -90,7 +91,14 @@ pub(super) fn register(r: &mut Registry) {
             .returns("Tensor", "one number")
             .example("assert(lota.tensor({3, 4}):norm():item() == 5)")
             .call(|_, args| {
-                Ok(float(&wide(&args.this::<ScriptTensor>()?.get())?)?.sqr()?.sum_all()?.sqrt()?)
+                Ok(float(&wide(&args.this::<ScriptTensor>()?.get()).told()?)
+                    .told()?
+                    .sqr()
+                    .told()?
+                    .sum_all()
+                    .told()?
+                    .sqrt()
+                    .told()?)
             }),
     );
     r.add(
@@ -101,7 +109,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
-                Ok(float(&x)?.cumsum(dim)?)
+                Ok(float(&x).told()?.cumsum(dim).told()?)
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {
@@ -119,9 +127,9 @@ pub(super) fn register(r: &mut Registry) {
                     let x = args.this::<ScriptTensor>()?.get();
                     let dim = match dim(args, "dim", &x)? {
                         Some(dim) => dim,
-                        None => candle_core::shape::Dim::to_index(&D::Minus1, x.shape(), name)?,
+                        None => candle_core::shape::Dim::to_index(&D::Minus1, x.shape(), name).told()?,
                     };
-                    Ok(softmax(&x, dim, log)?)
+                    Ok(softmax(&x, dim, log).told()?)
                 }),
         );
     }

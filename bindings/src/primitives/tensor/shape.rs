@@ -7,6 +7,7 @@ use lota_script::{Error, Primitive, Registry};
 
 use super::create::Dims;
 use super::operand::{dim, float, position, reserve, shape_text, tensors};
+use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
@@ -68,14 +69,14 @@ pub(super) fn register(r: &mut Registry) {
                     .iter()
                     .map(|d| if *d == -1 { (count / known) as usize } else { *d as usize })
                     .collect();
-                Ok(x.reshape(dims)?)
+                Ok(x.reshape(dims).told()?)
             }),
     );
     r.add(
         Primitive::method("Tensor", "flatten", "All elements in one dimension.")
             .returns("Tensor", "one dimension")
             .example("assert(lota.zeros({2, 3}):flatten():shape()[1] == 6)")
-            .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().flatten_all()?)),
+            .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().flatten_all().told()?)),
     );
     r.add(
         Primitive::method("Tensor", "t", "Two dimensions swapped; the last two if none are named.")
@@ -86,8 +87,8 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 match (dim(args, "a", &x)?, dim(args, "b", &x)?) {
-                    (Some(a), Some(b)) => Ok(x.transpose(a, b)?),
-                    (None, None) if x.rank() >= 2 => Ok(x.t()?),
+                    (Some(a), Some(b)) => Ok(x.transpose(a, b).told()?),
+                    (None, None) if x.rank() >= 2 => Ok(x.t().told()?),
                     (None, None) => Err(Error::argument("needs a tensor of two or more dimensions")),
                     _ => Err(args.wrong("b", "is missing: name two dimensions or none")),
                 }
@@ -106,7 +107,7 @@ pub(super) fn register(r: &mut Registry) {
                     Some(places)
                         if places.len() == x.rank() && (0..x.rank()).all(|d| places.contains(&d)) =>
                     {
-                        Ok(x.permute(places)?)
+                        Ok(x.permute(places).told()?)
                     }
                     _ => Err(args.wrong("dims", format!("must name each of {} dimensions once", x.rank()))),
                 }
@@ -120,7 +121,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
-                Ok(x.squeeze(dim)?)
+                Ok(x.squeeze(dim).told()?)
             }),
     );
     r.add(
@@ -132,7 +133,7 @@ pub(super) fn register(r: &mut Registry) {
                 let x = args.this::<ScriptTensor>()?.get();
                 let given: i64 = args.get("dim")?;
                 match position(given, x.rank() + 1) {
-                    Some(dim) => Ok(x.unsqueeze(dim)?),
+                    Some(dim) => Ok(x.unsqueeze(dim).told()?),
                     None => Err(args.wrong("dim", format!("does not fit shape {}", shape_text(x.dims())))),
                 }
             }),
@@ -145,7 +146,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let Dims(dims) = args.get("shape")?;
-                Ok(x.broadcast_as(dims)?)
+                Ok(x.broadcast_as(dims).told()?)
             }),
     );
     r.add(
@@ -167,7 +168,7 @@ pub(super) fn register(r: &mut Registry) {
                 let batches = b.dims()[..of.saturating_sub(2)].iter().product::<usize>().max(1);
                 let dims: Vec<usize> = rows.iter().chain(columns).copied().chain([batches]).collect();
                 reserve(ctx, &dims, a.dtype().size_in_bytes().max(b.dtype().size_in_bytes()))?;
-                Ok(product(&a, &b)?)
+                Ok(product(&a, &b).told()?)
             }),
     );
     r.add(joining("cat", "Tensors joined along a dimension they have.", "4", Tensor::cat));
@@ -214,7 +215,7 @@ fn joining(
             };
             let rank = first.rank() + usize::from(name == "stack");
             match position(given, rank) {
-                Some(dim) => Ok(f(&tensors, dim)?),
+                Some(dim) => Ok(f(&tensors, dim).told()?),
                 None => Err(args.wrong("dim", format!("does not fit shape {}", shape_text(first.dims())))),
             }
         })

@@ -6,15 +6,20 @@ use candle_core::{DType, Device, Tensor};
 use lota_script::{Error, FromValue, Primitive, Registry, Result, Value};
 
 use super::create::Dtype;
+use crate::error::Told as _;
 use crate::machine::OnMachine as _;
 use crate::primitives::tensor::ScriptTensor;
 
 /// The elements in order, whole numbers as integers.
 fn elements(x: &Tensor) -> Result<Vec<Value>> {
-    let flat = x.to_device(&Device::Cpu)?.flatten_all()?;
+    let flat = x.to_device(&Device::Cpu).told()?.flatten_all().told()?;
     Ok(match x.dtype() {
-        d if d.is_int() => flat.to_dtype(DType::I64)?.to_vec1::<i64>()?.into_iter().map(Value::Int).collect(),
-        _ => flat.to_dtype(DType::F64)?.to_vec1::<f64>()?.into_iter().map(Value::Float).collect(),
+        d if d.is_int() => {
+            flat.to_dtype(DType::I64).told()?.to_vec1::<i64>().told()?.into_iter().map(Value::Int).collect()
+        }
+        _ => {
+            flat.to_dtype(DType::F64).told()?.to_vec1::<f64>().told()?.into_iter().map(Value::Float).collect()
+        }
     })
 }
 
@@ -78,9 +83,9 @@ pub(super) fn register(r: &mut Registry) {
                 let x = args.this::<ScriptTensor>()?.get();
                 let what: String = args.get("what")?;
                 match Dtype::from_value(Value::Str(what.clone())) {
-                    Ok(Dtype(dtype)) => Ok(x.to_dtype(dtype)?),
+                    Ok(Dtype(dtype)) => Ok(x.to_dtype(dtype).told()?),
                     Err(_) if ["cpu", "cuda", "metal"].iter().any(|d| what.starts_with(d)) => {
-                        Ok(x.to_device(&ctx.device_or_default(Some(&what))?)?)
+                        Ok(x.to_device(&ctx.device_or_default(Some(&what))?).told()?)
                     }
                     Err(m) => Err(args.wrong("what", format!("must be a device or a {}", m.expected))),
                 }
@@ -90,7 +95,7 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::method("Tensor", "clone", "A copy with its own numbers, outside any graph.")
             .returns("Tensor", "the copy")
             .example("local x = lota.ones({2})\nlocal y = x:clone()\ny:add_(1)\nassert(x:sum():item() == 2)")
-            .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().detach().copy()?)),
+            .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().detach().copy().told()?)),
     );
     r.add(
         Primitive::method("Tensor", "set_", "Replaces the numbers of this tensor.")
@@ -105,7 +110,7 @@ pub(super) fn register(r: &mut Registry) {
                     let (a, b) = (old.dims(), other.dims());
                     return Err(args.wrong("other", format!("must have shape {a:?}, not {b:?}")));
                 }
-                this.assign(&other.to_dtype(old.dtype())?.to_device(old.device())?)?;
+                this.assign(&other.to_dtype(old.dtype()).told()?.to_device(old.device()).told()?).told()?;
                 Ok(this)
             }),
     );

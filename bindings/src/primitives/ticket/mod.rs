@@ -12,6 +12,7 @@ use lota_script::{
 };
 
 use super::model::ScriptModel;
+use crate::error::Told as _;
 use crate::machine::OnMachine as _;
 use crate::primitives::shared::{ScriptMask, ScriptTicket};
 
@@ -110,7 +111,7 @@ fn contents(r: &mut Registry) {
                 let ticket = args.this::<ScriptTicket>()?;
                 let index = ticket.mask().universe().get(&args.get::<String>("name")?)?;
                 let values = ticket.values(index);
-                Ok(Tensor::from_slice(values, values.len(), ctx.device()?)?)
+                Ok(Tensor::from_slice(values, values.len(), ctx.device()?).told()?)
             }),
     );
     r.add(

@@ -14,6 +14,7 @@ use super::BEGIN;
 use super::loss::{LOSS_DOC, ScriptLoss};
 use super::options::word;
 use super::trainer::subject;
+use crate::error::of_callback;
 use crate::primitives::data::all_batches;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
@@ -64,7 +65,7 @@ fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
         Value::Str(name) => return Err(args.not_one_of("kind", &name, &["gradient", "fisher"])),
         Value::Function(function) => {
             gather = move |spec: &ParamSpec, gradient: &Tensor, gathered: Option<Tensor>| {
-                Ok(call(&*function, spec, gradient, gathered)?)
+                Ok(call(&*function, spec, gradient, gathered).map_err(of_callback)?)
             };
             ScoreKind::Custom(&mut gather)
         }

@@ -7,6 +7,7 @@ use lota_runtime::data::Batch;
 use lota_runtime::model::decoder::LossFn;
 use lota_script::{Error, FromValue, Result, ScriptFn, Value};
 
+use crate::error::Told as _;
 use crate::error::of_callback;
 use crate::primitives::data::ScriptBatch;
 use crate::primitives::tensor::ScriptTensor;
@@ -27,7 +28,7 @@ impl LossFn for ScriptLoss {
 
 impl ScriptLoss {
     fn differentiate(&self, batch: &Batch, logp: &Tensor) -> Result<(f64, Tensor)> {
-        let variable = Var::from_tensor(logp)?;
+        let variable = Var::from_tensor(logp).told()?;
         let batch = Value::object(ScriptBatch::new(batch.clone()));
         let returned =
             self.0.call(&[Value::object(ScriptTensor::new(variable.as_tensor().clone())), batch])?;
@@ -41,12 +42,12 @@ impl ScriptLoss {
                 loss.dims()
             )));
         }
-        let loss = loss.reshape(())?;
-        let value = f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-        let gradients = loss.backward()?;
+        let loss = loss.reshape(()).told()?;
+        let value = f64::from(loss.to_dtype(DType::F32).told()?.to_scalar::<f32>().told()?);
+        let gradients = loss.backward().told()?;
         let gradient = gradients.get(variable.as_tensor()).ok_or_else(|| {
             wrong("returned a Tensor that does not depend on logp: compute it from logp with Tensor methods")
         })?;
-        Ok((value, gradient.to_dtype(DType::F32)?.contiguous()?))
+        Ok((value, gradient.to_dtype(DType::F32).told()?.contiguous().told()?))
     }
 }

@@ -9,6 +9,7 @@ use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, ScriptFn, V
 use super::BEGIN;
 use super::loss::LOSS_DOC;
 use super::trainer::{ScriptTrainer, subject};
+use crate::error::of_callback;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::primitives::shared::ScriptMask;
@@ -113,7 +114,8 @@ pub(super) fn word(args: &mut Args, name: &str, known: &[&str]) -> Result<String
 fn schedule(args: &mut Args) -> Result<Schedule> {
     match args.get::<Value>("schedule")? {
         Value::Function(function) => Ok(Schedule::Custom(Box::new(move |step, total| {
-            let returned = function.call(&[Value::from(step + 1), Value::from(total)])?;
+            let returned =
+                function.call(&[Value::from(step + 1), Value::from(total)]).map_err(of_callback)?;
             let what = returned.describe();
             f64::from_value(returned).map_err(|_| {
                 lota_runtime::Error::argument(format!(
