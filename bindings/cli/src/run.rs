@@ -1,7 +1,6 @@
 //! `run` and `eval`: an engine with everything a program may do, Ctrl-C, and output.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
