@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 
 use super::trainer::Subject;
-use crate::{Error, Result};
 use crate::data::Batch;
 use crate::host::Host;
 use crate::model::decoder::{CrossEntropy, LossFn};
+use crate::{Error, Result};
 
 /// How a loss other than cross-entropy is computed over the micro-batches of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -250,7 +250,9 @@ impl Trainer {
                 now,
                 entries: self.selection.entries(),
             };
-            step.run(host, &mut self.slots, |sink| batches.iter().try_for_each(|batch| pass(host, batch, sink)))?
+            step.run(host, &mut self.slots, |sink| {
+                batches.iter().try_for_each(|batch| pass(host, batch, sink))
+            })?
         } else {
             let mut sink = Collect::new(subject.exec, self.selection.wants().len());
             for batch in &batches {

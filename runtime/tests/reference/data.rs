@@ -33,7 +33,8 @@ impl Need {
             assert!(named.exists(), "{variable} names {}, which is not there", named.display());
             return Some(named);
         }
-        let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(usual);
+        let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let usual = above.find(|folder| folder.join("Cargo.lock").exists())?.join(usual);
         let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
         (ci && usual.exists()).then_some(usual)
     }
