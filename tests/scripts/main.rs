@@ -124,7 +124,7 @@ fn does_something(language: Language, source: &str) -> bool {
 
 /// A mask as the published code saves it, and batches as other trainers save them.
 fn samples(folder: &Path) -> Result<(), Failed> {
-    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime/tests/fixtures/published/mask.pt");
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/fixtures/published/mask.pt");
     std::fs::copy(published, folder.join("0.9_mask.pt"))?;
     let batches = [
         ("input_ids", [[[1_i64, 2, 3], [4, 5, 0]]]),
