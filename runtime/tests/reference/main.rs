@@ -1,6 +1,7 @@
 //! Tests against reference values that are too large to be part of the project. Without them they are reported as ignored.
 
 #[path = "../it/common.rs"]
+#[allow(dead_code, reason = "what other tests share")]
 mod common;
 mod data;
 mod smollm2;
