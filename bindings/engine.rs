@@ -137,6 +137,7 @@ impl Builder {
             script_args: self.script_args,
             script_name: self.script_name,
             output: self.output,
+            writers: api::Writers::default(),
             exec: OnceLock::new(),
             device: self.device,
             threads: self.threads,

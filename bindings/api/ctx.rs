@@ -11,6 +11,7 @@ use super::files::Files;
 use super::memory::Memory;
 use super::record::panic_text;
 use super::registry::Registry;
+use super::writers::Writers;
 use crate::error::{Error, Result, of_tensors};
 use crate::language::Language;
 use crate::limits::Meter;
@@ -36,6 +37,8 @@ pub struct Ctx {
     pub script_name: String,
     /// Where models of the hub are kept, if they may be had at all.
     pub hub: HubOptions,
+    /// What scripts of this engine write to for longer than one call.
+    pub writers: Writers,
     pub(crate) output: Output,
     pub(crate) exec: OnceLock<Exec>,
     pub(crate) device: String,

@@ -39,6 +39,7 @@ pub mod types;
 pub mod types_rhai;
 mod universe;
 mod value;
+mod writers;
 
 pub use args::Args;
 pub use convert::{FromValue, IntoArgs, Mismatch};
@@ -58,6 +59,7 @@ pub use top::ScriptRng;
 #[cfg(feature = "cli")]
 pub(crate) use train::ScriptTrainer;
 pub use value::{Map, Object, ScriptFn, Scripted, Value};
+pub use writers::Writers;
 
 /// All primitives of this crate.
 pub fn standard() -> Registry {

@@ -1,14 +1,11 @@
 //! `tokenizer.*` and `Tokenizer`: text to token ids and back.
 
-use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use lota_runtime::host::write_atomic;
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
 
 use super::{Args, Ctx, Map, Op, Primitive, Registry, Scripted, Value};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Scripted for Tokenizer {
     const TYPE: &'static str = "Tokenizer";
@@ -143,17 +140,9 @@ fn methods(r: &mut Registry) {
             .call(|ctx, args| {
                 let tokenizer = args.this::<Tokenizer>()?;
                 let dir = ctx.files.allow(args.get::<String>("dir")?)?;
-                let config = serde_json::to_string_pretty(tokenizer.config())
-                    .map_err(|e| Error::runtime(e.to_string()))?;
-                write(&dir.join("tokenizer.json"), &tokenizer.to_json()?)?;
-                write(&dir.join("tokenizer_config.json"), &config)
+                Ok(tokenizer.save(&dir, &ctx.host)?)
             }),
     );
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let io = |e| lota_runtime::Error::io(path, e);
-    Ok(write_atomic(path, |w| w.write_all(text.as_bytes()).map_err(io))?)
 }
 
 /// A tokenizer whose tokens are the 256 bytes and `<eos>`.

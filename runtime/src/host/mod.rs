@@ -4,12 +4,17 @@
 mod cancel;
 mod event;
 mod file;
+mod folder;
+mod foreign;
 mod lock;
 mod rng;
+mod temporary;
 
 pub use cancel::Cancel;
 pub use event::{Event, Events};
 pub use file::write_atomic;
+pub use folder::{finish_folder, write_folder};
+pub use foreign::{is_reading_foreign, read_foreign};
 pub use lock::Lock;
 pub use rng::Rng;
 
