@@ -17,6 +17,7 @@ mod merging;
 mod merging_adapters;
 mod merging_folders;
 mod plain;
+mod readers;
 mod smollm2;
 mod templates;
 mod train;
