@@ -88,7 +88,7 @@ impl<'a> Rows<'a> {
             true => "which is all this run may use".to_string(),
             false => format!("far more than a file of {} bytes should stand for", self.size),
         };
-        Error::Limit(format!(
+        Error::limit(format!(
             "{}: row {} and those before it need more than {mib} MiB of memory, {why}; read fewer rows (limit = N), or \
              split the file",
             self.path.display(),

@@ -14,7 +14,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::save::is_of_a_tokenizer;
-use crate::host::{Host, finish_folder, read_foreign, write_atomic, write_folder};
+use crate::host::{self, Host, finish_folder, read_foreign, write_atomic, write_folder};
 use crate::{Error, Result};
 
 pub use special::{Special, Specials};
@@ -58,7 +58,7 @@ impl Tokenizer {
             Err(e) => return Err(Error::io(&beside, e)),
         };
         read_foreign(path, "a tokenizer", || Self::new(inner, config)).map_err(|e| match e {
-            Error::Argument(what) => Error::format(&beside, what),
+            Error::Host(host::Error::Argument(what)) => Error::format(&beside, what),
             other => other,
         })
     }

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub fn read(rows: &mut Rows<'_>, host: &Host) -> Result<()> {
     let path = rows.path;
     let mut texts = Texts::default();
-    read_foreign(path, "a Parquet file", || {
+    read_foreign(path, "a Parquet file", || -> Result<()> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let reader = SerializedFileReader::new(file)
             .map_err(|e| Error::format(path, format!("not a readable Parquet file: {e}")))?;
