@@ -9,6 +9,7 @@ mod file;
 mod folder;
 mod foreign;
 mod lock;
+mod nearest;
 mod rng;
 mod temporary;
 
@@ -20,6 +21,7 @@ pub use file::write_atomic;
 pub use folder::{finish_folder, write_folder};
 pub use foreign::{is_reading_foreign, read_foreign};
 pub use lock::Lock;
+pub use nearest::{did_you_mean, nearest};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.
