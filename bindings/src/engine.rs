@@ -119,7 +119,7 @@ impl Builder {
         things.put(self.machine).put(registry.clone()).put(Claims::default());
         let ctx = Arc::new(Ctx {
             meter,
-            host: self.host,
+            host: Host { fixed: self.files.granted().into(), ..self.host },
             files: self.files,
             memory: Memory::default(),
             script_args: self.script_args,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
-use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Value};
+use lota_script::{Args, Ctx, Map, Op, Primitive, Registry, Result, Value};
 
 use crate::primitives::shared::ScriptTokenizer;
 

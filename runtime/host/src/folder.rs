@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::temporary::{Folder, parent, sweep, sync_folder};
-use super::{Events, Lock, write_atomic};
+use super::{Events, Host, Lock, write_atomic};
 use crate::{Error, Result};
 
 /// A complete new version whose files are being moved into place.
@@ -28,10 +28,10 @@ const LOCK: &str = "lota";
 pub fn write_folder<R, E: From<Error>>(
     folder: &Path,
     ours: &dyn Fn(&str) -> bool,
-    events: &Events,
+    host: &Host,
     write: impl FnOnce(&Path) -> Result<R, E>,
 ) -> Result<R, E> {
-    let (real, _lock) = locked(folder, events)?;
+    let (real, _lock) = locked(folder, &host.events)?;
     let parent = parent(&real);
     if !real.exists() {
         sweep(parent);
@@ -49,7 +49,7 @@ pub fn write_folder<R, E: From<Error>>(
     sync_folder(new.path())?;
     let (old, others) = entries(&real, ours)?;
     let gone: Vec<&String> = old.iter().filter(|name| !new.path().join(name).exists()).collect();
-    if !others && !is_in_use(&real) && exchange(&mut new, &real)? {
+    if !others && !is_in_use(&real, host) && exchange(&mut new, &real)? {
         sweep(parent);
     } else {
         let list = serde_json::to_vec(&gone).map_err(|e| Error::format(&real, e.to_string()))?;
@@ -62,7 +62,8 @@ pub fn write_folder<R, E: From<Error>>(
     }
     if !gone.is_empty() {
         let gone = gone.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        events.notice(format!("{}: removed, as what was written has no such file: {gone}", folder.display()));
+        host.events
+            .notice(format!("{}: removed, as what was written has no such file: {gone}", folder.display()));
     }
     Ok(result)
 }
@@ -123,9 +124,10 @@ fn entries(folder: &Path, ours: &dyn Fn(&str) -> bool) -> Result<(BTreeSet<Strin
     Ok((own, others))
 }
 
-/// Whether this process works in the folder or below, and would lose the ground.
-fn is_in_use(folder: &Path) -> bool {
-    std::env::current_dir().and_then(|dir| dir.canonicalize()).is_ok_and(|dir| dir.starts_with(folder))
+/// Whether another folder in the place of this one would be missed: this process works in it or below, or it is to stay.
+fn is_in_use(folder: &Path, host: &Host) -> bool {
+    let held = |dir: &Path| dir.canonicalize().is_ok_and(|dir| dir.starts_with(folder));
+    std::env::current_dir().is_ok_and(|dir| held(&dir)) || host.fixed.iter().any(|dir| held(dir))
 }
 
 /// Lets a new folder, which lies in the old one, and the old one change places, and leaves the old one to be removed.
@@ -212,7 +214,7 @@ mod tests {
     }
 
     fn write(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
-        write_folder(folder, &ours, &Events::default(), |new| put(new, files))
+        write_folder(folder, &ours, &Host::default(), |new| put(new, files))
     }
 
     fn pairs(files: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -237,12 +239,28 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder).expect("lists").count(), 3, "nor in it");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_hold_on_to_stays_itself() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let folder = dir.path().join("out");
+        write(&folder, &[("part1", "a"), ("part2", "a")]).expect("a new one");
+        let itself = || std::fs::metadata(&folder).expect("is there").ino();
+        let before = itself();
+        let host = Host { fixed: [folder.clone()].into(), ..Host::default() };
+        write_folder(&folder, &ours, &host, |new| put(new, &[("part1", "b")])).expect("replaced");
+        assert_eq!((itself(), content(&folder)), (before, pairs(&[("part1", "b")])));
+        write(&folder, &[("part1", "c")]).expect("exchanged");
+        assert_ne!(itself(), before);
+    }
+
     #[test]
     fn a_failed_write_changes_nothing() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let folder = dir.path().join("out");
         write(&folder, &[("part1", "a")]).expect("a new one");
-        let failed = write_folder(&folder, &ours, &Events::default(), |new| {
+        let failed = write_folder(&folder, &ours, &Host::default(), |new| {
             put(new, &[("part1", "b")])?;
             Err::<(), _>(Error::argument("no"))
         });
@@ -272,7 +290,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let folder = dir.path().join("out");
         for existing in [false, true] {
-            let inner: Result<_> = write_folder(&folder, &ours, &Events::default(), |new| {
+            let inner: Result<_> = write_folder(&folder, &ours, &Host::default(), |new| {
                 put(new, &[("part1", "a")])?;
                 Ok(write(&folder, &[("part1", "b")]))
             });

@@ -1,6 +1,9 @@
 //! `lota-host`: what the other crates are handed instead of reaching for it. A way to be stopped, a
 //! place for events, seeded randomness and safe file writing. It knows neither tensors nor scripts.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 mod cancel;
 mod error;
 mod event;
@@ -31,4 +34,6 @@ pub struct Host {
     pub cancel: Cancel,
     /// Where progress and messages go.
     pub events: Events,
+    /// Folders that others hold on to, as those granted to a script: their files are replaced, never they themselves.
+    pub fixed: Arc<[PathBuf]>,
 }

@@ -46,7 +46,7 @@ impl Adapter {
             .collect();
         let text = serde_json::to_string_pretty(&self.config.to_json())
             .map_err(|e| Error::argument(format!("the configuration cannot be written as JSON: {e}")))?;
-        write_folder(folder, &|name| FILES.contains(&name), &host.events, |new| {
+        write_folder(folder, &|name| FILES.contains(&name), host, |new| {
             let weights = new.join(WEIGHTS);
             write_atomic(&weights, |out| {
                 write_safetensors(out, &weights, &headers, &[("format", "pt")], |i, out| {

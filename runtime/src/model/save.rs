@@ -38,7 +38,7 @@ impl Model {
     pub fn save(&self, folder: &Path, options: &SaveOptions, host: &Host) -> Result<Vec<PathBuf>> {
         let dtype = options.dtype.unwrap_or(self.params.dtype());
         let stored = Stored::of(dtype)?;
-        let names = write_folder(folder, &is_of_a_model, &host.events, |new| {
+        let names = write_folder(folder, &is_of_a_model, host, |new| {
             self.write_files(new, stored, options.shard_bytes, host)
         })?;
         host.events.emit(Event::Saved(folder.to_path_buf()));

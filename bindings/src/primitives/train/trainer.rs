@@ -280,7 +280,7 @@ fn without_progress(host: &Host) -> Host {
             events.emit(event.clone());
         }
     });
-    Host { cancel: host.cancel.clone(), events: filtered }
+    Host { events: filtered, ..host.clone() }
 }
 
 fn save(ctx: &Ctx, args: &mut Args) -> Result<()> {

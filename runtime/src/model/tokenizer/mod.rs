@@ -70,7 +70,7 @@ impl Tokenizer {
         let config = serde_json::to_string_pretty(&self.config).map_err(|e| {
             Error::argument(format!("the tokenizer's configuration cannot be written as JSON: {e}"))
         })?;
-        write_folder(folder, &is_of_a_tokenizer, &host.events, |new| {
+        write_folder(folder, &is_of_a_tokenizer, host, |new| {
             for (name, text) in [("tokenizer.json", &tokenizer), ("tokenizer_config.json", &config)] {
                 let path = new.join(name);
                 write_atomic(&path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e)))?;
