@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 
 use super::Adapter;
+use crate::host::container::{self, Declared};
 use crate::host::{Event, Host, write_atomic};
 use crate::model::save::{Stored, write_tensor};
-use crate::model::weights::{Header, write_safetensors};
 use crate::{Error, Result};
 
 impl Adapter {
@@ -30,9 +30,9 @@ impl Adapter {
                 .push((format!("base_model.model.{}", self.stored_name(&replaced.param)), &replaced.values));
         }
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        let headers: Vec<Header<'_>> = tensors
+        let headers: Vec<Declared<'_>> = tensors
             .iter()
-            .map(|(name, tensor)| Header {
+            .map(|(name, tensor)| Declared {
                 name,
                 dtype: stored.name,
                 shape: tensor.dims(),
@@ -40,8 +40,8 @@ impl Adapter {
             })
             .collect();
         let weights = folder.join("adapter_model.safetensors");
-        write_atomic(&weights, |out| {
-            write_safetensors(out, &weights, &headers, &[("format", "pt")], |i, out| {
+        write_atomic(&weights, |out| -> Result<()> {
+            container::write(out, &weights, &[("format", "pt")], &headers, |i, out| {
                 host.cancel.check()?;
                 write_tensor(out, &weights, &tensors[i].0, tensors[i].1, stored)
             })

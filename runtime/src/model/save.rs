@@ -8,8 +8,8 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::fingerprint::each_chunk;
-use super::weights::{self, Header};
 use super::{Model, ParamSpec};
+use crate::host::container::{self, Declared};
 use crate::host::{Event, Host, write_atomic};
 use crate::{Error, Result};
 
@@ -149,17 +149,17 @@ impl Model {
                 n => format!("model-{:05}-of-{n:05}.safetensors", at + 1),
             };
             let path = folder.join(&name);
-            let headers: Vec<Header<'_>> = shard
+            let headers: Vec<Declared<'_>> = shard
                 .iter()
-                .map(|&i| Header {
+                .map(|&i| Declared {
                     name: &specs[i].name,
                     dtype: stored.name,
                     shape: &specs[i].shape,
                     bytes: size(&specs[i]),
                 })
                 .collect();
-            write_atomic(&path, |out| {
-                weights::write_safetensors(out, &path, &headers, &[("format", "pt")], |i, out| {
+            write_atomic(&path, |out| -> Result<()> {
+                container::write(out, &path, &[("format", "pt")], &headers, |i, out| {
                     host.cancel.check()?;
                     let index = shard[i];
                     host.events.progress("save", index as u64 + 1, specs.len() as u64, "");

@@ -11,8 +11,8 @@ use roaring::RoaringBitmap;
 use super::codec::{Codec, Loss, ValueType};
 use super::layout::{self, Written};
 use super::{Meta, Ticket, short};
+use crate::host::archive::{self, Archive, Kind};
 use crate::mask::Mask;
-use crate::mask::archive::{self, Archive, Kind};
 use crate::mask::file::{read_universe, universe_json};
 use crate::model::{Params, Universe};
 use crate::ops::{Exec, scatter};
@@ -280,7 +280,7 @@ fn form_of(archive: &Archive) -> Result<(Codec, ValueType, bool)> {
             "is written by version {version} of the codec {word:?}, and this lota ({lota}) reads up to version {}: \
              {newer}",
             codec.version()
-        )));
+        )).into());
     }
     let word = archive.meta("values")?;
     let values = ValueType::parse(word).map_err(|_| {
@@ -292,6 +292,7 @@ fn form_of(archive: &Archive) -> Result<(Codec, ValueType, bool)> {
         "weights" => Ok((codec, values, false)),
         DIFFERENCES => Ok((codec, values, true)),
         other => Err(archive
-            .error(format!("has values of {other:?}, which this lota ({lota}) does not know: {newer}"))),
+            .error(format!("has values of {other:?}, which this lota ({lota}) does not know: {newer}"))
+            .into()),
     }
 }
