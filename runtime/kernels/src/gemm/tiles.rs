@@ -27,6 +27,8 @@ const PACKED: usize = 1 << 20;
 thread_local! {
     /// Kept between calls: fresh memory costs more than the packing.
     static SHARED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// A block of rows of the left operand, which no other thread reads.
+    static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One stretch of the inner dimension.
@@ -69,6 +71,70 @@ pub(super) trait Micro {
     /// [`Self::ROWS`] of them, `b` as many rows of 48 words, and `place` has `rows` rows of its width (at most 48) that no
     /// other thread touches. It is called from within [`Self::with_rows`].
     unsafe fn tile(a: Rows, b: *const f32, words: usize, place: Place, rows: usize);
+}
+
+/// Calls `work` with this thread's memory for one block of rows of the left operand.
+pub(super) fn with_own<M: Micro>(work: impl FnOnce(&mut [f32])) {
+    let mut own = OWN.take();
+    let size = BLOCK * M::DEPTH / M::PER_WORD;
+    if own.len() < size {
+        own.resize(size, 0.0);
+    }
+    work(&mut own);
+    OWN.replace(own);
+}
+
+/// How values of the left operand become words, where tiles have 8 rows.
+pub(super) trait Words: Micro {
+    /// Packs the values of one row.
+    fn along(values: &[f32], words: &mut [f32]);
+
+    /// Gives `put` one word of each row of a block: `line(k)` holds the values of all rows at `k` of the inner
+    /// dimension, and nothing behind its end. What is given may lie in `scratch`, and may then have rows without
+    /// meaning behind the last one, up to a whole tile.
+    fn across<'a>(
+        word: usize,
+        line: impl Fn(usize) -> Option<&'a [f32]>,
+        scratch: &mut [f32; BLOCK],
+        put: impl FnMut(&[f32]),
+    );
+}
+
+/// [`Micro::with_rows`] for tiles of 8 rows.
+pub(super) fn with_rows_of_words<M: Words>(
+    a: Mat<'_>,
+    first: usize,
+    count: usize,
+    stretch: Stretch,
+    work: impl FnOnce(Left<'_>),
+) {
+    if a.col_stride == 1 && M::PER_WORD == 1 {
+        return work(Left::rows(&a.data[first * a.row_stride + stretch.from..], a.row_stride));
+    }
+    let words = M::words(stretch.len);
+    with_own::<M>(|own| {
+        if a.col_stride == 1 {
+            for (r, line) in own.chunks_exact_mut(words).take(count).enumerate() {
+                M::along(&a.data[(first + r) * a.row_stride + stretch.from..][..stretch.len], line);
+            }
+            return work(Left::rows(own, words));
+        }
+        let line = |k: usize| {
+            let start = (stretch.from + k) * a.col_stride + first;
+            (k < stretch.len).then(|| &a.data[start..start + count])
+        };
+        let mut scratch = [0.0; BLOCK];
+        for word in 0..words {
+            M::across(word, line, &mut scratch, |line| {
+                let (whole, rest) = line.as_chunks::<8>();
+                for (tile, part) in whole.iter().enumerate() {
+                    own[(tile * words + word) * 8..][..8].copy_from_slice(part);
+                }
+                own[(whole.len() * words + word) * 8..][..rest.len()].copy_from_slice(rest);
+            });
+        }
+        work(Left::packed(own, words));
+    });
 }
 
 /// How a right factor of a size is cut: blocks of columns, and of each block stretches of the inner dimension.
