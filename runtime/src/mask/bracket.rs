@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::bits::Piece;
 use super::compare::{WORD, compare};
-use super::radix::{Cut, Keys, magnitude, nan_error};
+use super::keys::{Cut, Keys, magnitude, nan_error};
 use crate::Result;
 
 /// With so few candidates all their keys are gathered, without a sample.

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::bits::Piece;
-use super::radix::{Keys, any_nan, magnitude, nan_error};
-use super::select::{Budget, check_enough};
+use super::budget::{Budget, check_enough};
+use super::keys::{Keys, any_nan, magnitude, nan_error};
 use crate::Result;
 
 /// The sets of all parameters, each row of the scored ones filled to the budget.
