@@ -237,3 +237,61 @@ impl Archive {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind { format: "lota-sample", noun: "sample", version: 2 };
+
+    /// A file of two tensors, and its bytes.
+    fn sample(path: &Path) -> Vec<u8> {
+        let part = |name: &str, dtype, len, byte| Part {
+            name: name.to_string(),
+            dtype,
+            len,
+            write: Box::new(move |out| out.write_all(&vec![byte; len * width(dtype).expect("is known")])),
+        };
+        let parts = vec![part("bytes", "U8", 5, 1), part("numbers", "F32", 3, 2)];
+        let size = save(path, &KIND, &[("n", "7".to_string())], parts).expect("writes");
+        let bytes = std::fs::read(path).expect("reads");
+        assert_eq!(bytes.len() as u64, size);
+        bytes
+    }
+
+    fn read(path: &Path, kind: &Kind) -> Result<Vec<(String, usize, Vec<u8>)>> {
+        let mut archive = Archive::open(path, kind)?;
+        assert_eq!(archive.parse::<u32>("n")?, 7);
+        let mut found = Vec::new();
+        archive.read::<Error>(|_, name, _, len, bytes| {
+            found.push((name.to_string(), len, bytes));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn what_is_sealed_is_read_back_the_widest_first() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x");
+        sample(&path);
+        let expected = [("numbers".to_string(), 3, vec![2; 12]), ("bytes".to_string(), 5, vec![1; 5])];
+        assert_eq!(read(&path, &KIND).expect("reads"), expected);
+    }
+
+    #[test]
+    fn another_kind_a_newer_version_and_any_changed_byte_are_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x");
+        let bytes = sample(&path);
+        let text = |kind: &Kind| read(&path, kind).expect_err("is refused").to_string();
+        assert!(text(&Kind { format: "lota-other", noun: "other", ..KIND }).ends_with("is not a other file"));
+        assert!(text(&Kind { version: 1, ..KIND }).contains("is a sample file of version 2, and this lota"));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x20;
+            std::fs::write(&path, &changed).expect("writes");
+            assert!(read(&path, &KIND).is_err(), "byte {at}");
+        }
+    }
+}
