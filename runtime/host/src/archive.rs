@@ -285,7 +285,7 @@ mod tests {
         let path = dir.path().join("x");
         let bytes = sample(&path);
         let text = |kind: &Kind| read(&path, kind).expect_err("is refused").to_string();
-        assert!(text(&Kind { format: "lota-other", noun: "other", ..KIND }).ends_with("is not a other file"));
+        assert!(text(&Kind { format: "lota-other", noun: "thing", ..KIND }).ends_with("is not a thing file"));
         assert!(text(&Kind { version: 1, ..KIND }).contains("is a sample file of version 2, and this lota"));
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();

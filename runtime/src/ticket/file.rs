@@ -1,7 +1,7 @@
 //! Ticket files: one safetensors file of positions, values and provenance.
 //!
-//! What can be written in the first version of the format is written in it, so that a lota of that
-//! time reads it; the second one names its codec.
+//! A ticket that the first version of the format can hold is written in it, so that older releases read it. The
+//! second version names its codec.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Ticket {
     /// parameters, in order.
     pub fn save<'a>(&self, path: &Path, form: impl Into<Form<'a>>) -> Result<Saved> {
         let mut form = form.into();
-        // What is written exactly, or nearly, gains nothing by being written as a difference.
+        // f32 and bf16 gain nothing from being written as differences.
         form.base = form.base.filter(|_| form.values.scaled());
         let (mut loss, mut rounded) = (Loss::default(), 0);
         let mut written = Vec::new();

@@ -1,6 +1,6 @@
 //! A number for each entry of each parameter: scores, task vectors, and numbers that are made as they are read.
 //!
-//! Whoever reads them asks a [`Source`], piece by piece, and need not know which of these it is.
+//! All are read through a [`Source`], piece by piece.
 
 mod delta;
 mod generated;

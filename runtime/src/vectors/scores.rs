@@ -48,8 +48,8 @@ impl Scores {
         Self::from_fn(self.universe.clone(), |i, spec| self.get(i).map(|t| f(spec, t)).transpose())
     }
 
-    /// New scores made from the two tensors of each parameter; one that only one of the two has
-    /// scored is an error.
+    /// New scores made from the two tensors of each parameter. A parameter that is scored in only one of the two is an
+    /// error.
     pub fn zip(
         &self,
         other: &Self,

@@ -135,8 +135,7 @@ impl Refusal {
     }
 }
 
-/// What is wrong with tensors that begin to lie at byte `data`, in the order in which they lie; what is read and
-/// what is written is checked alike.
+/// What is wrong with tensors that lie one after another from byte `data` on. Reading and writing make the same checks.
 fn check(tensors: &[Entry], data: u64) -> Result<(), String> {
     if tensors.len() > MAX_TENSORS {
         return Err(format!("it has {} tensors; at most {MAX_TENSORS} are read", tensors.len()));

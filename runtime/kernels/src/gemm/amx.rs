@@ -32,7 +32,7 @@ pub(super) fn available() -> bool {
     *AVAILABLE
 }
 
-/// Whether processor and system offer tiles; asks the system for leave to use them.
+/// Whether processor and system offer tiles; asks the system for permission to use them.
 #[cfg(target_os = "linux")]
 fn granted() -> bool {
     use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};

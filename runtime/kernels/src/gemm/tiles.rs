@@ -2,7 +2,7 @@
 //!
 //! `b` is packed into panels of 48 columns, shared by all threads; tiles of 8 or 16 by 48 values of the result stay in
 //! registers while the inner dimension runs. Which thread computes a tile does not change its value. What a word of a
-//! packed operand holds, and the loop over them, is a [`Micro`]'s business.
+//! packed operand holds, and the loop over them, is up to a [`Micro`].
 
 use std::arch::x86_64::{
     __m512, __mmask16, _mm512_add_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
@@ -84,14 +84,14 @@ pub(super) fn with_own<M: Micro>(work: impl FnOnce(&mut [f32])) {
     OWN.replace(own);
 }
 
-/// How values of the left operand become words, where tiles have 8 rows.
+/// How values of the left operand become words, in modes whose tiles have 8 rows.
 pub(super) trait Words: Micro {
     /// Packs the values of one row.
     fn along(values: &[f32], words: &mut [f32]);
 
-    /// Gives `put` one word of each row of a block: `line(k)` holds the values of all rows at `k` of the inner
-    /// dimension, and nothing behind its end. What is given may lie in `scratch`, and may then have rows without
-    /// meaning behind the last one, up to a whole tile.
+    /// Gives `put` one word of each row of a block. `line(k)` holds the values of all rows at `k` of the inner
+    /// dimension, and is `None` past its end. The words may lie in `scratch`; they are then followed by words without
+    /// meaning, up to a whole tile of rows.
     fn across<'a>(
         word: usize,
         line: impl Fn(usize) -> Option<&'a [f32]>,

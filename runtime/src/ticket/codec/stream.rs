@@ -85,8 +85,8 @@ pub struct Positions<'a> {
 }
 
 impl Positions<'_> {
-    /// The number of entries of all parameters. Whoever reads the positions compares it first with
-    /// the number of values that are there: what reading takes is proportional to it.
+    /// The number of entries of all parameters. Compare it with the number of values in the file before reading the
+    /// positions: the cost of reading them is proportional to it.
     pub fn entries(&self) -> u64 {
         let heads = self.pieces.iter().flat_map(|(heads, _)| heads);
         heads.fold(0, |sum, head| head.entries.saturating_add(sum))
