@@ -9,6 +9,7 @@
 //! one costs is bounded by the file's real size.
 
 mod read;
+pub mod shards;
 mod write;
 
 use std::collections::{BTreeMap, HashSet};

@@ -1,14 +1,14 @@
 //! A model's safetensors files: one or several shards, memory-mapped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
-use serde_json::Value;
 
 use super::super::ParamSpec;
 use super::{Mapped, Source, Stored, append_f32, to_tensor};
 use crate::host::container::Header;
+use crate::host::container::shards::{self, INDEX};
 use crate::{Error, Result};
 
 /// Where one tensor lies.
@@ -31,11 +31,11 @@ impl Shards {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
+        let index = folder.join(INDEX);
         let paths = if single.exists() {
             vec![single]
         } else if index.exists() {
-            shards_of(&index)?
+            shards::listed(&index)?
         } else {
             return Err(Error::format(
                 folder,
@@ -165,38 +165,6 @@ impl Source for Shards {
         map.release(entry.begin..entry.end);
         tensor
     }
-}
-
-/// The files an index lists, each once, in order of name.
-fn shards_of(index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read(index).map_err(|e| Error::io(index, e))?;
-    let value: Value =
-        serde_json::from_slice(&text).map_err(|e| Error::format(index, format!("not JSON: {e}")))?;
-    let map = value
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .ok_or_else(|| Error::format(index, "has no weight_map that says which file holds which tensor"))?;
-    let folder = index.parent().unwrap_or(Path::new("."));
-    let mut files: HashMap<&str, &str> = HashMap::new();
-    for (tensor, file) in map {
-        let file = file.as_str().filter(|f| !f.is_empty() && !f.contains(['/', '\\'])).ok_or_else(|| {
-            Error::format(index, format!("tensor {tensor}: {file} is not the name of a file"))
-        })?;
-        files.entry(file).or_insert(tensor);
-    }
-    let mut files: Vec<_> = files.into_iter().collect();
-    files.sort_unstable();
-    files
-        .into_iter()
-        .map(|(file, tensor)| {
-            let path = folder.join(file);
-            if path.exists() {
-                Ok(path)
-            } else {
-                Err(Error::format(index, format!("tensor {tensor} lies in {file}, which is not there")))
-            }
-        })
-        .collect()
 }
 
 /// The name a text-only decoder gives to a tensor: files of a bare decoder leave `model.` out, and
