@@ -9,6 +9,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::codec::{Codec, Loss, ValueType};
+use super::form::Form;
 use super::layout::{self, Written};
 use super::{Meta, Ticket, short};
 use crate::host::archive::{self, Archive, Kind};
@@ -21,25 +22,6 @@ use crate::{Error, Result};
 const KIND: Kind = Kind { format: "lota-ticket", noun: "ticket", version: 2 };
 const FIRST: Kind = Kind { version: 1, ..KIND };
 const DIFFERENCES: &str = "differences";
-
-/// How a ticket is written.
-#[derive(Clone, Copy, Default)]
-pub struct Form<'a> {
-    /// How positions are.
-    pub codec: Codec,
-    /// How values are.
-    pub values: ValueType,
-    /// For int8 and ternary: write the differences of the values from those of this model, which must
-    /// be the ticket's base, rather than the values. What is lost is then a part of the change, not
-    /// of the weights; but reading the file takes the base.
-    pub base: Option<(&'a Exec, &'a Params)>,
-}
-
-impl From<ValueType> for Form<'_> {
-    fn from(values: ValueType) -> Self {
-        Self { values, ..Self::default() }
-    }
-}
 
 /// What a saved ticket takes, and what it lost.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use half::bf16;
 use roaring::RoaringBitmap;
 
 use super::codec::{self, Codec, Loss, Rows, ValueType};
-use super::file::Form;
+use super::form::Form;
 use crate::host::archive::{Archive, Part};
 use crate::mask::Mask;
 use crate::mask::file::{read_set, set_part};

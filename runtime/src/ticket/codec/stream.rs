@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::gap::Decoder;
-use super::param::{self, Head, Shape};
+use super::param::{self, Head};
+use super::shape::Shape;
 use super::table::{PRECISION, Slot};
 use super::varint;
 use crate::mask::{Mask, whole};
