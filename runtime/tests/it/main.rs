@@ -12,6 +12,7 @@ mod families_transformers;
 mod folders;
 mod generating;
 mod gguf;
+mod layers;
 mod lora;
 mod merging;
 mod merging_adapters;
