@@ -27,6 +27,11 @@ local options = require "lota.options"
 local report = require "lota.report"
 local tasks = require "lota.tasks"
 
+local optimizers = {}
+for i, optimizer in ipairs(lota.train.optimizers()) do
+  optimizers[i] = optimizer.name
+end
+
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
   task_a = { "skip", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
@@ -36,7 +41,7 @@ local args = lota.args({
   calibration_steps = { 40, "optimizer steps of calibration" },
   lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)" },
   sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: lr)" },
-  optimizer = { default = "rmsprop", help = "how steps are taken", choices = { "rmsprop", "adamw", "sgd", "lion" } },
+  optimizer = { default = "rmsprop", help = "how steps are taken", choices = optimizers },
   warmup = { 10, "steps over which each phase's learning rate rises" },
   schedule = {
     default = "constant",
@@ -134,6 +139,36 @@ function arms.full(o, done)
   o = options.with(o, { steps = steps_per_task })
   done(1, adapt.fft(model, a, o))
   done(2, adapt.fft(model, b, o))
+end
+
+--- What cannot work is told before anything is measured: the same calls, which only look at what they are given.
+local function look(arm)
+  local o = options.with(training, { dry_run = true, seed = args.first_seed })
+  if arm == "lotto" then
+    adapt.lotto(model, { a, b }, options.with(o, calibrated))
+  elseif arm == "overlap" then
+    adapt.lota(model, a, options.with(o, calibrated))
+    adapt.lota(model, b, options.with(o, calibrated))
+  elseif arm == "random" then
+    o = options.with(options.with(o, sparse), { steps = steps_per_task })
+    adapt.random(model, a, o)
+    local one = lota.mask.random(model, { density = args.density, seed = args.first_seed })
+    adapt.random(model, b, options.with(o, { avoid = one }))
+  else
+    o = options.with(o, { steps = steps_per_task })
+    adapt.fft(model, a, o)
+    adapt.fft(model, b, o)
+  end
+end
+
+if args.seeds < 1 then
+  error("--seeds must be 1 or more, got " .. args.seeds, 0)
+end
+for _, arm in ipairs(args.arms) do
+  local ok, why = pcall(look, arm)
+  if not ok then
+    error(("arm %s: %s"):format(arm, tostring(why)), 0)
+  end
 end
 
 local titles = {

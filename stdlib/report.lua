@@ -166,19 +166,29 @@ function report.overlap_by_parameter(path, model, a, b, given)
   for _, parameter in ipairs(model:params()) do
     layers[parameter.name] = parameter.layer
   end
-  local rows, columns, matrix, known = {}, {}, {}, {}
+  -- A small mask has no entries in most matrices: what neither mask has entries in is an empty cell, and a column without
+  -- any is left out.
+  local shares, rows, columns, known = {}, {}, {}, {}
   for _, part in ipairs(a:overlap(b, { by = "parameter" })) do
     local layer = layers[part.group]
-    if layer and part.first + part.second > 0 then
-      local matrix_name = part.group:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
-      if not known[matrix_name] then
-        columns[#columns + 1] = matrix_name
-        known[matrix_name] = #columns
+    if layer then
+      local column = part.group:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
+      rows[layer + 1] = "layer " .. layer
+      shares[layer + 1] = shares[layer + 1] or {}
+      if part.first + part.second > 0 then
+        shares[layer + 1][column] = part.jaccard
+        if not known[column] then
+          known[column] = true
+          columns[#columns + 1] = column
+        end
       end
-      if not matrix[layer + 1] then
-        rows[layer + 1], matrix[layer + 1] = "layer " .. layer, {}
-      end
-      matrix[layer + 1][known[matrix_name]] = part.jaccard
+    end
+  end
+  local matrix = {}
+  for i, row in ipairs(shares) do
+    matrix[i] = {}
+    for j, column in ipairs(columns) do
+      matrix[i][j] = row[column] or 0 / 0
     end
   end
   return lota.plot.heatmap(matrix, { rows = rows, columns = columns, title = o.title, path = path })

@@ -18,6 +18,11 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.random", defaults, given)
+  phase.check("adapt.random", model, { task }, o)
+  phase.check_masks("adapt.random", model, 1, o)
+  if o.dry_run then
+    return o
+  end
   local mask = lota.mask.random(model, {
     density = o.density,
     params = o.params,

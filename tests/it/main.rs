@@ -8,8 +8,6 @@ mod generated;
 mod merge;
 mod repl;
 mod rhai;
-#[cfg(unix)]
-mod terminal;
 mod ticket;
 
 /// Some tests limit the memory of Rhai scripts.

@@ -51,3 +51,17 @@ test.case("records become a table of means and spreads", function()
   test.equal(report.fill("{arm}: {n} of {unknown}", { arm = "a", n = 3 }), "a: 3 of {unknown}")
   test.equal(report.losses({ { step = 1, loss = 3 }, { step = 2, loss = 2 }, { step = 2, loss = 1 } }), { 3, 1 })
 end)
+test.case("a picture of small masks has a row for every layer, and empty cells", function()
+  local model = lota.model.init("tiny", { seed = 1 })
+  local name = "model.layers.1.mlp.up_proj.weight"
+  local one = lota.mask.rows(model, { params = name, rows = { 1 } })
+  local svg = report.overlap_by_parameter(run:path "small.svg", model, one, lota.mask.none(model))
+  for _, text in ipairs { "layer 0", "layer 1", "mlp.up_proj", "layer 0, mlp.up_proj: none" } do
+    test.equal(svg:find(text, 1, true) ~= nil, true, text)
+  end
+  test.equal(svg:find("down_proj", 1, true), nil)
+  -- Nothing to compare in any layer.
+  local outside = lota.mask.all(model, { params = "model.norm.weight" })
+  svg = report.overlap_by_parameter(run:path "none.svg", model, outside, outside)
+  test.equal(svg:find("layer 1", 1, true) ~= nil, true)
+end)

@@ -8,6 +8,13 @@ use serde_json::{Value as Json, json};
 
 use super::doc;
 
+/// Where counting starts, on the first page.
+const COUNTING: &str = "Counting starts where it does in the language: at 1 in Lua and at 0 in Rhai. That is so for \
+    dimensions (`x:sum(1)`), for positions in them (`x[1]`, `narrow`, `select`, rows and columns of masks) and for items of \
+    lists; -1 is the last in both languages. Three things count from 0 in both, since they are names or numbers that are \
+    stored: token ids, the layers of a model (as in the names of its parameters), and positions that are numbers in a tensor \
+    (what `argmax` gives, what `gather` takes).";
+
 /// The pages: file name and text, one for each area with the types that belong to it, and an index.
 pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, String)>> {
     let homes = homes(registry);
@@ -23,6 +30,9 @@ pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, Str
         let names: Vec<String> = types.iter().map(|(ty, _)| format!("`{ty}`")).collect();
         let _ = writeln!(index, "| [{title}]({title}.md) | {line} | {} |", names.join(", "));
         let mut page = format!("# {title}\n\n{line}\n");
+        if area.is_empty() {
+            let _ = write!(page, "\n{COUNTING}\n");
+        }
         for p in registry.iter().filter(|p| p.area() == Some(area)) {
             section(&mut page, examples, p)?;
         }

@@ -23,7 +23,7 @@ pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
-pub use file::write_atomic;
+pub use file::{check_writable, write_atomic};
 pub use folder::{finish_folder, write_folder};
 pub use foreign::{is_reading_foreign, read_foreign};
 pub use lock::Lock;

@@ -7,6 +7,7 @@ mod files;
 mod fingerprint;
 mod generate;
 mod gguf;
+mod hold;
 #[cfg(feature = "hub")]
 mod hub;
 pub mod init;
@@ -24,6 +25,7 @@ pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
 pub use files::WeightFiles;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
+pub use hold::Hold;
 #[cfg(feature = "hub")]
 pub(crate) use hub::fetch;
 pub use load::{HubOptions, LoadOptions, load};

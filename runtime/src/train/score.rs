@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Tensor};
 
+use super::accumulate::Scaled;
 use super::gradient::{accumulate, add_to};
-use super::trainer::{Scaled, Subject};
+use super::trainer::Subject;
 use crate::data::Batch;
 use crate::host::Host;
 use crate::model::ParamSpec;
@@ -40,6 +41,7 @@ pub fn grad_scores(
     checkpoint: Checkpoint,
 ) -> Result<Scores> {
     let Subject { exec, decoder, params } = subject;
+    let _hold = params.hold("grad_scores");
     let universe = params.universe();
     let wants: Vec<Want> =
         universe.specs().iter().map(|spec| if choose(spec) { Want::Dense } else { Want::No }).collect();

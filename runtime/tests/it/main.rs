@@ -19,8 +19,6 @@ mod merging_adapters;
 mod merging_folders;
 mod plain;
 mod readers;
-mod smollm2;
 mod templates;
 mod train;
-mod train_smollm2;
 mod zoo;

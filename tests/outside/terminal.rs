@@ -11,16 +11,12 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a prompt; none where there is no tmux.
-    fn open(name: &str, environment: &str) -> Option<Self> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            eprintln!("skipped: there is no tmux here");
-            return None;
-        }
+    /// Starts a prompt.
+    fn open(name: &str, environment: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let terminal = Self { socket: format!("lota-{}-{name}", std::process::id()), folder };
         terminal.start(environment);
-        Some(terminal)
+        terminal
     }
 
     fn start(&self, environment: &str) {
@@ -117,9 +113,8 @@ impl Drop for Terminal {
     }
 }
 
-#[test]
-fn a_prompt_is_typed_at() {
-    let Some(terminal) = Terminal::open("typed", "") else { return };
+pub fn a_prompt_is_typed_at() {
+    let terminal = Terminal::open("typed", "");
     terminal.line("local x = 20 + 1");
     terminal.line("x * 2");
     terminal.wait("\n42\n");
@@ -151,9 +146,8 @@ fn a_prompt_is_typed_at() {
     assert!(terminal.folder.path().join("state/lota/history").is_file());
 }
 
-#[test]
-fn ctrl_c_stops_training_and_keeps_the_variables() {
-    let Some(terminal) = Terminal::open("stopped", "") else { return };
+pub fn ctrl_c_stops_training_and_keeps_the_variables() {
+    let terminal = Terminal::open("stopped", "");
     terminal.line("kept = 'this'; model = lota.model.builtin()");
     terminal.line(
         "examples = lota.data.examples(model:tokenizer(), {{prompt = 'ab', target = 'cd'}}, {max_len = 16, max_prompt = 8})",
@@ -178,9 +172,8 @@ fn ctrl_c_stops_training_and_keeps_the_variables() {
     terminal.wait("\n2\n");
 }
 
-#[test]
-fn a_pasted_script_is_one_input() {
-    let Some(terminal) = Terminal::open("pasted", "") else { return };
+pub fn a_pasted_script_is_one_input() {
+    let terminal = Terminal::open("pasted", "");
     let script = "local a = 1\nlocal b = a + 1\nif b > 1 then\n\n\n  c = a + b\nend";
     let file = terminal.folder.path().join("clipboard");
     std::fs::write(&file, script).expect("writes");
@@ -192,22 +185,20 @@ fn a_pasted_script_is_one_input() {
     terminal.wait("\n{1, 2, 3}\n");
 }
 
-#[test]
-fn colours_are_shown_unless_they_are_not_wanted() {
+pub fn colours_are_shown_unless_they_are_not_wanted() {
     let colours = |environment: &str| {
-        let terminal = Terminal::open(if environment.is_empty() { "colour" } else { "plain" }, environment)?;
+        let terminal = Terminal::open(if environment.is_empty() { "colour" } else { "plain" }, environment);
         terminal.text("local x = 'text'");
         terminal.wait("'text'");
-        Some(terminal.tmux(&["capture-pane", "-p", "-e"]))
+        terminal.tmux(&["capture-pane", "-p", "-e"])
     };
-    let (Some(with), Some(without)) = (colours(""), colours("NO_COLOR=1")) else { return };
+    let (with, without) = (colours(""), colours("NO_COLOR=1"));
     assert!(with.contains("\u{1b}[35mlocal"), "{with:?}");
     assert!(!without.contains('\u{1b}'), "{without:?}");
 }
 
-#[test]
-fn history_is_there_the_next_time() {
-    let Some(terminal) = Terminal::open("history", "") else { return };
+pub fn history_is_there_the_next_time() {
+    let terminal = Terminal::open("history", "");
     terminal.line("remembered = 1");
     terminal.key("C-d");
     terminal.wait("left");
