@@ -25,6 +25,7 @@ pub mod repl;
 #[cfg(feature = "rhai")]
 mod rhai;
 mod runs;
+pub mod scripts;
 mod stdlib;
 
 #[cfg(feature = "rhai")]

@@ -1,5 +1,14 @@
 //! The modules built into the library: every Lua and Rhai file of `stdlib/`.
 
+mod functions;
+mod lex;
+mod options;
+mod page;
+
+pub(crate) use functions::functions;
+pub(crate) use options::{Declared, options};
+pub(crate) use page::{header, summary};
+
 /// Module name (`lota.adapt`) and source.
 pub(crate) static MODULES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib.rs"));
 

@@ -28,6 +28,7 @@ mod registry;
 mod run;
 mod scores;
 mod script_args;
+mod search;
 mod show;
 pub mod tensor;
 mod ticket;
@@ -52,6 +53,7 @@ pub use nearest::{did_you_mean, nearest};
 pub use record::{Op, Param, Place, Primitive, panic_text};
 
 pub use registry::Registry;
+pub use search::search;
 pub use show::show;
 pub use tensor::ScriptTensor;
 pub use top::ScriptRng;

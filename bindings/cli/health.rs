@@ -8,7 +8,7 @@ use lota_runtime::host::Rng;
 use lota_runtime::ops::{Exec, linear};
 
 use super::Common;
-use super::run::write_out;
+use super::output::write_out;
 use crate::api::{open_device, standard};
 use crate::error::{Error, Result};
 use crate::stdlib;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 
 use super::model::{call, load};
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use super::{Common, usage};
 use crate::api::{FromValue, Map, Value, show};
 use crate::engine::{Engine, Language};

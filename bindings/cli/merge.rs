@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::model::call;
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use super::{Common, usage};
 use crate::api::{FromValue, Map, ScriptFn, Value, show};
 use crate::engine::{Engine, Language};

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use super::{Common, usage};
 use crate::api::{FromValue, Map, Value, show};
 use crate::engine::{Engine, Language};

@@ -8,7 +8,8 @@ use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::Common;
 use super::model::{call, load};
-use super::run::{builder, write_out};
+use super::output::write_out;
+use super::run::builder;
 use crate::api::{FromValue, Map, Value};
 use crate::engine::Language;
 use crate::error::{Error, Result};

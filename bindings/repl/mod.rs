@@ -9,6 +9,7 @@ mod figure;
 mod highlight;
 mod pretty;
 mod record;
+mod saved;
 mod session;
 mod settings;
 mod syntax;
@@ -22,7 +23,7 @@ pub use highlight::highlight;
 pub use session::{Outcome, Reply, Session};
 pub use syntax::{LUA, RHAI, Syntax};
 
-use crate::cli::write_out;
+use crate::cli::{idle, is_ending, note, write_out};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
@@ -38,12 +39,16 @@ pub fn main(
         return editor::run(session, done);
     }
     let mut session = session.with_time(None);
-    for line in std::io::stdin().lock().lines() {
+    let mut lines = std::io::stdin().lock().lines();
+    while let Some(line) = idle(|| lines.next()) {
         let line = line.map_err(|e| Error::runtime(format!("standard input: {e}")))?;
         let reply = session.line(&line);
         done();
         if !tell(&reply, str::to_string) {
             return Ok(());
+        }
+        if is_ending() {
+            return Err(Error::cancelled());
         }
     }
     let reply = session.end();
@@ -55,11 +60,11 @@ pub fn main(
 /// Shows a reply; false to leave. A note is told in a style of its own.
 fn tell(reply: &Reply, style: impl Fn(&str) -> String) -> bool {
     match reply.outcome {
-        Outcome::Failed => eprint!("{}", reply.text),
+        Outcome::Failed => note(&reply.text),
         _ => write_out(&reply.text),
     }
     if let Some(took) = reply.took {
-        eprintln!("{}", style(&format!("took {}", duration(took))));
+        note(&(style(&format!("took {}", duration(took))) + "\n"));
     }
     reply.outcome != Outcome::Quit
 }

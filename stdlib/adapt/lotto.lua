@@ -15,8 +15,8 @@ local sparse = require "lota.adapt.lota"
 
 --- Options of this function itself; every other one is handed to adapt.lota.
 local defaults = {
-  after = options.optional, -- function(index, stage), called when a task is done: the place to evaluate
-  avoid = options.optional, -- a mask that no task may touch
+  after = { nil, "called as f(index, stage) when a task is done: the place to evaluate", type = "function" },
+  avoid = { nil, "a mask that no task may touch", type = "Mask" },
 }
 
 return function(model, tasks, given)

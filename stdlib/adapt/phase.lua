@@ -4,30 +4,29 @@
 -- alone, so calibrating and adapting see the same data in the same order, as in the published scripts.
 
 local lota = require "lota"
-local options = require "lota.options"
 
 local phase = {}
 
 --- What every method accepts about training itself.
 phase.defaults = {
-  steps = 100, -- optimizer steps
-  lr = 1e-5,
-  batch = 4, -- examples a step
-  accumulate = 1, -- batches a step
-  max_len = 512, -- tokens of prompt and target together
-  max_prompt = 256, -- tokens of the prompt of an example that is too long; at most half of max_len
-  optimizer = "rmsprop",
-  schedule = "constant",
-  warmup = 0, -- steps over which the learning rate rises; at most half of the phase
-  clip_norm = options.optional,
-  weight_decay = options.optional,
-  checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
-  keep_packed = false, -- keeps frozen matrices as products read them: more memory, less time
-  seed = 0,
-  save_to = options.optional, -- a folder, for one call alone, that keeps each phase's training, also on Ctrl-C
-  save_every = 0, -- steps between two savings; 0: only on Ctrl-C and at the end of a phase
-  resume = false, -- go on from what is in save_to: the same bits as a run that was never stopped
-  on_step = options.optional, -- function(info, phase name); returning false ends the phase
+  steps = { 100, "optimizer steps", least = 0 },
+  lr = { 1e-5, "learning rate" },
+  batch = { 4, "examples a step", least = 1 },
+  accumulate = { 1, "batches a step", least = 1 },
+  max_len = { 512, "tokens of prompt and target together", least = 1 },
+  max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 0 },
+  optimizer = { "rmsprop", "how steps are taken, as `lota.train.new` names it" },
+  schedule = { "constant", "how the learning rate goes on after its rise, as `lota.train.new` names it" },
+  warmup = { 0, "steps over which the learning rate rises; at most half of the phase", least = 0 },
+  clip_norm = { nil, "the norm above which a gradient is made smaller", type = "number", least = 0 },
+  weight_decay = { nil, "decay of the entries that change", type = "number", least = 0 },
+  checkpoint = { nil, "`block` recomputes activations: less memory, more time", type = "string" },
+  keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
+  seed = { 0, "orders the batches", least = 0 },
+  save_to = { nil, "a folder, for one call alone, that keeps each phase's training, also on Ctrl-C", type = "string" },
+  save_every = { 0, "steps between two savings; 0: only on Ctrl-C and at the end of a phase", least = 0 },
+  resume = { false, "go on from what is in save_to: the same bits as a run that was never stopped" },
+  on_step = { nil, "called as f(info, phase name) after each step; returning false ends the phase", type = "function" },
 }
 
 --- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).

@@ -8,6 +8,10 @@ mod merge;
 mod patterns;
 mod repl;
 mod rhai;
+mod saved;
+#[cfg(unix)]
+mod signals;
+mod start;
 #[cfg(unix)]
 mod terminal;
 mod ticket;

@@ -16,7 +16,7 @@ use lota_runtime::model::{Config, Decoder, LoadOptions, Model, init};
 use serde_json::{Map, Value, json};
 
 use super::Common;
-use super::run::write_out;
+use super::output::write_out;
 use crate::error::{Error, Result};
 
 #[derive(Subcommand)]

@@ -1,0 +1,371 @@
+//! Inputs as statements of a Rhai script.
+
+use super::{End, Input, body, comment, with_comments};
+use crate::repl::syntax::{Kind, RHAI, Token, tokens};
+
+/// Words that begin what declares something, which must not stand in a block of its own.
+const DECLARE: [&str; 6] = ["let", "const", "fn", "private", "import", "export"];
+
+pub(super) fn lines(inputs: &[Input<'_>]) -> Vec<String> {
+    let texts = distinct(inputs);
+    inputs.iter().zip(&texts).map(|(input, text)| line(&Input { text, ..input.clone() })).collect()
+}
+
+fn line(input: &Input<'_>) -> String {
+    let found = tokens(&RHAI, input.text);
+    let (code, comments) = body(input.text, &found);
+    if code.is_empty() {
+        return comments;
+    }
+    let written = match input.end {
+        End::Done => done(input, code),
+        End::Failed { known, new } => failed(code, known, new),
+        End::Stopped => return comment("//", "Stopped, and left out:", input.text),
+    };
+    with_comments(written, &comments)
+}
+
+fn done(input: &Input<'_>, code: &str) -> String {
+    if input.values == 0 {
+        return closed(code);
+    }
+    if input.expression {
+        return value(input, code);
+    }
+    // What declares stays as it is; the value is that of what follows it.
+    let all = pieces(code);
+    let declaring = all.iter().rposition(|piece| piece.declares()).map_or(0, |at| at + 1);
+    let head: Vec<String> = all[..declaring].iter().map(|piece| closed(piece.text)).collect();
+    let tail = &all[declaring..];
+    let (Some(first), Some(last)) = (tail.first(), tail.last()) else { return closed(code) };
+    let text = &code[first.at..last.at + last.text.len()];
+    let text = text.trim_end_matches(';').trim_end();
+    let written = match text.strip_prefix("return ").filter(|_| tail.len() == 1) {
+        Some(returned) => value(input, returned.trim()),
+        None if returns(text) => value(input, &format!("(|| {{ {text}\n}}).call()")),
+        None if tail.len() == 1 && !text.contains('{') => value(input, text),
+        None => value(input, &format!("{{ {text}\n}}")),
+    };
+    head.into_iter().chain([written]).collect::<Vec<_>>().join("\n")
+}
+
+/// A value: kept by name where another input uses it, and printed where it was shown.
+fn value(input: &Input<'_>, code: &str) -> String {
+    match input.kept {
+        Some(number) => {
+            let print = if input.shown { format!("\nprint(ans{number});") } else { String::new() };
+            format!("let ans = {code};\nlet ans{number} = ans;{print}")
+        }
+        None if input.shown => format!("print({code});"),
+        None => closed(code),
+    }
+}
+
+/// An input that failed after it had begun: its functions, the variables that it had declared, and what it did until then.
+fn failed(code: &str, known: &[String], new: &[String]) -> String {
+    let all = pieces(code);
+    let last = all.iter().rposition(|piece| !piece.is_function());
+    let (mut before, mut inside) = (String::new(), String::new());
+    for (i, piece) in all.iter().enumerate() {
+        // An import that stands last is what failed.
+        if piece.is_function() || (piece.first == "import" && Some(i) != last) {
+            before += &(closed(piece.text) + "\n");
+            continue;
+        }
+        let declared = piece.declared().filter(|(name, _)| known.iter().any(|k| k == name));
+        match declared {
+            Some((name, "" | ";")) => inside += &format!("{name} = ();\n"),
+            Some((name, rest)) => inside += &closed(&format!("{name} {rest}")),
+            None => inside += &closed(piece.text),
+        }
+        inside.push('\n');
+    }
+    for name in new {
+        before += &format!("let {name};\n");
+    }
+    format!("{before}try {{ // it failed\n{inside}}} catch {{ }}")
+}
+
+/// A statement with its end.
+fn closed(text: &str) -> String {
+    let text = text.trim();
+    let function = text.starts_with("fn ") || text.starts_with("private ");
+    if text.ends_with(';') || (function && pieces(text).len() == 1) {
+        text.to_string()
+    } else {
+        format!("{text};")
+    }
+}
+
+/// A part of a text between semicolons; a function is a part of its own.
+struct Piece<'a> {
+    text: &'a str,
+    /// Where it begins.
+    at: usize,
+    first: &'a str,
+}
+
+impl<'a> Piece<'a> {
+    fn is_function(&self) -> bool {
+        matches!(self.first, "fn" | "private")
+    }
+
+    /// Whether something that it declares would be gone at the end of a block.
+    fn declares(&self) -> bool {
+        if DECLARE.contains(&self.first) {
+            return true;
+        }
+        // `if a { } let x = 1` is a part that does not begin with what it declares.
+        let found = tokens(&RHAI, self.text);
+        let mut depth = 0usize;
+        found.iter().filter(|t| !t.is_comment()).any(|t| {
+            let word = t.text(self.text);
+            depth = deeper(depth, word);
+            depth == 0 && t.kind == Kind::Keyword && DECLARE.contains(&word)
+        })
+    }
+
+    /// The variable that it declares, and what follows its name.
+    fn declared(&self) -> Option<(&'a str, &'a str)> {
+        if !matches!(self.first, "let" | "const") {
+            return None;
+        }
+        let found = tokens(&RHAI, self.text);
+        let name = found.iter().filter(|t| !t.is_comment()).nth(1)?;
+        Some((name.text(self.text), self.text[name.end..].trim()))
+    }
+}
+
+fn deeper(depth: usize, text: &str) -> usize {
+    match text {
+        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
+        ")" | "]" | "}" => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
+fn pieces(code: &str) -> Vec<Piece<'_>> {
+    let mut out = Vec::new();
+    let mut depth = 0;
+    let mut from: Option<(usize, &str)> = None;
+    for token in tokens(&RHAI, code).iter().filter(|t| !t.is_comment()) {
+        let word = token.text(code);
+        let (at, first) = *from.get_or_insert((token.start, word));
+        depth = deeper(depth, word);
+        let ends_function = word == "}" && matches!(first, "fn" | "private");
+        if depth == 0 && (word == ";" || ends_function) {
+            if first != ";" {
+                out.push(Piece { text: &code[at..token.end], at, first });
+            }
+            from = None;
+        }
+    }
+    if let Some((at, first)) = from {
+        out.push(Piece { text: &code[at..], at, first });
+    }
+    out
+}
+
+/// Whether a text leaves a script early. One with functions or closures may do so for itself.
+fn returns(text: &str) -> bool {
+    let found = tokens(&RHAI, text);
+    let has = |word: &str| found.iter().any(|t| !t.is_comment() && t.text(text) == word);
+    has("return") && !has("fn") && !has("|") && !has("||")
+}
+
+/// A function that is defined: where its name stands, and how many arguments it takes.
+struct Definition {
+    name: Token,
+    arity: usize,
+    end: usize,
+}
+
+/// The texts of inputs, in which functions that are defined again later have names of their own: in a script a function is
+/// known from its beginning to its end, and can be defined once.
+fn distinct(inputs: &[Input<'_>]) -> Vec<String> {
+    let mut texts: Vec<String> = inputs.iter().map(|i| i.text.to_string()).collect();
+    for at in 0..texts.len() {
+        for version in 1.. {
+            let found = definitions(&texts[at]);
+            let again = found.iter().enumerate().find_map(|(n, d)| {
+                let name = d.name.text(&texts[at]).to_string();
+                let later = (at + 1..texts.len()).find(|&i| defines(&texts[i], &name, d.arity));
+                later
+                    .filter(|_| !found[..n].iter().any(|e| e.name.text(&texts[at]) == name))
+                    .map(|l| (name, d.arity, l))
+            });
+            let Some((name, arity, later)) = again else { break };
+            let fresh = format!("{name}_{}_{version}", at + 1);
+            texts[at] = renamed(&texts[at], &name, arity, &fresh, true);
+            for text in &mut texts[at + 1..later] {
+                *text = renamed(text, &name, arity, &fresh, false);
+            }
+        }
+    }
+    texts
+}
+
+fn defines(text: &str, name: &str, arity: usize) -> bool {
+    definitions(text).iter().any(|d| d.name.text(text) == name && d.arity == arity)
+}
+
+fn definitions(text: &str) -> Vec<Definition> {
+    let found: Vec<Token> = tokens(&RHAI, text).into_iter().filter(|t| !t.is_comment()).collect();
+    let mut out = Vec::new();
+    let mut depth = 0usize;
+    for (i, token) in found.iter().enumerate() {
+        let word = token.text(text);
+        if word == "fn" && depth == 0 && i + 2 < found.len() {
+            let end = body_end(text, &found, i + 2);
+            out.push(Definition { name: found[i + 1], arity: arity(text, &found, i + 2), end });
+        }
+        depth = deeper(depth, word);
+    }
+    out
+}
+
+/// Where the block after the arguments at a token ends.
+fn body_end(text: &str, found: &[Token], open: usize) -> usize {
+    let mut depth = 0usize;
+    for token in &found[open..] {
+        let word = token.text(text);
+        depth = deeper(depth, word);
+        if depth == 0 && word == "}" {
+            return token.end;
+        }
+    }
+    text.len()
+}
+
+/// How many values stand between the brackets that open at a token.
+fn arity(text: &str, found: &[Token], open: usize) -> usize {
+    let (mut depth, mut commas, mut last) = (0usize, 0, "");
+    for token in &found[open..] {
+        let word = token.text(text);
+        depth = deeper(depth, word);
+        if depth == 0 {
+            // `f(a, )` has one argument.
+            return if last == "(" { 0 } else { commas + usize::from(last != ",") };
+        }
+        commas += usize::from(depth == 1 && word == ",");
+        last = word;
+    }
+    commas
+}
+
+/// A text with the calls of a function renamed, and its definition if asked for. Other functions keep the name: they call
+/// what has it when they are called.
+fn renamed(text: &str, name: &str, takes: usize, fresh: &str, definition: bool) -> String {
+    let found: Vec<Token> = tokens(&RHAI, text).into_iter().filter(|t| !t.is_comment()).collect();
+    let defined = definitions(text);
+    let (mut out, mut from) = (String::new(), 0);
+    for (i, token) in found.iter().enumerate() {
+        if token.text(text) != name || found.get(i + 1).is_none_or(|t| t.text(text) != "(") {
+            continue;
+        }
+        let method = i > 0 && found[i - 1].text(text) == ".";
+        let own = defined.iter().find(|d| d.name.start <= token.start && token.start < d.end);
+        let is_it = match own {
+            Some(own) => {
+                definition
+                    && own.arity == takes
+                    && own.name.text(text) == name
+                    && arity(text, &found, i + 1) == takes
+            }
+            None => !method && arity(text, &found, i + 1) == takes,
+        };
+        if is_it {
+            out.push_str(&text[from..token.start]);
+            out.push_str(fresh);
+            from = token.end;
+        }
+    }
+    out + &text[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str, change: impl FnOnce(&mut Input<'_>)) -> String {
+        let end = End::Done;
+        let mut input =
+            Input { text, end: &end, expression: true, statement: true, values: 1, shown: true, kept: None };
+        change(&mut input);
+        line(&input)
+    }
+
+    fn nothing(i: &mut Input<'_>) {
+        (i.expression, i.values) = (false, 0);
+    }
+
+    #[test]
+    fn a_shown_value_is_printed() {
+        assert_eq!(written("1 + 2", |_| ()), "print(1 + 2);");
+        assert_eq!(written("if a { 1 } else { 2 }", |_| ()), "print(if a { 1 } else { 2 });");
+        assert_eq!(written("f(2) // twice", |_| ()), "print(f(2)); // twice");
+        assert_eq!(written("1 + 2", |i| i.kept = Some(3)), "let ans = 1 + 2;\nlet ans3 = ans;\nprint(ans3);");
+        assert_eq!(written("f(2)", |i| i.shown = false), "f(2);");
+    }
+
+    #[test]
+    fn the_value_of_statements_is_that_of_what_follows_declarations() {
+        let list = |text: &str| written(text, |i| i.expression = false);
+        assert_eq!(list("let x = 3; x"), "let x = 3;\nprint(x);");
+        assert_eq!(list("fn f() { 1 } f()"), "fn f() { 1 }\nprint(f());");
+        assert_eq!(list("let x = 1; x += 1; x"), "let x = 1;\nprint({ x += 1; x\n});");
+        assert_eq!(list("if a { b() } x"), "print({ if a { b() } x\n});");
+        assert_eq!(list("let x = 1; return x;"), "let x = 1;\nprint(x);");
+        assert_eq!(list("if a { return 5; } 6"), "print((|| { if a { return 5; } 6\n}).call());");
+    }
+
+    #[test]
+    fn every_statement_has_an_end() {
+        assert_eq!(written("let x = #{a: 1}", nothing), "let x = #{a: 1};");
+        assert_eq!(written("let f = |x| { x } // why", nothing), "let f = |x| { x }; // why");
+        assert_eq!(written("import \"lota/adapt\" as adapt", nothing), "import \"lota/adapt\" as adapt;");
+        assert_eq!(written("fn f() { 1 }", nothing), "fn f() { 1 }");
+        assert_eq!(written("while x < 3 { x += 1 }", nothing), "while x < 3 { x += 1 };");
+    }
+
+    #[test]
+    fn what_failed_keeps_what_it_had_declared() {
+        let end = End::Failed { known: vec!["a".into(), "b".into()], new: vec!["b".into()] };
+        let text = "fn f() { 1 } let a = 1; let b = 2; let c = boom();";
+        let input = Input {
+            text,
+            end: &end,
+            expression: false,
+            statement: true,
+            values: 0,
+            shown: false,
+            kept: None,
+        };
+        assert_eq!(
+            line(&input),
+            "fn f() { 1 }\nlet b;\ntry { // it failed\na = 1;\nb = 2;\nlet c = boom();\n} catch { }"
+        );
+    }
+
+    #[test]
+    fn a_function_that_is_defined_again_has_a_name_of_its_own() {
+        let end = End::Done;
+        let inputs: Vec<Input<'_>> =
+            ["fn f(x) { x }", "f(1) + f(1, 2)", "fn g() { f(1) }", "fn f(x) { f(x) }", "f(2)"]
+                .into_iter()
+                .map(|text| Input {
+                    text,
+                    end: &end,
+                    expression: false,
+                    statement: true,
+                    values: 0,
+                    shown: false,
+                    kept: None,
+                })
+                .collect();
+        let texts = distinct(&inputs);
+        assert_eq!(texts[0], "fn f_1_1(x) { x }");
+        assert_eq!(texts[1], "f_1_1(1) + f(1, 2)");
+        assert_eq!(texts[2..], ["fn g() { f(1) }", "fn f(x) { f(x) }", "f(2)"]);
+    }
+}
