@@ -102,6 +102,9 @@ fn options_of_the_standard_library_are_documented_with_their_defaults() {
         let source = format!("require('lota.adapt').lota(nil, nil, {{{name} = {{}}}})");
         let told = text(&lota(folder.path(), &["eval", "-e", &source]).stderr);
         assert!(!told.contains("unknown option"), "{name}: {told}");
+        let source = format!("import \"lota/adapt\" as adapt; adapt::lota((), (), #{{{name}: 1}})");
+        let told = text(&lota(folder.path(), &["eval", "--rhai", "-e", &source]).stderr);
+        assert!(!told.contains("unknown option") && !told.is_empty(), "Rhai, {name}: {told}");
     }
 }
 

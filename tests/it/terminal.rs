@@ -13,20 +13,34 @@ struct Terminal {
 impl Terminal {
     /// Starts a prompt; none where there is no tmux.
     fn open(name: &str, environment: &str) -> Option<Self> {
+        let terminal = Self::empty(name)?;
+        terminal.start(environment);
+        Some(terminal)
+    }
+
+    /// Starts a program that is not the prompt; none where there is no tmux.
+    fn run(name: &str, words: &str) -> Option<Self> {
+        let terminal = Self::empty(name)?;
+        terminal.begin(&format!("trap : INT; {} {words}; echo left $?; cat", env!("CARGO_BIN_EXE_lota")));
+        Some(terminal)
+    }
+
+    fn empty(name: &str) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             eprintln!("skipped: there is no tmux here");
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let terminal = Self { socket: format!("lota-{}-{name}", std::process::id()), folder };
-        terminal.start(environment);
-        Some(terminal)
+        Some(Self { socket: format!("lota-{}-{name}", std::process::id()), folder })
     }
 
     fn start(&self, environment: &str) {
-        let line = self.program(environment);
-        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", &line]);
+        self.begin(&self.program(environment));
         self.wait("lota 1>");
+    }
+
+    fn begin(&self, line: &str) {
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", line]);
     }
 
     /// Starts a second prompt in the terminal of the first. The session stays: a tmux without
@@ -176,6 +190,29 @@ fn ctrl_c_stops_training_and_keeps_the_variables() {
     terminal.until("a second stop", |screen| screen.matches("stopped").count() == 2);
     terminal.line("1 + 1");
     terminal.wait("\n2\n");
+}
+
+#[test]
+fn the_demo_shows_how_far_it_is() {
+    let Some(terminal) = Terminal::run("demo", "demo") else { return };
+    terminal.until("a bar with its time and loss", |screen| {
+        let bar = screen.lines().find(|line| line.starts_with("adapt "));
+        bar.is_some_and(|bar| bar.contains("/500 ") && bar.contains("(left ") && bar.contains("loss "))
+    });
+    terminal.key("C-c");
+    terminal.wait("stopped\nleft 130");
+    assert!(!terminal.screen().contains("\nadapt "), "the bar is gone:\n{}", terminal.screen());
+}
+
+#[test]
+fn a_terminal_is_as_it_was_when_a_signal_has_ended_a_prompt() {
+    let Some(terminal) = Terminal::run("ended", "repl; stty -a | grep -o '[-]*icanon'") else { return };
+    terminal.wait("lota 1>");
+    let pane = terminal.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+    let ended = Command::new("pkill").args(["-TERM", "-P", pane.trim()]).status().expect("pkill runs");
+    assert!(ended.success());
+    terminal.wait("left");
+    terminal.until("a terminal that reads lines", |screen| screen.lines().any(|line| line == "icanon"));
 }
 
 #[test]
