@@ -3,7 +3,7 @@
 --
 --   local defaults = {
 --     steps = { 100, "optimizer steps", least = 1 },
---     density = { 0.1, "fraction of the entries in the mask", least = 0, most = 1 },
+--     density = { 0.1, "fraction of the entries in the mask", above = 0, most = 1 },
 --     scope = { "global", "where the density holds", choices = { "global", "layer" } },
 --     clip_norm = { nil, "the largest norm of a gradient", type = "number" },
 --   }
@@ -87,19 +87,20 @@ local function is_of(value, kind)
   return not plain or type(value) == kind
 end
 
---- "a number from 0 to 1": what an entry's values are.
+--- "a number above 0, and at most 1": what an entry's values are.
 local function expected(one)
   if one.choices then
     return "one of " .. table.concat(one.choices, ", ")
   end
   local kind = type_of(one)
-  local text = (kind == "integer" and "an " or "a ") .. kind
-  if one.least and one.most then
-    return ("%s from %s to %s"):format(text, one.least, one.most)
-  elseif one.least then
-    return ("%s of at least %s"):format(text, one.least)
+  local text = "a " .. (kind == "integer" and "whole number" or kind)
+  if one.least then
+    text = ("%s, %s or more"):format(text, one.least)
   end
-  return one.most and ("%s of at most %s"):format(text, one.most) or text
+  if one.above then
+    text = ("%s above %s"):format(text, one.above)
+  end
+  return one.most and ("%s, and at most %s"):format(text, one.most) or text
 end
 
 local function fits(value, one)
@@ -117,6 +118,7 @@ local function fits(value, one)
   end
   return is_of(value, kind)
     and (not one.least or value >= one.least)
+    and (not one.above or value > one.above and value < math.huge)
     and (not one.most or value <= one.most)
 end
 
@@ -134,8 +136,7 @@ function options.read(where, defaults, given)
     end
     local one = entry(defaults[name])
     if not fits(value, one) then
-      local got = type(value) == "string" and ("%q"):format(value) or tostring(value)
-      error(("%s: option `%s` must be %s, got %s"):format(where, name, expected(one), got), 3)
+      error(("%s: option `%s` must be %s, got %s"):format(where, name, expected(one), tostring(value)), 3)
     end
     out[name] = value
   end

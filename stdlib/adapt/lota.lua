@@ -13,9 +13,9 @@ local phase = require "lota.adapt.phase"
 local scores = require "lota.scores"
 
 local defaults = options.with(phase.defaults, {
-  density = { 0.1, "fraction of the `params` entries in the mask", least = 0, most = 1 },
+  density = { 0.1, "fraction of the `params` entries in the mask", above = 0, most = 1 },
   calibration_steps = { 100, "optimizer steps of calibration", least = 0 },
-  calibration_lr = { nil, "learning rate of calibration; `lr` when absent", type = "number" },
+  calibration_lr = { nil, "learning rate of calibration; `lr` when absent", type = "number", above = 0 },
   calibrate = { "all", "the parameters that calibrating may move: a name, a glob, a list, a function" },
   params = { "adaptable", "the parameters that a mask may pick from: attention and MLP matrices" },
   scope = { "global", "where the density holds", choices = { "global", "parameter", "layer", "row" } },

@@ -9,12 +9,12 @@ local phase = {}
 
 --- What every method accepts about training itself.
 phase.defaults = {
-  steps = { 100, "optimizer steps", least = 0 },
-  lr = { 1e-5, "learning rate" },
+  steps = { 100, "optimizer steps", least = 1 },
+  lr = { 1e-5, "learning rate", above = 0 },
   batch = { 4, "examples a step", least = 1 },
   accumulate = { 1, "batches a step", least = 1 },
-  max_len = { 512, "tokens of prompt and target together", least = 1 },
-  max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 0 },
+  max_len = { 512, "tokens of prompt and target together", least = 2 },
+  max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 1 },
   optimizer = { "rmsprop", "how steps are taken, as `lota.train.new` names it" },
   schedule = { "constant", "how the learning rate goes on after its rise, as `lota.train.new` names it" },
   warmup = { 0, "steps over which the learning rate rises; at most half of the phase", least = 0 },

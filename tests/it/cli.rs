@@ -32,7 +32,8 @@ fn the_version_is_printed() {
 #[test]
 fn help_lists_every_command_and_common_option() {
     let help = text(&lota(&["--help"]).stdout);
-    for word in ["demo", "run", "scripts", "new", "eval", "repl", "doc", "types", "model", "ticket", "health"] {
+    for word in ["demo", "run", "scripts", "new", "eval", "repl", "doc", "types", "model", "ticket", "health"]
+    {
         assert!(help.contains(&format!("\n  {word} ")), "{word} is missing:\n{help}");
     }
     for option in ["--device", "--threads", "--quiet", "--progress", "--reference"] {

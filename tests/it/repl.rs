@@ -119,7 +119,10 @@ fn a_saved_session_is_a_script_that_does_the_same() {
         }
     }
     assert_eq!(shown, "6\n7\n2\t60\n3\n2\ta\n");
-    assert_eq!(session.line(":save a.lua").text, "a.lua: 10 inputs, 1 of which failed or were stopped; 1 that did not parse left out\n");
+    assert_eq!(
+        session.line(":save a.lua").text,
+        "a.lua: 10 inputs, 1 of which failed or were stopped; 1 that did not parse left out\n"
+    );
     let script = std::fs::read_to_string(folder.path().join("a.lua")).expect("it was written");
     let again = Arc::new(Mutex::new(String::new()));
     let sink = again.clone();

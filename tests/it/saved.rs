@@ -46,7 +46,11 @@ fn check(syntax: &'static Syntax, inputs: &[String], probes: &[&str]) -> Result<
     let fresh = engine(language, folder.path(), &again).expect("an engine");
     let whole = format!("{script}\n{probe}");
     let ran = fresh.run(&whole, &name);
-    prop_assert!(ran.is_ok(), "{}\n{inputs:#?}\n{whole}", ran.err().map(|e| e.to_string()).unwrap_or_default());
+    prop_assert!(
+        ran.is_ok(),
+        "{}\n{inputs:#?}\n{whole}",
+        ran.err().map(|e| e.to_string()).unwrap_or_default()
+    );
     let all = again.lock().expect("no panic").clone();
     prop_assert!(all.ends_with(&wanted), "wanted {wanted:?}, printed {all:?}\n{inputs:#?}\n{whole}");
     Ok(script)
@@ -206,8 +210,8 @@ proptest! {
 
     #[test]
     fn a_saved_lua_session_runs_and_gives_the_same_values(inputs in sessions(LUA_INPUTS)) {
-        let shown = "print(x, y, s, a, b, help == nil, t and t.n and t.n[1], hidden, q, w)";
-        check(&LUA, &inputs, &[&shown.replace("help == nil", "type(options)"), "if f then print(pcall(f, 1)) end"])?;
+        let shown = "lota.print(x, y, s, a, b, type(options), t and t.n and t.n[1], hidden, q, w)";
+        check(&LUA, &inputs, &[shown, "if f then local ok, r = pcall(f, 1) lota.print(ok, ok and r) end"])?;
     }
 
     #[test]

@@ -59,7 +59,10 @@ fn every_signal_saves_what_was_trained() {
 fn a_second_signal_ends_a_program_that_does_not_stop() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // A program that the script waits for is not stopped by the first.
-    let child = started(folder.path(), "io.stdout:write('go\\n') io.stdout:flush() os.execute('sleep 20 >/dev/null 2>&1')");
+    let child = started(
+        folder.path(),
+        "io.stdout:write('go\\n') io.stdout:flush() os.execute('sleep 20 >/dev/null 2>&1')",
+    );
     send("-TERM", &child);
     std::thread::sleep(std::time::Duration::from_millis(300));
     send("-TERM", &child);
@@ -87,8 +90,7 @@ fn a_hangup_that_is_to_be_ignored_is_ignored() {
 fn a_prompt_that_waits_ends_at_a_signal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut command = lota(folder.path(), &["repl"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), b"1 + 1\n").expect("writes");
     let mut first = [0; 2];
     child.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("it answers");

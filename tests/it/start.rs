@@ -34,10 +34,7 @@ fn built_in_scripts_are_listed_and_run_from_any_folder() {
     assert!(help.contains("Usage: lota run lota:lota") && help.contains("--task-a"), "{help}");
     let wrong = lota(folder.path(), &["run", "lota:lotta"]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert_eq!(
-        text(&wrong.stderr),
-        "error: no built-in script is called 'lotta'; did you mean 'lota'?\n"
-    );
+    assert_eq!(text(&wrong.stderr), "error: no built-in script is called 'lotta'; did you mean 'lota'?\n");
     // An error in one shows its line, as for a file.
     let failed = lota(folder.path(), &["run", "lota:lota", "--task-a", "no_such"]);
     let told = text(&failed.stderr);
@@ -65,7 +62,10 @@ fn a_new_study_runs_as_it_is_written() {
     let folder = folder();
     let written = said(folder.path(), &["new", "plurals"]);
     assert!(written.contains("plurals.lua") && written.contains("plurals-task.lua"), "{written}");
-    let table = said(folder.path(), &["run", "plurals.lua", "--steps", "6", "--calibration-steps", "2", "--seeds", "1"]);
+    let table = said(
+        folder.path(),
+        &["run", "plurals.lua", "--steps", "6", "--calibration-steps", "2", "--seeds", "1"],
+    );
     for arm in ["| none", "| full", "| random", "| lota"] {
         assert!(table.contains(arm), "{table}");
     }
@@ -94,7 +94,10 @@ fn options_of_the_standard_library_are_documented_with_their_defaults() {
         assert!(page.lines().any(|l| l == line), "'{line}' is missing:\n{page}");
     }
     let function = said(folder.path(), &["doc", "report.curves"]);
-    assert!(function.starts_with("report.curves(path, series, given), of require \"lota.report\""), "{function}");
+    assert!(
+        function.starts_with("report.curves(path, series, given), of require \"lota.report\""),
+        "{function}"
+    );
     // What is documented is what is checked.
     let declared = page.split("\noptions:\n").nth(1).expect("it has options");
     for line in declared.lines().take_while(|l| l.starts_with("    ")) {
@@ -113,7 +116,11 @@ fn documentation_is_listed_by_area_and_searched() {
     let folder = folder();
     let areas = said(folder.path(), &["doc"]);
     assert!(areas.lines().count() < 80, "{} lines", areas.lines().count());
-    assert!(areas.contains("\n    mask ") && areas.contains("\n    Tensor ") && areas.contains("\n    lota.adapt "));
+    assert!(
+        areas.contains("\n    mask ")
+            && areas.contains("\n    Tensor ")
+            && areas.contains("\n    lota.adapt ")
+    );
     assert!(said(folder.path(), &["doc", "all"]).contains("\n    mask.union "));
     let found = said(folder.path(), &["doc", "--search", "jaccard"]);
     assert!(found.starts_with("    Mask:jaccard"), "{found}");

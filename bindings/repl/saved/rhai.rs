@@ -26,27 +26,38 @@ fn line(input: &Input<'_>) -> String {
 }
 
 fn done(input: &Input<'_>, code: &str) -> String {
-    if input.values == 0 {
-        return closed(code);
-    }
-    if input.expression {
-        return value(input, code);
-    }
     // What declares stays as it is; the value is that of what follows it.
     let all = pieces(code);
-    let declaring = all.iter().rposition(|piece| piece.declares()).map_or(0, |at| at + 1);
-    let head: Vec<String> = all[..declaring].iter().map(|piece| closed(piece.text)).collect();
-    let tail = &all[declaring..];
-    let (Some(first), Some(last)) = (tail.first(), tail.last()) else { return closed(code) };
-    let text = &code[first.at..last.at + last.text.len()];
-    let text = text.trim_end_matches(';').trim_end();
-    let written = match text.strip_prefix("return ").filter(|_| tail.len() == 1) {
-        Some(returned) => value(input, returned.trim()),
-        None if returns(text) => value(input, &format!("(|| {{ {text}\n}}).call()")),
-        None if tail.len() == 1 && !text.contains('{') => value(input, text),
-        None => value(input, &format!("{{ {text}\n}}")),
-    };
-    head.into_iter().chain([written]).collect::<Vec<_>>().join("\n")
+    let declaring = all.iter().rposition(Piece::declares).map_or(0, |at| at + 1);
+    let mut lines: Vec<String> = all[..declaring].iter().map(|piece| whole(piece.text)).collect();
+    if let (Some(first), Some(last)) = (all.get(declaring), all.last()) {
+        let text = code[first.at..last.at + last.text.len()].trim_end_matches(';').trim_end();
+        let alone = declaring + 1 == all.len();
+        let code = match text.strip_prefix("return").filter(|rest| alone && !rest.starts_with(is_word)) {
+            Some("") => return lines.join("\n"),
+            Some(returned) => returned.trim().to_string(),
+            None if returns(text) => outside_script(text),
+            None if input.expression || input.values == 0 => text.to_string(),
+            None if alone && !text.contains('{') => text.to_string(),
+            None => format!("{{ {text}\n}}"),
+        };
+        lines.push(if input.values == 0 { closed(&code) } else { value(input, &code) });
+    }
+    lines.join("\n")
+}
+
+/// A statement that does not end the script, where the input that it was has ended with it.
+fn whole(text: &str) -> String {
+    if returns(text) { closed(&outside_script(text)) } else { closed(text) }
+}
+
+/// Code whose `return` leaves it alone.
+fn outside_script(text: &str) -> String {
+    format!("(|| {{ {text}\n}}).call()")
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// A value: kept by name where another input uses it, and printed where it was shown.
@@ -61,29 +72,30 @@ fn value(input: &Input<'_>, code: &str) -> String {
     }
 }
 
-/// An input that failed after it had begun: its functions, the variables that it had declared, and what it did until then.
+/// An input that failed after it had begun. All up to the last variable that it declared has run; what follows is tried.
 fn failed(code: &str, known: &[String], new: &[String]) -> String {
     let all = pieces(code);
-    let last = all.iter().rposition(|piece| !piece.is_function());
-    let (mut before, mut inside) = (String::new(), String::new());
-    for (i, piece) in all.iter().enumerate() {
+    let declares = |name: &String| all.iter().position(|p| p.declared().is_some_and(|(n, _)| n == name));
+    let ran = new.iter().filter_map(declares).max().map_or(0, |at| at + 1);
+    let mut before: Vec<String> = all[..ran].iter().map(|piece| whole(piece.text)).collect();
+    let rest = &all[ran..];
+    let last = rest.iter().rposition(|piece| !piece.is_function());
+    let mut inside = Vec::new();
+    for (i, piece) in rest.iter().enumerate() {
         // An import that stands last is what failed.
         if piece.is_function() || (piece.first == "import" && Some(i) != last) {
-            before += &(closed(piece.text) + "\n");
+            before.push(closed(piece.text));
             continue;
         }
-        let declared = piece.declared().filter(|(name, _)| known.iter().any(|k| k == name));
-        match declared {
-            Some((name, "" | ";")) => inside += &format!("{name} = ();\n"),
-            Some((name, rest)) => inside += &closed(&format!("{name} {rest}")),
-            None => inside += &closed(piece.text),
-        }
-        inside.push('\n');
+        // A variable that was there before must not be one of the block.
+        inside.push(match piece.declared().filter(|(name, _)| known.iter().any(|k| k == name)) {
+            Some((name, "" | ";")) => format!("{name} = ();"),
+            Some((name, rest)) => closed(&format!("{name} {rest}")),
+            None => closed(piece.text),
+        });
     }
-    for name in new {
-        before += &format!("let {name};\n");
-    }
-    format!("{before}try {{ // it failed\n{inside}}} catch {{ }}")
+    before.push(format!("try {{ // it failed\n{}\n}} catch {{ }}", inside.join("\n")));
+    before.join("\n")
 }
 
 /// A statement with its end.
@@ -112,17 +124,7 @@ impl<'a> Piece<'a> {
 
     /// Whether something that it declares would be gone at the end of a block.
     fn declares(&self) -> bool {
-        if DECLARE.contains(&self.first) {
-            return true;
-        }
-        // `if a { } let x = 1` is a part that does not begin with what it declares.
-        let found = tokens(&RHAI, self.text);
-        let mut depth = 0usize;
-        found.iter().filter(|t| !t.is_comment()).any(|t| {
-            let word = t.text(self.text);
-            depth = deeper(depth, word);
-            depth == 0 && t.kind == Kind::Keyword && DECLARE.contains(&word)
-        })
+        DECLARE.contains(&self.first)
     }
 
     /// The variable that it declares, and what follows its name.
@@ -146,10 +148,18 @@ fn deeper(depth: usize, text: &str) -> usize {
 
 fn pieces(code: &str) -> Vec<Piece<'_>> {
     let mut out = Vec::new();
-    let mut depth = 0;
+    let (mut depth, mut last) = (0, None::<Token>);
     let mut from: Option<(usize, &str)> = None;
-    for token in tokens(&RHAI, code).iter().filter(|t| !t.is_comment()) {
+    for token in tokens(&RHAI, code).into_iter().filter(|t| !t.is_comment()) {
         let word = token.text(code);
+        // A block needs no semicolon: `if a { } let x = 1`.
+        if let Some((at, first)) = from
+            && let Some(block) = last.filter(|t| depth == 0 && t.text(code) == "}")
+            && DECLARE.contains(&word)
+        {
+            out.push(Piece { text: &code[at..block.end], at, first });
+            from = None;
+        }
         let (at, first) = *from.get_or_insert((token.start, word));
         depth = deeper(depth, word);
         let ends_function = word == "}" && matches!(first, "fn" | "private");
@@ -159,6 +169,7 @@ fn pieces(code: &str) -> Vec<Piece<'_>> {
             }
             from = None;
         }
+        last = Some(token);
     }
     if let Some((at, first)) = from {
         out.push(Piece { text: &code[at..], at, first });
@@ -317,6 +328,9 @@ mod tests {
         assert_eq!(list("if a { b() } x"), "print({ if a { b() } x\n});");
         assert_eq!(list("let x = 1; return x;"), "let x = 1;\nprint(x);");
         assert_eq!(list("if a { return 5; } 6"), "print((|| { if a { return 5; } 6\n}).call());");
+        assert_eq!(list("if a { b() } let x = 3; x"), "if a { b() };\nlet x = 3;\nprint(x);");
+        assert_eq!(written("if a { return; }", nothing), "(|| { if a { return; }\n}).call();");
+        assert_eq!(written("return;", nothing), "");
     }
 
     #[test]
@@ -343,8 +357,23 @@ mod tests {
         };
         assert_eq!(
             line(&input),
-            "fn f() { 1 }\nlet b;\ntry { // it failed\na = 1;\nb = 2;\nlet c = boom();\n} catch { }"
+            "fn f() { 1 }\nlet a = 1;\nlet b = 2;\ntry { // it failed\nlet c = boom();\n} catch { }"
         );
+    }
+
+    #[test]
+    fn what_failed_changes_a_variable_that_was_there() {
+        let end = End::Failed { known: vec!["x".into()], new: Vec::new() };
+        let input = Input {
+            text: "let x = 2; boom()",
+            end: &end,
+            expression: false,
+            statement: true,
+            values: 0,
+            shown: false,
+            kept: None,
+        };
+        assert_eq!(line(&input), "try { // it failed\nx = 2;\nboom();\n} catch { }");
     }
 
     #[test]
