@@ -6,13 +6,19 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("stdlib");
+    let root = project().join("stdlib");
     println!("cargo::rerun-if-changed={}", root.display());
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(target.join("stdlib.rs"), modules(&root, "lua", ".")?)?;
     fs::write(target.join("stdlib_rhai.rs"), modules(&root, "rhai", "/")?)?;
     fs::write(target.join("scripts.rs"), scripts()?)?;
     fs::write(target.join("builtin.rs"), builtin()?)
+}
+
+/// The folder above this crate, which holds `stdlib/`, `scripts/` and `assets/`.
+fn project() -> PathBuf {
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    own.parent().expect("the crate is in a folder of the project").to_path_buf()
 }
 
 /// The modules whose files have this end, their names joined by `separator`.
@@ -33,7 +39,7 @@ fn modules(root: &Path, end: &str, separator: &str) -> io::Result<String> {
 
 /// The scripts, without those in folders: what they measure is the program itself, beside other programs.
 fn scripts() -> io::Result<String> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("scripts");
+    let root = project().join("scripts");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut paths = Vec::new();
     if root.is_dir() {
@@ -53,7 +59,7 @@ fn scripts() -> io::Result<String> {
 
 /// The files of the built-in model. There are none before `scripts/pretrain_tiny.lua` has made it.
 fn builtin() -> io::Result<String> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("assets/tiny");
+    let root = project().join("assets/tiny");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut out = String::from("&[\n");
     if root.join("model.safetensors").is_file() {

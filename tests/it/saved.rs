@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use lota::api::Files;
-use lota::repl::{LUA, Outcome, RHAI, Session, Syntax};
+use lota_cli::repl::{LUA, Outcome, RHAI, Session, Syntax};
 use lota::{Engine, Language};
 use proptest::prelude::*;
 use proptest::sample::select;

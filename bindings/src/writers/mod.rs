@@ -1,0 +1,10 @@
+//! What is written from the registry: pages for the terminal, the reference, definitions for editors.
+
+pub mod doc;
+pub mod examples;
+pub mod reference;
+mod search;
+pub mod types;
+pub mod types_rhai;
+
+pub use search::search;
