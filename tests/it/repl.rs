@@ -10,10 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lota::api::Files;
-use lota_cli::repl::{LUA, Outcome, RHAI, Session, Syntax, World, complete, signature};
 use lota::runtime::host::Cancel;
 use lota::{Engine, Language, Name};
-use lota_cli::repl::{LUA, Outcome, RHAI, Session, World, complete, signature};
+use lota_cli::repl::{LUA, Outcome, RHAI, Session, Syntax, World, complete, signature};
 
 /// A session in Lua whose files are those of a folder, and what it prints.
 fn session(folder: &Path, cancel: &Cancel) -> (Session, Arc<Mutex<String>>) {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use lota::api::Files;
-use lota_cli::repl::{LUA, Outcome, RHAI, Session, Syntax};
 use lota::{Engine, Language};
+use lota_cli::repl::{LUA, Outcome, RHAI, Session, Syntax};
 use proptest::prelude::*;
 use proptest::sample::select;
 

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use lota::scripts;
+use lota::{Error, ErrorKind, Result};
 
 use super::output::write_out;
 use super::progress::How;
 use super::{Common, run, usage};
-use lota::{Error, ErrorKind, Result};
-use lota::scripts;
 
 /// Options of the main script that make it short: one seed, three arms, fewer steps and test rows.
 const SHORT: [&str; 12] = [

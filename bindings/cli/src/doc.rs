@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::output::write_out;
-use super::usage;
 use lota::Language;
 use lota::api;
 use lota::{Error, Result};
+
+use super::output::write_out;
+use super::usage;
 
 pub(super) fn print(name: &str, language: Language) -> Result<()> {
     match api::doc::lookup(&api::standard(), name, language) {

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use lota::scripts;
+use lota::{Error, ErrorKind};
+
 use super::output::{self, note};
 use super::signals;
-use lota::{Error, ErrorKind};
-use lota::scripts;
 
 /// Prints the error and gives the exit code: 130 after Ctrl-C, 143 and 129 after other signals, 1 otherwise.
 pub(super) fn report(error: &Error) -> ExitCode {

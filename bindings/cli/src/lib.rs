@@ -22,10 +22,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-
-use self::progress::{How, Progress};
 use lota::Language;
 use lota::{Error, ErrorKind, Result};
+
+use self::progress::{How, Progress};
 
 /// A scriptable engine for sparse adaptation of language models.
 #[derive(Parser)]
@@ -264,6 +264,5 @@ fn usage(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Argument, text)
 }
 
-pub(crate) use failure::text as error_text;
 pub(crate) use output::{note, write_out};
 pub(crate) use signals::{idle, is_ending};

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::output::write_out;
-use super::run::builder;
-use super::{Common, usage};
 use lota::api::{FromValue, Map, Value, show};
 use lota::{Engine, Language};
 use lota::{Error, ErrorKind, Result};
+
+use super::output::write_out;
+use super::run::builder;
+use super::{Common, usage};
 
 /// Calls a primitive by its name.
 pub(super) fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Value> {

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lota::{Error, Result};
 
 use super::output::write_out;
 use super::usage;
-use lota::{Error, Result};
 
 /// The files, and how their names end.
 const FILES: [(&str, &str); 2] =

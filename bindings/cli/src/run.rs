@@ -6,6 +6,7 @@ use std::sync::Once;
 use clap::CommandFactory as _;
 use lota::api::{Files, Value, show};
 use lota::runtime::host::Cancel;
+use lota::scripts;
 use lota::{Builder, Engine, Language};
 use lota::{Error, Result};
 
@@ -13,7 +14,6 @@ use super::output::{try_write, write_out};
 use super::progress::Progress;
 use super::signals::stop_on_signals;
 use super::{Cli, Common, usage};
-use lota::scripts;
 
 /// The engine of the command line: all files, `io` and `os`, progress on standard error, signals.
 pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {

@@ -1,7 +1,8 @@
 //! `scripts`: what is built in, a line each.
 
-use super::output::write_out;
 use lota::scripts;
+
+use super::output::write_out;
 
 /// Prints the name and the summary of each built-in script.
 pub(super) fn list() {

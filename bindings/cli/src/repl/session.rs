@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use lota::Engine;
+use lota::Name;
 use lota::api::{self, Value};
 use lota::{Error, ErrorKind, Result};
 
@@ -16,7 +17,6 @@ use super::saved::{self, End};
 use super::settings::Settings;
 use super::syntax::{Kind, Syntax, tokens};
 use crate::failure::text as error_text;
-use lota::Name;
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,7 +34,7 @@ impl Frontend {
             global.push_import(name, module);
         }
         let result = run(&self.engine, &mut global, &mut prompt.scope, &whole);
-        // An input that fails keeps what it declared before, as a script file under a debugger would.
+        // An input that fails keeps what it had declared by then.
         prompt.imports = global.scan_imports_raw().map(|(n, m)| (n.clone(), m.clone())).collect();
         prompt.functions = whole;
         prompt.functions.clear_statements();

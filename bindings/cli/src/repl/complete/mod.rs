@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use lota::Name;
 use lota::api::{self, Registry};
+use lota::stdlib;
 
 use self::place::Place;
 use super::command;
 use super::syntax::{Kind, Syntax, Token, tokens};
-use lota::stdlib;
 
 /// What completion may look at.
 pub trait World {

@@ -1,7 +1,8 @@
 //! Lua, as the prompt sees it.
 
-use super::{Kind, Quote, Syntax, Token};
 use lota::Language;
+
+use super::{Kind, Quote, Syntax, Token};
 use crate::repl::saved;
 
 /// PUC Lua 5.4.

@@ -1,7 +1,8 @@
 //! Rhai, as the prompt sees it.
 
-use super::{Quote, Syntax};
 use lota::Language;
+
+use super::{Quote, Syntax};
 use crate::repl::saved;
 
 const HELP: &str = "fn help() { lota::help() } fn help(value) { lota::help(value) }";
