@@ -3,7 +3,7 @@
 use lota_script::{Error, ErrorKind, Result};
 
 /// A result of the tensor library as one of a primitive.
-pub(crate) trait Told<T> {
+pub trait Told<T> {
     /// The same, with a failure told in the words of scripts.
     fn told(self) -> Result<T>;
 }

@@ -19,7 +19,7 @@ pub mod stdlib;
 mod writers;
 
 pub use engine::{Builder, Engine};
-pub use error::of_callback;
+pub use error::{Told, of_callback};
 pub use hub::hub_from_environment;
 pub use job::Job;
 pub use lota_runtime as runtime;

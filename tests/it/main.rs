@@ -5,7 +5,6 @@ mod embed;
 mod engine;
 mod generated;
 mod merge;
-mod patterns;
 mod repl;
 mod rhai;
 mod saved;

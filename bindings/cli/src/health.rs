@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
+use lota::Told as _;
 use lota::api::{open_device, standard};
 use lota::runtime::host::Rng;
 use lota::runtime::ops::{Exec, linear};
@@ -59,16 +60,25 @@ fn self_check(exec: &Exec) -> Result<(f32, f64)> {
     let mut rng = Rng::new(1);
     let mut random = |rows: usize, cols: usize| -> Result<Tensor> {
         let numbers: Vec<f32> = (0..rows * cols).map(|_| rng.normal() as f32).collect();
-        Ok(Tensor::from_vec(numbers, (rows, cols), &Device::Cpu)?.to_device(exec.device())?)
+        Ok(Tensor::from_vec(numbers, (rows, cols), &Device::Cpu).told()?.to_device(exec.device()).told()?)
     };
     let (x, w) = (random(256, 576)?, random(1536, 576)?);
     let slow = linear::forward(&exec.clone().with_reference(true), &x, &w, None)?;
     let fast = linear::forward(exec, &x, &w, None)?;
-    let difference = (&slow - &fast)?.abs()?.max_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?;
+    let difference = (&slow - &fast)
+        .told()?
+        .abs()
+        .told()?
+        .max_all()
+        .told()?
+        .to_dtype(DType::F32)
+        .told()?
+        .to_scalar::<f32>()
+        .told()?;
     let runs = 10;
     let started = Instant::now();
     for _ in 0..runs {
-        linear::forward(exec, &x, &w, None)?.narrow(0, 0, 1)?.to_device(&Device::Cpu)?;
+        linear::forward(exec, &x, &w, None)?.narrow(0, 0, 1).told()?.to_device(&Device::Cpu).told()?;
     }
     let seconds = started.elapsed().as_secs_f64() / f64::from(runs);
     Ok((difference, 2.0 * 256.0 * 576.0 * 1536.0 / seconds / 1e9))

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use lota_runtime::host::Rng;
-use lota_script::{IntoValue, Map, Primitive, Registry, Scripted, Value, show};
+use lota_script::{IntoValue, Primitive, Registry, Scripted, Value};
 
 use crate::primitives::shared::Lota;
 

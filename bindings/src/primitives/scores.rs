@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use lota_runtime::mask::{Scores, Source, nonzero};
-use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value};
+use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value};
 
 use super::model::ScriptModel;
 use crate::error::Told as _;

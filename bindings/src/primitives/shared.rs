@@ -9,7 +9,7 @@ use lota_runtime::ticket::Ticket;
 use lota_script::{FromValue, IntoValue, Mismatch, Object, Scripted, Value};
 
 /// The `Home` of this crate's [`IntoValue`](lota_script::IntoValue): with it a mask or a tensor can be what a primitive gives.
-pub(crate) struct Lota;
+pub struct Lota;
 
 /// A value of the runtime that scripts hold. Copies are handles to the same one.
 pub struct Shared<T>(pub Arc<T>);

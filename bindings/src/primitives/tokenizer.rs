@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lota_runtime::host::write_atomic;
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
-use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Scripted, Value};
+use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Value};
 
 use crate::primitives::shared::ScriptTokenizer;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lota_runtime::mask::{Mask, Scores, Source};
+use lota_runtime::mask::Source;
 use lota_runtime::model::Universe;
 use lota_script::{Args, Result, Value};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use lota::Language;
 use lota::Result;
-use lota::api::{ScriptTrainer, Value};
+use lota::api::{IntoValue as _, ScriptTrainer};
 use lota::builtin;
 use lota::runtime::host::Host;
 use lota::runtime::model::LoadOptions;
@@ -52,7 +52,7 @@ impl Loop {
         engine.run(LUA, "bench")?;
         let vocab = builtin::load_model(&LoadOptions::default(), &Host::default())?.config.vocab_size;
         let batch = super::random_batch(vocab, self.sequences, self.tokens);
-        let trainer: Arc<ScriptTrainer> = engine.call("begin", (Value::from(batch.clone()),))?;
+        let trainer: Arc<ScriptTrainer> = engine.call("begin", (batch.clone().into_value(),))?;
 
         let (steps, host) = (self.steps.max(1), Host::default());
         let batches = std::slice::from_ref(&batch);

@@ -1,5 +1,6 @@
 //! From a value to a chart in characters.
 
+use lota::Told as _;
 use lota::api::{Map, Object, ScriptMask, ScriptTensor, Value};
 use lota::plot::{Series, text};
 use lota::runtime::mask::By;
@@ -54,8 +55,8 @@ fn of_object(object: &Object, width: usize) -> Result<String> {
     }
     match object.downcast_ref::<ScriptTensor>().map(ScriptTensor::get) {
         Some(tensor) if tensor.rank() == 1 => {
-            let tensor = tensor.to_dtype(candle_core::DType::F64)?;
-            Ok(text::lines(&[series("", &tensor.to_vec1()?)], width, HEIGHT))
+            let tensor = tensor.to_dtype(candle_core::DType::F64).told()?;
+            Ok(text::lines(&[series("", &tensor.to_vec1().told()?)], width, HEIGHT))
         }
         Some(tensor) => Err(cannot(&format!("tensor of {} dimensions", tensor.rank()))),
         None => Err(cannot(object.type_name())),

@@ -4,6 +4,8 @@ mod both;
 mod library;
 #[cfg(feature = "lua")]
 mod lua;
+#[cfg(feature = "lua")]
+mod patterns;
 #[cfg(feature = "rhai")]
 mod rhai;
 

@@ -1,7 +1,5 @@
 //! Set algebra, comparison and counting.
 
-use std::sync::Arc;
-
 use lota_runtime::mask::{self, Mask};
 use lota_script::{Args, Ctx, Op, Primitive, Registry, Result};
 

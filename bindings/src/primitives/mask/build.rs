@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lota_runtime::host::Rng;
-use lota_runtime::mask::{self, Budget, Mask, Scope, Scores, Unit};
+use lota_runtime::mask::{self, Budget, Mask, Scope, Unit};
 use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, Value};
 
 use super::parts::pieces;
@@ -156,7 +156,7 @@ fn from_scores(r: &mut Registry) {
         )
         .call(|ctx, args| match args.get::<Value>("of")? {
             Value::Object(object) => match object.downcast_ref::<ScriptScores>() {
-                Some(scores) => Ok(mask::support(&*scores, &ctx.host)?),
+                Some(scores) => Ok(mask::support(&*scores.0, &ctx.host)?),
                 None => crate::primitives::shared::mask_of(&object).ok_or_else(|| {
                     args.wrong("of", format!("must be Scores or a Ticket, got {}", object.type_name()))
                 }),

@@ -6,8 +6,7 @@ mod files;
 mod parts;
 mod report;
 
-use lota_runtime::mask::Mask;
-use lota_script::{Registry, Scripted, Value};
+use lota_script::Registry;
 
 pub(crate) use build::{budget, budgeted};
 

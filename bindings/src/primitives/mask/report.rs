@@ -1,7 +1,5 @@
 //! Figures about masks by parameter, layer and role.
 
-use std::sync::Arc;
-
 use lota_runtime::mask::{By, Count, Mask, capacity};
 use lota_script::{Args, Ctx, Map, Primitive, Registry, Result, Value};
 

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lota_runtime::mask::Scores;
 use lota_runtime::merge::{
     Body, Config, Folder, Held, Input, Method, Overlay, Reference, Scalar, Settings, Source, method,
 };

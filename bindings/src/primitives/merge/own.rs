@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use lota_runtime::merge::{Base, Group, Kind, Method, Scalar, Scope, Settings, Sink, Spec};
-use lota_script::{Error, FromValue, IntoValue, Map, Result, ScriptFn, Value};
+use lota_script::{Error, IntoValue, Map, Result, ScriptFn, Value};
 
 use super::inputs::scalar;
 use crate::error::Told as _;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lota_runtime::model::{ChatTemplate, Config, Decoder, LoadOptions, Model, Tokenizer, init, load};
+use lota_runtime::model::{ChatTemplate, Config, Decoder, LoadOptions, Model, init, load};
 use lota_runtime::ops::Exec;
 use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value, to_json};
 use serde_json::{Value as Json, json};

@@ -43,7 +43,8 @@ impl ScriptModel {
         self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn params(&self) -> &Params {
+    /// Its weights.
+    pub fn params(&self) -> &Params {
         &self.0.params
     }
 

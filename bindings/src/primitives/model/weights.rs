@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
-use lota_runtime::mask::{Mask, Part, hash};
+use candle_core::DType;
+use lota_runtime::mask::{Part, hash};
 use lota_runtime::model::SaveOptions;
 use lota_script::{Args, Ctx, Map, Op, Registry, Result, Value, from_json};
 

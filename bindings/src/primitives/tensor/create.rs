@@ -1,7 +1,5 @@
 //! Making tensors: from numbers, constant, ranges, random.
 
-use std::sync::Arc;
-
 use candle_core::{DType, Device, Shape, Tensor};
 use lota_script::{Args, Ctx, Error, FromValue, Mismatch, Primitive, Registry, Result, Value, nearest};
 

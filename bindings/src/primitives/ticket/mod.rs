@@ -5,11 +5,8 @@ mod files;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use lota_runtime::mask::Mask;
 use lota_runtime::ticket::{Applied, Meta, Ticket};
-use lota_script::{
-    Args, Ctx, Map, Object, Op, Primitive, Registry, Result, Scripted, Value, from_json, to_json,
-};
+use lota_script::{Args, Ctx, Map, Op, Primitive, Registry, Result, Scripted, Value, from_json, to_json};
 
 use super::model::ScriptModel;
 use crate::error::Told as _;

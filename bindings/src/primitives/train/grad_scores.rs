@@ -8,7 +8,7 @@ use lota_runtime::mask::Scores;
 use lota_runtime::model::ParamSpec;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{ScoreKind, grad_scores};
-use lota_script::{Args, Ctx, Error, FromValue, IntoValue, Primitive, Registry, Result, ScriptFn, Value};
+use lota_script::{Args, Ctx, Error, IntoValue, Primitive, Registry, Result, ScriptFn, Value};
 
 use super::BEGIN;
 use super::loss::{LOSS_DOC, ScriptLoss};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor, Var};
 use lota_runtime::data::Batch;
 use lota_runtime::model::decoder::LossFn;
-use lota_script::{Error, FromValue, Result, ScriptFn, Value};
+use lota_script::{Error, Result, ScriptFn, Value};
 
 use crate::error::Told as _;
 use crate::error::of_callback;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use lota_runtime::mask::Mask;
 use lota_runtime::train::{Clip, Optimizer, Schedule, Selection, TrainOptions, Trainer};
 use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, ScriptFn, Value};
 

@@ -75,7 +75,7 @@ impl ScriptTrainer {
 
     /// Runs `work` with the trainer, what it works on and its loss. What changes weights in it says so itself:
     /// said once more here, it would make the trainer pack its matrices again.
-    pub(crate) fn with<R>(
+    pub fn with<R>(
         &self,
         work: impl FnOnce(&mut Trainer, Subject<'_>, Option<&mut dyn LossFn>) -> Result<R>,
     ) -> Result<R> {

@@ -1,7 +1,9 @@
 //! The stoppable string functions against those of the interpreter.
 
-use lota::{Engine, Language};
 use proptest::prelude::*;
+
+use super::library::Script;
+use crate::{Language, Value};
 
 /// Tries one text and pattern in every way and tells all that came of it.
 const TRY: &str = r#"
@@ -70,17 +72,21 @@ proptest! {
         s in texts(), p in patterns(), new in replacements(), init in -6i64..8
     ) {
         thread_local! {
-            static BOTH: (Engine, mlua::Lua, mlua::Function) = {
-                let engine = Engine::builder(Language::Lua).build().expect("an engine");
-                engine.run(&format!("try = (function() {TRY} end)()"), "try").expect("loads");
+            static BOTH: (Script, mlua::Lua, mlua::Function) = {
+                let script = Script::new(Language::Lua);
+                script.frontend.run(&format!("try = (function() {TRY} end)()"), "try").expect("loads");
                 let lua = mlua::Lua::new();
                 let plain = lua.load(TRY).set_name("=try").eval().expect("loads");
-                (engine, lua, plain)
+                (script, lua, plain)
             };
         }
-        BOTH.with(|(engine, _, plain)| {
+        BOTH.with(|(script, _, plain)| {
             let theirs: String = plain.call((&*s, &*p, &*new, init)).expect("all is caught");
-            let ours: String = engine.call("try", (&*s, &*p, &*new, init)).expect("all is caught");
+            let arguments = vec![Value::from(&*s), Value::from(&*p), Value::from(&*new), Value::Int(init)];
+            let ours = match script.frontend.call_function("try", arguments).expect("all is caught") {
+                Value::Str(ours) => ours,
+                other => panic!("it gave {other:?}"),
+            };
             prop_assert_eq!(ours, theirs, "{:?} in {:?} by {:?} from {}", p, s, new, init);
             Ok(())
         })?;
