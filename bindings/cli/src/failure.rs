@@ -12,7 +12,7 @@ use super::signals;
 pub(super) fn report(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::Exit(code) => return ExitCode::from(u8::try_from(code.rem_euclid(256)).unwrap_or(1)),
-        // What stopped it is told by whoever ends the program.
+        // The lost output is reported when the program ends.
         ErrorKind::Cancelled if output::has_failed() => return ExitCode::FAILURE,
         ErrorKind::Cancelled => {
             note("stopped\n");

@@ -69,7 +69,7 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a small model in three ways, in half a minute: what this program is for
+    /// Train a small model in three ways and compare them (half a minute)
     Demo(demo::Demo),
     /// Run a script; `lota run FILE --help` shows the script's own options
     #[command(disable_help_flag = true, override_usage = "lota run FILE [OPTIONS OF THE SCRIPT]")]
@@ -78,7 +78,7 @@ enum Command {
         #[arg(value_name = "FILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
         script: Vec<OsString>,
     },
-    /// List the scripts that are built in
+    /// List the built-in scripts
     Scripts,
     /// Write a study to start from: a commented script and its task
     New(new::New),

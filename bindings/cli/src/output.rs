@@ -1,24 +1,24 @@
-//! Standard output and standard error of the program. A full device or a closed pipe ends it with a code that is not 0,
-//! and is never a panic.
+//! Standard output and standard error of the program. A full device or a closed pipe makes its exit code other than 0, and
+//! never makes it panic.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-/// The code of a program that writes to a pipe which nobody reads, as a shell gives it: 128 and SIGPIPE.
+/// The exit code after writing to a closed pipe: 128 + SIGPIPE, as in a shell.
 const CLOSED_PIPE: u8 = 141;
 
-/// Why standard output took no more. The first failure counts; nothing is written after it.
+/// The first failure to write to standard output. Nothing is written after it.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes to standard output. The program ends where that cannot be.
+/// Writes to standard output. Ends the program if that fails.
 pub(crate) fn write_out(text: &str) {
     if !try_write(text) {
-        std::process::exit(i32::from(told().unwrap_or(1)));
+        std::process::exit(i32::from(report().unwrap_or(1)));
     }
 }
 
-/// Writes to standard output; false if that cannot be, now or before.
+/// Writes to standard output; false if that fails or has failed before.
 pub(super) fn try_write(text: &str) -> bool {
     if FAILURE.get().is_some() {
         return false;
@@ -27,19 +27,19 @@ pub(super) fn try_write(text: &str) -> bool {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => true,
         Err(e) => {
-            // Another thread's failure before this one is as good.
+            // If another thread failed first, its error is the one reported.
             let _ = FAILURE.set(e);
             false
         }
     }
 }
 
-/// Writes to standard error. Where that cannot be there is nobody to tell.
+/// Writes to standard error. A failure to do so is ignored: it could be reported nowhere.
 pub(crate) fn note(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Whether standard output took no more.
+/// Whether writing to standard output has failed.
 pub(super) fn has_failed() -> bool {
     FAILURE.get().is_some()
 }
@@ -47,12 +47,11 @@ pub(super) fn has_failed() -> bool {
 /// The exit code of the program: the one given, unless output was lost.
 pub(super) fn finish(code: ExitCode) -> ExitCode {
     flush_libraries();
-    told().map_or(code, ExitCode::from)
+    report().map_or(code, ExitCode::from)
 }
 
-/// Tells why output was lost, and gives the exit code for it. A closed pipe is told of by its code alone, as of other
-/// programs.
-fn told() -> Option<u8> {
+/// Reports why output was lost, and returns the exit code for it. For a closed pipe there is no message, as is usual.
+fn report() -> Option<u8> {
     let failure = FAILURE.get()?;
     if failure.kind() == io::ErrorKind::BrokenPipe {
         return Some(CLOSED_PIPE);

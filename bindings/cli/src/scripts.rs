@@ -1,4 +1,4 @@
-//! `scripts`: what is built in, a line each.
+//! `scripts`: the built-in scripts, a line each.
 
 use lota::scripts;
 

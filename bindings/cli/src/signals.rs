@@ -40,13 +40,13 @@ pub(crate) fn idle<T>(wait: impl FnOnce() -> T) -> T {
 enum Answer {
     /// Asks what runs to stop.
     Stop,
-    /// The same, and tells that the next one ends the program.
+    /// The same, with a warning that the next one ends the program.
     Warn,
     /// Ends the program.
     End,
 }
 
-/// Counts the signals that what runs has not heeded yet.
+/// Counts the signals since what runs was first asked to stop.
 struct Patience {
     /// How many times Ctrl-C only asks.
     most: usize,
@@ -115,7 +115,7 @@ mod system {
         Ok(())
     }
 
-    /// Whether who started the program wants a signal to be ignored, as `nohup` does.
+    /// Whether the program was started with a signal ignored, as `nohup` does with SIGHUP.
     fn is_ignored(signal: i32) -> bool {
         // SAFETY: all-zero bytes are a valid `sigaction`; without a new action the call only writes the old one there.
         unsafe {

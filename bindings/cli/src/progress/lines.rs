@@ -19,12 +19,12 @@ struct Task {
     /// How far it was when it began: a run that goes on from a checkpoint does not begin at 0.
     from: u64,
     told: Duration,
-    /// Whether a line told of it.
+    /// Whether a line was printed for it.
     known: bool,
 }
 
 impl Lines {
-    /// A line for each task after each `every`. The clock tells the time since the run began.
+    /// A line for each task after each `every`. The clock gives the time since the run began.
     pub(super) fn new(every: Duration, clock: impl Fn() -> Duration + Send + 'static) -> Self {
         Self { every, clock: Box::new(clock), tasks: HashMap::new(), loss: None }
     }
@@ -40,7 +40,7 @@ impl Lines {
         self.loss = None;
     }
 
-    /// The line about a task, if one is due. A task that a line told of has one for its end as well.
+    /// The line about a task, if one is due. A task with at least one line gets a last one when it ends.
     pub(super) fn progress(&mut self, name: &str, done: u64, total: u64, note: &str) -> Option<String> {
         let now = (self.clock)();
         let ended = total > 0 && done >= total;
@@ -86,7 +86,7 @@ fn span(time: Duration) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// Units a second, with as many digits as tell something.
+/// Units a second.
 fn rate(speed: f64) -> String {
     match speed {
         s if s >= 10.0 => format!("{s:.0}/s"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_told_every_thirty_seconds_and_at_the_end() {
+    fn a_line_is_printed_every_thirty_seconds_and_at_the_end() {
         let (mut lines, now) = lines();
         let mut at = |seconds: u64, done: u64, note: &str| {
             now.store(seconds, Ordering::Relaxed);
@@ -126,13 +126,13 @@ mod tests {
         assert!(at(71, 61, "loss 0.5").is_some());
         let last = at(4000, 480, "loss 0.1");
         assert_eq!(last.as_deref(), Some("[1:06:40] adapt 480/480, done in 1:06:30, loss 0.1"));
-        // It begins anew, and a short one is not told of.
+        // It begins anew, and a short task has no line.
         assert_eq!(at(4001, 0, ""), None);
         assert_eq!(at(4002, 480, ""), None);
     }
 
     #[test]
-    fn what_was_done_before_does_not_count_for_the_speed_and_the_last_loss_is_told() {
+    fn what_was_done_before_does_not_count_for_the_speed_and_the_last_loss_is_shown() {
         let (mut lines, now) = lines();
         assert_eq!(lines.progress("train", 200, 300, ""), None);
         lines.step(1.25);

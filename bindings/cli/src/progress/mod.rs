@@ -1,4 +1,4 @@
-//! What a run tells of itself on standard error: progress as bars or as lines, notices, saved files.
+//! Messages of a run on standard error: progress as bars or lines, notices, saved files.
 
 mod bars;
 mod lines;
@@ -22,13 +22,13 @@ use super::output::note;
 pub(super) enum How {
     /// Bars on a terminal.
     Bar,
-    /// A line now and then.
+    /// A line after each such time.
     Plain(Duration),
     /// Not at all.
     None,
 }
 
-/// Between two lines, where no other time is asked for.
+/// The default time between two lines.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 impl How {
@@ -108,7 +108,7 @@ impl Progress {
                 None
             }),
             Event::Notice(text) if !self.0.quiet => self.beside(|| note(&format!("note: {text}\n"))),
-            // A training that is saved every few steps is told of once.
+            // A file that is saved every few steps is reported once.
             Event::Saved(path) if self.0.bars.is_some() && self.is_new(path) => {
                 self.beside(|| note(&format!("saved {}\n", path.display())));
             }
@@ -145,7 +145,7 @@ impl Progress {
     }
 }
 
-/// The data behind a lock. A panic elsewhere leaves nothing half done that matters to what is shown.
+/// The data behind a lock. After a panic elsewhere it is still good enough to be shown.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_progress_is_shown_is_told_in_a_word() {
+    fn a_word_says_how_progress_is_shown() {
         for (text, how) in [
             ("bar", How::Bar),
             ("none", How::None),

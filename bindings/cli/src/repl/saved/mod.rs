@@ -1,5 +1,4 @@
-//! A session as a script that does the same: each input as statements of a file. What an input was is known when it has
-//! run; how its language writes it, the files here say.
+//! A session as a script that does the same: each input as statements of that script, written for its language.
 
 mod lua;
 mod rhai;
