@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+/// The task that training steps are where a script shows no progress.
+const STEP: &str = "step";
+
 /// The tasks that run, and when a line is due.
 pub(super) struct Lines {
     every: Duration,
@@ -29,9 +32,11 @@ impl Lines {
         Self { every, clock: Box::new(clock), tasks: HashMap::new(), loss: None }
     }
 
-    /// Notes the loss of a training step.
-    pub(super) fn step(&mut self, loss: f64) {
+    /// Notes the loss of a training step. Where no task says how far it is, the steps are a task of their own.
+    pub(super) fn step(&mut self, step: u64, loss: f64) -> Option<String> {
         self.loss = Some(loss);
+        let alone = self.tasks.keys().all(|name| name == STEP);
+        alone.then(|| self.progress(STEP, step, 0, "")).flatten()
     }
 
     /// Forgets all tasks.
@@ -55,6 +60,10 @@ impl Lines {
             told: now,
             known: false,
         });
+        // Another training has begun.
+        if done < task.from {
+            (task.began, task.from) = (now, done);
+        }
         if now.saturating_sub(task.told) < self.every {
             return None;
         }
@@ -135,7 +144,7 @@ mod tests {
     fn what_was_done_before_does_not_count_for_the_speed_and_the_last_loss_is_shown() {
         let (mut lines, now) = lines();
         assert_eq!(lines.progress("train", 200, 300, ""), None);
-        lines.step(1.25);
+        assert_eq!(lines.step(210, 1.25), None);
         now.store(50, Ordering::Relaxed);
         let told = lines.progress("train", 210, 300, "");
         assert_eq!(told.as_deref(), Some("[0:50] train 210/300 (70 %), 0.2/s, 7:30 left, loss 1.2500"));
@@ -148,5 +157,17 @@ mod tests {
         now.store(200, Ordering::Relaxed);
         let told = lines.progress("stuck", 0, 9, "").expect("a line");
         assert!(told.starts_with("[3:20] stuck 0/9 (0 %), 0.0000/s, ? left"), "{told}");
+    }
+
+    #[test]
+    fn steps_of_a_script_that_shows_nothing_are_lines_too() {
+        let (mut lines, now) = lines();
+        assert_eq!(lines.step(1, 2.0), None);
+        now.store(30, Ordering::Relaxed);
+        assert_eq!(lines.step(61, 1.5).as_deref(), Some("[0:30] step 61, 2.0/s, loss 1.5000"));
+        // A second training counts from its own beginning.
+        assert_eq!(lines.step(0, 3.0), None);
+        now.store(90, Ordering::Relaxed);
+        assert_eq!(lines.step(30, 1.0).as_deref(), Some("[1:30] step 30, 0.5/s, loss 1.0000"));
     }
 }

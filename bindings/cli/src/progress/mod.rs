@@ -103,10 +103,7 @@ impl Progress {
                 }
                 self.line(|lines| lines.progress(task, *done, *total, note));
             }
-            Event::Step { loss, .. } => self.line(|lines| {
-                lines.step(*loss);
-                None
-            }),
+            Event::Step { step, loss, .. } => self.line(|lines| lines.step(*step, *loss)),
             Event::Notice(text) if !self.0.quiet => self.beside(|| note(&format!("note: {text}\n"))),
             // A file that is saved every few steps is reported once.
             Event::Saved(path) if self.0.bars.is_some() && self.is_new(path) => {
