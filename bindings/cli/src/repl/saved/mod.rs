@@ -2,6 +2,7 @@
 
 mod lua;
 mod rhai;
+mod versions;
 
 use super::syntax::Token;
 

@@ -1,7 +1,8 @@
 //! Inputs as statements of a Rhai script.
 
+use super::versions::distinct;
 use super::{End, Input, body, comment, with_comments};
-use crate::repl::syntax::{Kind, RHAI, Token, tokens};
+use crate::repl::syntax::{RHAI, Token, tokens};
 
 /// Words that begin what declares something, which must not stand in a block of its own.
 const DECLARE: [&str; 6] = ["let", "const", "fn", "private", "import", "export"];
@@ -138,7 +139,7 @@ impl<'a> Piece<'a> {
     }
 }
 
-fn deeper(depth: usize, text: &str) -> usize {
+pub(super) fn deeper(depth: usize, text: &str) -> usize {
     match text {
         "(" | "[" | "{" | "#{" | "?[" => depth + 1,
         ")" | "]" | "}" => depth.saturating_sub(1),
@@ -182,116 +183,6 @@ fn returns(text: &str) -> bool {
     let found = tokens(&RHAI, text);
     let has = |word: &str| found.iter().any(|t| !t.is_comment() && t.text(text) == word);
     has("return") && !has("fn") && !has("|") && !has("||")
-}
-
-/// A function that is defined: where its name stands, and how many arguments it takes.
-struct Definition {
-    name: Token,
-    arity: usize,
-    end: usize,
-}
-
-/// The texts of inputs, in which functions that are defined again later have names of their own: in a script a function is
-/// known from its beginning to its end, and can be defined once.
-fn distinct(inputs: &[Input<'_>]) -> Vec<String> {
-    let mut texts: Vec<String> = inputs.iter().map(|i| i.text.to_string()).collect();
-    for at in 0..texts.len() {
-        for version in 1.. {
-            let found = definitions(&texts[at]);
-            let again = found.iter().enumerate().find_map(|(n, d)| {
-                let name = d.name.text(&texts[at]).to_string();
-                let later = (at + 1..texts.len()).find(|&i| defines(&texts[i], &name, d.arity));
-                later
-                    .filter(|_| !found[..n].iter().any(|e| e.name.text(&texts[at]) == name))
-                    .map(|l| (name, d.arity, l))
-            });
-            let Some((name, arity, later)) = again else { break };
-            let fresh = format!("{name}_{}_{version}", at + 1);
-            texts[at] = renamed(&texts[at], &name, arity, &fresh, true);
-            for text in &mut texts[at + 1..later] {
-                *text = renamed(text, &name, arity, &fresh, false);
-            }
-        }
-    }
-    texts
-}
-
-fn defines(text: &str, name: &str, arity: usize) -> bool {
-    definitions(text).iter().any(|d| d.name.text(text) == name && d.arity == arity)
-}
-
-fn definitions(text: &str) -> Vec<Definition> {
-    let found: Vec<Token> = tokens(&RHAI, text).into_iter().filter(|t| !t.is_comment()).collect();
-    let mut out = Vec::new();
-    let mut depth = 0usize;
-    for (i, token) in found.iter().enumerate() {
-        let word = token.text(text);
-        if word == "fn" && depth == 0 && i + 2 < found.len() {
-            let end = body_end(text, &found, i + 2);
-            out.push(Definition { name: found[i + 1], arity: arity(text, &found, i + 2), end });
-        }
-        depth = deeper(depth, word);
-    }
-    out
-}
-
-/// Where the block after the arguments at a token ends.
-fn body_end(text: &str, found: &[Token], open: usize) -> usize {
-    let mut depth = 0usize;
-    for token in &found[open..] {
-        let word = token.text(text);
-        depth = deeper(depth, word);
-        if depth == 0 && word == "}" {
-            return token.end;
-        }
-    }
-    text.len()
-}
-
-/// How many values stand between the brackets that open at a token.
-fn arity(text: &str, found: &[Token], open: usize) -> usize {
-    let (mut depth, mut commas, mut last) = (0usize, 0, "");
-    for token in &found[open..] {
-        let word = token.text(text);
-        depth = deeper(depth, word);
-        if depth == 0 {
-            // `f(a, )` has one argument.
-            return if last == "(" { 0 } else { commas + usize::from(last != ",") };
-        }
-        commas += usize::from(depth == 1 && word == ",");
-        last = word;
-    }
-    commas
-}
-
-/// A text with the calls of a function renamed, and its definition if asked for. Other functions keep the name: they call
-/// what has it when they are called.
-fn renamed(text: &str, name: &str, takes: usize, fresh: &str, definition: bool) -> String {
-    let found: Vec<Token> = tokens(&RHAI, text).into_iter().filter(|t| !t.is_comment()).collect();
-    let defined = definitions(text);
-    let (mut out, mut from) = (String::new(), 0);
-    for (i, token) in found.iter().enumerate() {
-        if token.text(text) != name || found.get(i + 1).is_none_or(|t| t.text(text) != "(") {
-            continue;
-        }
-        let method = i > 0 && found[i - 1].text(text) == ".";
-        let own = defined.iter().find(|d| d.name.start <= token.start && token.start < d.end);
-        let is_it = match own {
-            Some(own) => {
-                definition
-                    && own.arity == takes
-                    && own.name.text(text) == name
-                    && arity(text, &found, i + 1) == takes
-            }
-            None => !method && arity(text, &found, i + 1) == takes,
-        };
-        if is_it {
-            out.push_str(&text[from..token.start]);
-            out.push_str(fresh);
-            from = token.end;
-        }
-    }
-    out + &text[from..]
 }
 
 #[cfg(test)]
@@ -374,27 +265,5 @@ mod tests {
             kept: None,
         };
         assert_eq!(line(&input), "try { // it failed\nx = 2;\nboom();\n} catch { }");
-    }
-
-    #[test]
-    fn a_function_that_is_defined_again_has_a_name_of_its_own() {
-        let end = End::Done;
-        let inputs: Vec<Input<'_>> =
-            ["fn f(x) { x }", "f(1) + f(1, 2)", "fn g() { f(1) }", "fn f(x) { f(x) }", "f(2)"]
-                .into_iter()
-                .map(|text| Input {
-                    text,
-                    end: &end,
-                    expression: false,
-                    statement: true,
-                    values: 0,
-                    shown: false,
-                    kept: None,
-                })
-                .collect();
-        let texts = distinct(&inputs);
-        assert_eq!(texts[0], "fn f_1_1(x) { x }");
-        assert_eq!(texts[1], "f_1_1(1) + f(1, 2)");
-        assert_eq!(texts[2..], ["fn g() { f(1) }", "fn f(x) { f(x) }", "f(2)"]);
     }
 }
