@@ -14,6 +14,7 @@ mod machine;
 pub mod plot;
 mod primitives;
 mod runs;
+pub mod scripts;
 pub mod stdlib;
 mod writers;
 

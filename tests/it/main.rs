@@ -8,6 +8,10 @@ mod generated;
 mod merge;
 mod repl;
 mod rhai;
+mod saved;
+#[cfg(unix)]
+mod signals;
+mod start;
 mod ticket;
 
 /// Some tests limit the memory of Rhai scripts.
