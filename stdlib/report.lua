@@ -125,7 +125,7 @@ end
 function report.about(model, fingerprint, more)
   local info = model:info()
   local facts = {
-    { "command", "`" .. lota.command() .. "`" },
+    { "command", "`" .. lota.script().command .. "`" },
     { "lota", lota.version },
     {
       "model",

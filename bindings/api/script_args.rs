@@ -22,11 +22,19 @@ pub(super) fn register(r: &mut Registry) {
             .call(read),
     );
     r.add(
-        Primitive::new("command", "The command line that runs this script, to be noted in reports.")
-            .details("Options that `lota` itself takes (`--compute`, `--device`, ...) are left out.")
-            .returns("string", "the command, quoted for a shell; empty where no script's file is run")
-            .example("assert(type(lota.command()) == 'string')")
-            .call(|ctx, _| Ok(command(&ctx.script_name, &ctx.script_args))),
+        Primitive::new("script", "The script that runs: its file, its options, and the command that runs it again.")
+            .details("Options that `lota` itself takes (`--compute`, `--device`, ...) are left out of both.")
+            .returns(
+                "map",
+                "path (as it was given; empty where no file is run), args (a list of texts), command (quoted for a shell)",
+            )
+            .example("assert(type(lota.script().command) == 'string')")
+            .call(|ctx, _| {
+                Ok(Map::new()
+                    .with("path", ctx.script_name.clone())
+                    .with("args", ctx.script_args.clone())
+                    .with("command", command(&ctx.script_name, &ctx.script_args)))
+            }),
     );
 }
 

@@ -100,6 +100,6 @@ end
 local file = assert(io.open(path, "w"))
 file:write("[\n", table.concat(lines, ",\n"), "\n]\n")
 file:close()
-local here = debug.getinfo(1, "S").source:match "^@(.*[/\\])" or ""
+local here = lota.script().path:match "^.*[/\\]" or ""
 local fit = ('%s run "%sgrowth_model.lua" --figures "%s" --out "%s"'):format(args.program, here, path, args.out)
 assert(os.execute(fit), "this failed: " .. fit)

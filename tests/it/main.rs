@@ -5,9 +5,11 @@ mod embed;
 mod engine;
 mod generated;
 mod merge;
+mod pages;
 mod patterns;
 mod repl;
 mod rhai;
+mod scripts;
 #[cfg(unix)]
 mod terminal;
 mod ticket;

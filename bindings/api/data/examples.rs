@@ -171,7 +171,11 @@ fn row(value: Value) -> Result<Row, Mismatch> {
         let given = messages.describe();
         return match to_json(&messages) {
             Ok(messages @ serde_json::Value::Array(_)) => Ok(Row::Chat(messages)),
-            _ => Err(Mismatch { expected: "list of {role =, content =}".into(), given, at: ".messages".into() }),
+            _ => Err(Mismatch {
+                expected: "list of {role =, content =}".into(),
+                given,
+                at: ".messages".into(),
+            }),
         };
     }
     let mut text = |name: &str| -> Result<Option<String>, Mismatch> {
@@ -239,11 +243,14 @@ fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {
             Row::Pair(pair) => pairs.push(pair),
             Row::Chat(messages) => {
                 let Some(model) = &encoder.model else {
-                    let what = "has messages, which need a chat template: give the Model instead of its Tokenizer";
+                    let what =
+                        "has messages, which need a chat template: give the Model instead of its Tokenizer";
                     return Err(args.wrong("rows", what));
                 };
                 let row = i as i64 + ctx.index_base();
-                pairs.push(model.0.chat_pair(&messages).map_err(|e| args.wrong("rows", format!("[{row}]: {e}")))?);
+                pairs.push(
+                    model.0.chat_pair(&messages).map_err(|e| args.wrong("rows", format!("[{row}]: {e}")))?,
+                );
             }
             Row::Ready(example) if example.len() > options.max_len => {
                 let what = format!(

@@ -40,7 +40,8 @@ impl Model {
             }
         }
         let prompt = self.chat_prompt(messages)?;
-        let whole = self.chat(messages, &ChatOptions { add_generation_prompt: false, ..ChatOptions::default() })?;
+        let whole =
+            self.chat(messages, &ChatOptions { add_generation_prompt: false, ..ChatOptions::default() })?;
         let Some(target) = whole.strip_prefix(&prompt) else {
             return Err(Error::argument(format!(
                 "the chat template of {} writes a conversation with its answer otherwise than the prompt of that \
@@ -50,7 +51,9 @@ impl Model {
         };
         let target = self.without_end(target).to_string();
         if target.trim().is_empty() {
-            return Err(Error::argument("messages: the assistant's message is empty, so there is nothing to learn"));
+            return Err(Error::argument(
+                "messages: the assistant's message is empty, so there is nothing to learn",
+            ));
         }
         Ok(Pair { prompt, target })
     }
