@@ -333,6 +333,21 @@ mod tests {
         }
     }
 
+    /// The whole text of a map with all that one can have. Look at it before it is changed.
+    #[test]
+    fn a_small_map_is_drawn_as_before() {
+        let map = HeatMap {
+            title: "cosine".into(),
+            ..square(3, |r, c| if r == c { 1.0 } else { r as f64 / 4.0 - 0.3 })
+        };
+        let mut map = HeatMap {
+            columns: vec!["a".into(), "a long name".into(), "a name that has no room at all".into()],
+            ..map
+        };
+        map.values[2][0] = f64::NAN;
+        assert_eq!(map.to_svg(), include_str!("golden/heatmap.svg"));
+    }
+
     #[test]
     fn values_are_short() {
         assert_eq!(

@@ -361,6 +361,28 @@ mod tests {
         assert!(after.contains(">here &lt;<") && !after.contains("nowhere"));
     }
 
+    /// The whole text of a chart with all that one can have. Look at it before it is changed.
+    #[test]
+    fn a_small_chart_is_drawn_as_before() {
+        let one = |group: &str, kind: &str, y: &[f64]| Series {
+            name: format!("{group} {kind}"),
+            points: y.iter().enumerate().map(|(i, y)| ((i + 1) as f64, *y)).collect(),
+            spread: if kind == "A" { vec![0.2; y.len()] } else { vec![] },
+            group: Some(group.into()),
+            kind: Some(kind.into()),
+        };
+        let made = LineChart {
+            log_y: true,
+            marks: vec![(2.5, "rewind".into())],
+            ..chart(vec![
+                one("sparse", "A", &[4.0, 2.0, f64::NAN, 4.0, 1.0]),
+                one("sparse", "B", &[5.0, 2.5, 1.2, 0.6, 0.3]),
+                one("full", "B", &[5.0, 1.0, 0.4, 0.2, 0.1]),
+            ])
+        };
+        assert_eq!(made.to_svg(), include_str!("golden/lines.svg"));
+    }
+
     #[test]
     fn no_series_is_an_empty_chart() {
         assert!(chart(vec![]).to_svg().ends_with("</svg>\n"));

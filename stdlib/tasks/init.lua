@@ -18,8 +18,8 @@
 --   score       function(model, n) → number in [0, 1], outputs; over the first n test rows (all without n)
 -- The methods in lota.adapt need `train` only.
 --
--- A script of your own returns such a table, or a function of the options that does. It may leave away all but `train`
--- and `test`, and give `judge` instead of `score`:
+-- A script of your own returns such a table, or a function of the options that does. Only `train` is needed; a `judge` takes the
+-- place of a `score`:
 --
 --   local rows = require("lota").data.read "letters.csv"
 --   return {
