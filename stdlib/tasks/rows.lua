@@ -74,6 +74,20 @@ local function read(path)
   return found
 end
 
+--- The test rows of a folder.
+local function read_test(folder, ending)
+  local path = folder .. "/test" .. ending
+  local file = io and io.open and io.open(path)
+  if io and io.open and not file then
+    local text = "%s is not there: add it, or give %s/train%s as one file, of which a tenth is held out"
+    error(text:format(path, folder, ending), 0)
+  end
+  if file then
+    file:close()
+  end
+  return read(path)
+end
+
 --- Rows of one file, in an order drawn by the seed, cut into those to train on and those to test on.
 local function split(path, all, o)
   local held_out = o.held_out or math.min(math.max(#all // 10, 1), 1000)
@@ -135,7 +149,7 @@ function rows.open(format, path, given)
   if path:sub(-#ending) == ending then
     train, test = split(path, read(path), o)
   else
-    train, test = read(path .. "/train" .. ending), read(path .. "/test" .. ending)
+    train, test = read(path .. "/train" .. ending), read_test(path, ending)
   end
   local name = path:gsub("/+$", ""):match("[^/]+$"):gsub("%.%w+$", "")
   return rows.task(path, name, { train = train, test = test, max_tokens = o.max_tokens, batch = o.batch })
