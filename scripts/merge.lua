@@ -202,9 +202,9 @@ for _, kind in ipairs(kinds) do
 end
 local text = report.table("arm", rows, columns)
 local pulled = report.table("task vectors", conflicts, {
-  { "entries that the first changes", "changed" },
-  { "of changed entries, by several", "shared" },
-  { "of those, to both sides", "conflicts" },
+  { "entries changed by the first", "changed" },
+  { "of all changed entries, changed by several", "shared" },
+  { "of those, changed in opposite directions", "conflicts" },
 })
 local summary = report.fill(
   "Tickets of density {density}; {calibration_steps} + {steps} steps a task of {batch} examples, lr {lr}; weight {weight}"
