@@ -166,7 +166,7 @@ pub(crate) struct Outside<T> {
 }
 
 impl<T> Outside<T> {
-    /// Holds it for a while.
+    /// Holds the value.
     pub(crate) fn new(value: T) -> Self {
         Self::weighing(value, 0)
     }

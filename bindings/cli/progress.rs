@@ -1,5 +1,5 @@
 //! Events on a terminal: a bar with the time left for each task, notices and saved files as
-//! lines. Where standard error is no terminal there are no bars.
+//! lines. Without a terminal on standard error there are no bars.
 
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
@@ -35,7 +35,7 @@ impl Bars {
         match event {
             Event::Progress { task, done, total, note } => self.progress(task, *done, *total, note),
             Event::Notice(text) if !self.0.quiet => self.beside(|| eprintln!("note: {text}")),
-            // A training that is saved every few steps is told of once.
+            // A training that is saved every few steps is reported once.
             Event::Saved(path) if self.0.drawn && self.is_new(path) => {
                 self.beside(|| eprintln!("saved {}", path.display()));
             }
