@@ -41,7 +41,8 @@ fn blocks(page: &Path) -> Vec<Block> {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(language)) => {
                 open = Some(Block {
-                    language: language.trim().to_string(),
+                    // What follows a comma is for the tests of documentation.
+                    language: language.trim().split(',').next().unwrap_or_default().to_string(),
                     text: String::new(),
                     line: i + 1,
                     output: None,
