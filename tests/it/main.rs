@@ -6,7 +6,6 @@ mod engine;
 mod generated;
 mod merge;
 mod pages;
-mod patterns;
 mod repl;
 mod rhai;
 mod scripts;

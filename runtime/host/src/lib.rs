@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod fault;
 mod file;
+mod nearest;
 mod rng;
 
 pub use cancel::Cancel;
@@ -13,6 +14,7 @@ pub use error::{Error, Result};
 pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::write_atomic;
+pub use nearest::{did_you_mean, nearest};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.
