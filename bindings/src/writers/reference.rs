@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use lota_script::{Error, ErrorKind, Language, Op, Place, Primitive, Registry, Result, Value, literal};
 use serde_json::{Value as Json, json};
@@ -45,7 +46,7 @@ fn contents(index: &mut String, registry: &Registry) {
     let mut row = |title: &str, line: &str, names: Vec<String>| {
         let _ = writeln!(index, "| `{title}` | {line} | {} |", names.join(", "));
     };
-    let short = |p: &Primitive| format!("`{}`", p.short_name());
+    let short = |p: &Arc<Primitive>| format!("`{}`", p.short_name());
     for (area, line) in [("", "The top table.")].into_iter().chain(registry.areas()) {
         let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
         row(&title, line, registry.iter().filter(|p| p.area() == Some(area)).map(short).collect());
