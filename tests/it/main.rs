@@ -6,9 +6,11 @@ mod embed;
 mod engine;
 mod generated;
 mod merge;
+mod pages;
 mod repl;
 mod rhai;
 mod saved;
+mod scripts;
 #[cfg(unix)]
 mod signals;
 mod start;

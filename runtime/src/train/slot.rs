@@ -262,7 +262,7 @@ impl Slot {
         let stored = self.gathered(exec, w)?;
         let current = match &self.masters {
             None => stored,
-            // Where the weight was changed from outside, the step begins with the weight, not with the old master.
+            // If the weight was changed from outside since the last step, the weight replaces its master copy.
             Some(masters) => {
                 let masters = tensor(masters)?;
                 let same = self.rounded(w, &masters)?.eq(&stored)?;
