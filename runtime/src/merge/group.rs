@@ -204,9 +204,12 @@ impl<'a> Group<'a> {
 struct Scratch(Vec<Vec<f32>>);
 
 /// Rounds what another reader gives.
-pub(crate) struct Rounded<'a> {
+pub(super) struct Rounded<'a> {
     pub inner: Box<dyn Reader + 'a>,
     pub float: Float,
+    /// The tensor's name and its input's label, for messages.
+    pub name: &'a str,
+    pub label: &'a str,
 }
 
 impl Reader for Rounded<'_> {
@@ -215,6 +218,10 @@ impl Reader for Rounded<'_> {
         let values = self.inner.read(start, len, &mut own)?;
         scratch.clear();
         scratch.extend_from_slice(values);
+        if let Some(value) = self.float.overflow(scratch) {
+            let tensor = format!("{} of {}", self.name, self.label);
+            return Err(self.float.too_large(value, &tensor, "dtype"));
+        }
         self.float.round(scratch);
         Ok(scratch)
     }

@@ -76,6 +76,11 @@ pub(super) fn is_vocabulary(name: &str) -> bool {
     .any(|end| name.ends_with(end))
 }
 
+/// Whether a tensor only holds what is computed from `config.json`: rotary frequencies.
+pub(super) fn is_computed(name: &str) -> bool {
+    name.ends_with(".rotary_emb.inv_freq")
+}
+
 /// The output head, which files leave out where it is the embedding.
 pub(super) const HEAD: &str = "lm_head.weight";
 /// The embedding.

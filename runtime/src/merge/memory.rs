@@ -132,7 +132,8 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
     fn sink<'s>(&'s self, job: usize) -> Result<Box<dyn Sink + 's>> {
         let mut open = self.open[job].lock().unwrap_or_else(PoisonError::into_inner);
         open.resize(self.plan.jobs[job].entries(), 0.0);
-        Ok(Box::new(InMemory { open: &self.open[job], out: self.plan.jobs[job].out }))
+        let planned = &self.plan.jobs[job];
+        Ok(Box::new(InMemory { open: &self.open[job], out: planned.out, name: &planned.name }))
     }
 
     fn bytes(&self, _: usize, _: &[u8]) -> Result<()> {
@@ -151,10 +152,14 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
 struct InMemory<'s> {
     open: &'s Mutex<Vec<f32>>,
     out: Float,
+    name: &'s str,
 }
 
 impl Sink for InMemory<'_> {
     fn write(&self, start: usize, values: &[f32]) -> Result<()> {
+        if let Some(value) = self.out.overflow(values) {
+            return Err(self.out.too_large(value, self.name, "out_dtype"));
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut open[start..start + values.len()];
         place.copy_from_slice(values);

@@ -131,7 +131,12 @@ impl Spec {
         let found = match self.base {
             Base::Ignored => None,
             Base::Required if found.is_none() => {
-                return Err(refused("needs a base model: say base_model".to_string()));
+                return Err(refused(match base {
+                    None => "needs a base model: say base_model".to_string(),
+                    Some(base) => format!(
+                        "needs {base}, the base_model, among its sources: add it there, or name another base_model in this slice"
+                    ),
+                }));
             }
             Base::Optional | Base::Required => found,
         };
@@ -162,6 +167,12 @@ pub trait Method: Send + Sync {
     /// Merges the tensors of a group and writes every entry of the result. The group's inputs are as
     /// the description asks.
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()>;
+
+    /// Whether the same inputs and parameters always give the same result. A function of a script may not, and may be
+    /// another one the next time, so that a merge with it is never resumed.
+    fn repeatable(&self) -> bool {
+        true
+    }
 
     /// Whether it must run on the thread that asked for the merge, one tensor after the other.
     fn sequential(&self) -> bool {

@@ -23,6 +23,7 @@ mod float;
 mod folder;
 mod gram;
 mod group;
+mod identity;
 mod input;
 mod kernels;
 mod layout;

@@ -88,10 +88,11 @@ impl Opener<'_> {
             let base = base
                 .ok_or_else(|| Error::argument(format!("{label} is a ticket, which needs a base_model")))?;
             let ticket = Arc::new(Ticket::load(&path, None)?);
-            return Ok(Arc::new(Overlay::ticket(label, base.clone(), ticket)?.read_from([path.as_path()])));
+            return Ok(Arc::new(Overlay::ticket(label, base.clone(), ticket)?.read_from([path])));
         }
         let options = LoadOptions { dtype: DType::F32, hub: self.hub.clone(), ..LoadOptions::default() };
-        Ok(Arc::new(Held::of(label, &load(&path.to_string_lossy(), &options, self.host)?)))
+        let model = load(&path.to_string_lossy(), &options, self.host)?;
+        Ok(Arc::new(Held::of(label, &model).read_from([path])))
     }
 
     /// An adapter over its model.
@@ -106,7 +107,7 @@ impl Opener<'_> {
         let adapter = Arc::new(Adapter::load(&folder)?);
         let files = ADAPTER.map(|name| folder.join(name));
         let over = Overlay::adapter(reference.to_string(), model, adapter)?;
-        Ok(Arc::new(over.read_from(files.iter().map(PathBuf::as_path))))
+        Ok(Arc::new(over.read_from(files)))
     }
 }
 

@@ -127,6 +127,7 @@ impl Plan {
         if float == Float::F32 || stored == Some(float) && feed.rows.is_none() {
             return Ok(reader);
         }
-        Ok(Box::new(Rounded { inner: reader, float }))
+        let label = self.inputs[feed.input].label();
+        Ok(Box::new(Rounded { inner: reader, float, name: &feed.name, label }))
     }
 }

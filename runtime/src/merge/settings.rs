@@ -214,17 +214,22 @@ fn one(param: &Param, value: &Value) -> Result<Scalar> {
             Value::Bool(b) => Ok(Scalar::Flag(*b)),
             Value::Number(n) if n.as_f64() == Some(0.0) => Ok(Scalar::Flag(false)),
             Value::Number(n) if n.as_f64() == Some(1.0) => Ok(Scalar::Flag(true)),
-            Value::String(s) => match s.to_ascii_lowercase().as_str() {
-                "true" | "t" | "yes" | "y" | "on" | "1" => Ok(Scalar::Flag(true)),
-                "false" | "f" | "no" | "n" | "off" | "0" => Ok(Scalar::Flag(false)),
-                _ => Err(wrong("true or false")),
-            },
+            Value::String(s) => truth(s).map(Scalar::Flag).ok_or_else(|| wrong("true or false")),
             _ => Err(wrong("true or false")),
         },
         Kind::Word(words) => match value.as_str().and_then(|s| words.iter().find(|w| **w == s)) {
             Some(word) => Ok(Scalar::Word(word)),
             None => Err(wrong(&format!("one of {}", words.join(", ")))),
         },
+    }
+}
+
+/// A truth value as text: the words that YAML 1.1 has for it.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+        _ => None,
     }
 }
 

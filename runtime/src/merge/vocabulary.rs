@@ -61,6 +61,7 @@ impl Vocabulary {
         references: &[Reference],
         inputs: &[Arc<dyn Input>],
         rows: &[Option<usize>],
+        notices: &mut Vec<String>,
     ) -> Result<Self> {
         let mut tokenizers = Vec::new();
         for (i, input) in inputs.iter().enumerate() {
@@ -72,6 +73,9 @@ impl Vocabulary {
                     "{} has no tokenizer.json, which tokenizer_source needs",
                     input.label()
                 )));
+            }
+            if tokenizer.is_none() {
+                notices.push(untold(inputs, rows, i)?);
             }
             tokenizers.push(tokenizer);
         }
@@ -187,6 +191,23 @@ impl Vocabulary {
 }
 
 impl RowMap {
+    /// Adds what makes this map different from others to a hash.
+    pub(super) fn hash(&self, hash: &mut blake3::Hasher) {
+        let mut add = |kind: u8, numbers: &[usize]| {
+            hash.update(&[kind]);
+            hash.update(&(numbers.len() as u64).to_le_bytes());
+            numbers.iter().for_each(|n| drop(hash.update(&(*n as u64).to_le_bytes())));
+        };
+        for row in &self.rows {
+            match row {
+                Row::Of(at, row) => add(0, &[*at, *row]),
+                Row::Mean(all) => add(1, &all.iter().flat_map(|(at, row)| [*at, *row]).collect::<Vec<_>>()),
+                Row::Zero => add(2, &[]),
+                Row::Filling => add(3, &[]),
+            }
+        }
+    }
+
     /// The first rows as they are.
     pub(super) fn first(at: usize, rows: usize) -> Self {
         Self { rows: (0..rows).map(|row| Row::Of(at, row)).collect() }
@@ -257,6 +278,19 @@ impl Reader for Mapped<'_> {
             at += to - from;
         }
         Ok(scratch)
+    }
+}
+
+/// The notice that input `i`, which has no tokenizer, is taken to have the first one's; an error where its embedding has
+/// another number of rows, so that it cannot.
+fn untold(inputs: &[Arc<dyn Input>], rows: &[Option<usize>], i: usize) -> Result<String> {
+    let (label, first) = (inputs[i].label(), inputs[0].label());
+    match (rows[i], rows[0]) {
+        (Some(own), Some(of_first)) if own != of_first => Err(Error::mismatch(format!(
+            "{label} has no tokenizer.json, and its {own} rows are not the {of_first} of {first}: which row is which token is \
+             not known; put the tokenizer.json of {label} into its folder"
+        ))),
+        _ => Ok(format!("{label} has no tokenizer.json: its tokens are taken to be those of {first}")),
     }
 }
 
