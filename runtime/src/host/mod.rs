@@ -4,11 +4,13 @@
 mod cancel;
 mod event;
 mod file;
+mod lock;
 mod rng;
 
 pub use cancel::Cancel;
 pub use event::{Event, Events};
 pub use file::write_atomic;
+pub use lock::Lock;
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.
