@@ -113,7 +113,7 @@ impl Plan {
         let out_config = planner.out_config(stacked.then_some(slices.as_slice()))?;
         let Planner { vocabulary, jobs, mut notices, .. } = planner;
         notices.dedup();
-        Ok(Self {
+        let plan = Self {
             method,
             jobs,
             config: out_config,
@@ -122,7 +122,10 @@ impl Plan {
             chat_template: config.chat_template.clone(),
             inputs,
             notices,
-        })
+        };
+        // A chat template that does not exist or is not Jinja is told of now.
+        super::files::chat_template(&plan)?;
+        Ok(plan)
     }
 
     /// What a person should know: parameters that are ignored, tokens that differ.
