@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lota_runtime::host::{Fault, FaultKind};
+
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -222,47 +224,43 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-impl From<lota_runtime::Error> for Error {
-    fn from(error: lota_runtime::Error) -> Self {
-        use lota_runtime::Error as E;
-        match error {
-            // A script's own error that went through the runtime comes back as itself.
-            E::Callback(inner) => match inner.downcast::<Error>() {
+impl Error {
+    /// Any fault of the runtime. A script's own error that went through it comes back as itself.
+    fn of_fault(fault: impl Fault) -> Self {
+        let kind = match fault.kind() {
+            FaultKind::Argument => ErrorKind::Argument,
+            FaultKind::Runtime => ErrorKind::Runtime,
+            FaultKind::Limit => ErrorKind::Limit,
+            FaultKind::Denied => ErrorKind::Denied,
+            FaultKind::Cancelled => ErrorKind::Cancelled,
+        };
+        match fault.into_callback() {
+            Ok(inner) => match inner.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(other) => Self::runtime(other.to_string()),
             },
-            E::Tensor(inner) => Self::runtime(of_tensors(&inner)),
-            E::Cancelled => Self::cancelled(),
-            E::Limit(text) => Self::new(ErrorKind::Limit, text),
-            E::Argument(text) => Self::argument(text),
-            other => Self::runtime(other.to_string()),
+            Err(fault) => Self::new(kind, fault.text()),
         }
     }
 }
 
-/// The text of a failed tensor operation: without the backtrace of our own functions that candle
-/// adds where `RUST_BACKTRACE` is set, and with shapes as scripts write them.
-pub(crate) fn of_tensors(error: &candle_core::Error) -> String {
-    use candle_core::Error as E;
-    let shape = |s: &candle_core::Shape| {
-        format!("{{{}}}", s.dims().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-    };
-    match error {
-        E::WithBacktrace { inner, .. } => of_tensors(inner),
-        E::Context { inner, context } => format!("{context}: {}", of_tensors(inner)),
-        E::WithPath { inner, path } => format!("{}: {}", path.display(), of_tensors(inner)),
-        E::ShapeMismatchBinaryOp { lhs, rhs, .. } => {
-            format!("the shapes {} and {} do not fit together", shape(lhs), shape(rhs))
-        }
-        other => other.to_string(),
+impl From<lota_runtime::Error> for Error {
+    fn from(error: lota_runtime::Error) -> Self {
+        Self::of_fault(error)
+    }
+}
+
+impl From<lota_runtime::host::Error> for Error {
+    fn from(error: lota_runtime::host::Error) -> Self {
+        Self::of_fault(error)
     }
 }
 
 impl From<Error> for lota_runtime::Error {
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Cancelled => Self::Cancelled,
-            _ => Self::Callback(Box::new(error)),
+            ErrorKind::Cancelled => lota_runtime::host::Error::Cancelled.into(),
+            _ => lota_runtime::host::Error::Callback(Box::new(error)).into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::files::Files;
 use super::memory::Memory;
 use super::record::panic_text;
 use super::registry::Registry;
-use crate::error::{Error, Result, of_tensors};
+use crate::error::{Error, Result};
 use crate::language::Language;
 use crate::limits::Meter;
 
@@ -109,7 +109,7 @@ pub fn open_device(name: &str) -> Result<Device> {
             Ok(Ok(device)) => Ok(device),
             Ok(Err(e)) => Err(Error::runtime(format!(
                 "device '{name}' cannot be opened ({lacking}): {}",
-                of_tensors(&e)
+                lota_runtime::ops::describe(&e)
             ))),
             Err(panic) => Err(Error::runtime(format!(
                 "device '{name}' cannot be opened ({lacking}): {}",

@@ -5,18 +5,17 @@
 //! state, so two engines in one process do not meet.
 //!
 //! Dependencies inside the crate point one way:
-//! `merge, eval, train, lora -> ticket -> mask -> model -> ops -> host, error`.
+//! `merge, eval, train, lora -> ticket -> mask -> model -> ops -> host`, the last two being crates of their own.
 
 pub mod data;
-pub mod error;
 pub mod eval;
-pub mod host;
 pub mod lora;
 pub mod mask;
 pub mod merge;
 pub mod model;
-pub mod ops;
 pub mod ticket;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use lota_host as host;
+pub use lota_kernels as ops;
+pub use lota_kernels::{Error, Result};

@@ -20,7 +20,7 @@ local args = lota.args({
   quick = { false, "fewer points" },
 })
 
---- The density from which a gradient is one dense product (runtime/src/ops/sampled.rs), which the model must know.
+--- The density from which a gradient is one dense product (runtime/kernels/src/sampled.rs), which the model must know.
 local sampled_below = 0.36
 
 --- SmolLM2 of another width and depth: its proportions, and heads of 64.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Adapter, Config, Module, Replaced};
 use crate::model::weights::{Shards, Source as _, canonical};
 use crate::model::{ParamSpec, Role};
-use crate::{Error, Result};
+use crate::{Error, Result, host};
 
 /// The file with an adapter's settings.
 pub const CONFIG: &str = "adapter_config.json";
@@ -40,7 +40,7 @@ impl Adapter {
             ));
         }
         Self::read(config, &weights).map_err(|e| match e {
-            Error::Argument(what) => Error::format(&weights, what),
+            Error::Host(host::Error::Argument(what)) => Error::format(&weights, what),
             other => other,
         })
     }

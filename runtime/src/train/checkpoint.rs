@@ -126,7 +126,7 @@ impl Trainer {
         }
         let mut header = serde_json::to_vec(&header).map_err(text)?;
         header.resize(header.len().next_multiple_of(8), b' ');
-        write_atomic(path, |out| {
+        write_atomic(path, |out| -> Result<()> {
             let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(path, e));
             put(&(header.len() as u64).to_le_bytes())?;
             put(&header)?;

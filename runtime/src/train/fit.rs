@@ -114,7 +114,7 @@ pub fn fit(
             Ok(_) => {}
             Err(error) => {
                 // A callback wraps the cancellation it met in an error of its own.
-                if matches!(error, Error::Cancelled) || host.cancel.is_cancelled() {
+                if error.is_cancelled() || host.cancel.is_cancelled() {
                     save(trainer, batches)?;
                 }
                 return Err(error);

@@ -51,7 +51,10 @@ fn errors_of_readers_name_the_file_and_the_line() {
     told("a.csv", "a,a\n1,2\n", &["two columns", "`a`"]);
     told("a.txt", "", &["`txt`", "jsonl"]);
     told("a.parquet", "PAR1", &["Parquet"]);
-    assert!(matches!(read(Path::new("absent.jsonl"), None), Err(Error::Io { .. })));
+    assert!(matches!(
+        read(Path::new("absent.jsonl"), None),
+        Err(Error::Host(lota_runtime::host::Error::Io { .. }))
+    ));
     assert!(Format::named("xlsx").is_err_and(|e| e.to_string().contains("parquet")));
     let (_dir, path) = file("latin.jsonl", b"{\"a\":1}\n{\"a\":\"\xe9\"}\n");
     assert!(read(&path, None).is_err_and(|e| e.to_string().contains("line 2")));

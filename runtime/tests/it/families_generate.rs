@@ -99,7 +99,7 @@ fn a_stopped_forward_says_so() {
             decoder.hidden(&exec, &host, &params, &batch),
         ];
         for result in stopped {
-            assert!(matches!(result, Err(lota_runtime::Error::Cancelled)), "{}", case.name);
+            assert!(result.is_err_and(|error| error.is_cancelled()), "{}", case.name);
         }
         assert_eq!(cache.tokens(0), 2, "{}", case.name);
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use lota_runtime::Error;
 use lota_runtime::data::{Batch, BatchOptions, Batches, Example};
 use lota_runtime::host::{Events, Host, Rng};
 use lota_runtime::mask::{Budget, Mask, Scope, top};
@@ -339,7 +338,7 @@ fn a_cancelled_step_leaves_everything_as_it_was() {
         }
     }
     let stopped = trainer.step_with(tiny.subject(), &host, &[batches.next()], &mut Stop(host.clone()));
-    assert!(matches!(stopped, Err(Error::Cancelled)));
+    assert!(stopped.is_err_and(|error| error.is_cancelled()));
     assert_eq!((before, state), (tiny.hash(), save(&trainer, "after")));
     tiny.host = Host::default();
     tiny.step(&mut trainer, &[batches.next()]);
@@ -404,7 +403,7 @@ fn a_resumed_training_has_the_bits_of_one_that_was_never_interrupted() {
                 Ok(true)
             };
             let stop = fit(&mut trainer, cut.subject(), &host, &mut stream(11, 2), &kept, None, &mut on_step);
-            assert!(matches!(stop, Err(Error::Cancelled)));
+            assert!(stop.is_err_and(|error| error.is_cancelled()));
             // A fresh model: all that is known is in the file.
             let fresh = Tiny::new(dtype);
             let got = go(&fresh, &mut stream(11, 2), &kept).expect("goes on");

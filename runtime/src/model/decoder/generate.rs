@@ -146,7 +146,7 @@ impl Decoder {
         for (new, &length) in tokens.iter().zip(&cache.lengths) {
             let (before, after) = (length as usize, length as usize + new.as_ref().len());
             if self.outgrows(before, after) {
-                return Err(Error::Limit(format!(
+                return Err(Error::limit(format!(
                     "this model's rotary embedding is another one for long sequences, and a cached sequence of \
                      {before} tokens would become one of {after}: start it again with an empty cache"
                 )));

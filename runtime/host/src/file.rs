@@ -1,0 +1,62 @@
+//! Files are written beside and renamed, so that no crash, full disk or Ctrl-C leaves half a file
+//! where a whole one was.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Writes `path` through `write` into a temporary file of the same folder, flushes it to disk and
+/// renames it over `path`. On any error the old file is untouched and the temporary one removed.
+/// Missing parent folders are created.
+/// The error of `write` is given back as it is.
+pub fn write_atomic<E: From<Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let temp =
+        tempfile::Builder::new().prefix(".lota-").tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
+    {
+        let mut out = BufWriter::with_capacity(1 << 20, temp.as_file());
+        write(&mut out)?;
+        out.flush().map_err(|e| Error::io(path, e))?;
+    }
+    temp.as_file().sync_all().map_err(|e| Error::io(path, e))?;
+    #[cfg(unix)]
+    {
+        // A temporary file is private to its owner; a finished one has the usual permissions.
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o777);
+        temp.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(mode))
+            .map_err(|e| Error::io(path, e))?;
+    }
+    temp.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("deep/er/file.bin");
+        write_atomic(&path, |w| w.write_all(b"old").map_err(|e| Error::io("file.bin", e))).expect("writes");
+        let failed = write_atomic(&path, |w| {
+            w.write_all(b"new but").map_err(|e| Error::io("file.bin", e))?;
+            Err(Error::argument("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).expect("reads"), b"old");
+        let names = std::fs::read_dir(path.parent().expect("has a parent")).expect("lists").count();
+        assert_eq!(names, 1);
+    }
+}

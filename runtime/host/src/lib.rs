@@ -1,0 +1,27 @@
+//! `lota-host`: what the other crates are handed instead of reaching for it. A way to be stopped, a
+//! place for events, seeded randomness and safe file writing. It knows neither tensors nor scripts.
+
+mod cancel;
+mod error;
+mod event;
+mod fault;
+mod file;
+mod lock;
+mod rng;
+
+pub use cancel::Cancel;
+pub use error::{Error, Result};
+pub use event::{Event, Events};
+pub use fault::{Fault, FaultKind};
+pub use file::write_atomic;
+pub use lock::Lock;
+pub use rng::Rng;
+
+/// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.
+#[derive(Clone, Default)]
+pub struct Host {
+    /// The switch that stops work.
+    pub cancel: Cancel,
+    /// Where progress and messages go.
+    pub events: Events,
+}

@@ -1,0 +1,115 @@
+//! Dense f32 products with AVX-512: a word is a value.
+
+use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps};
+use std::cell::RefCell;
+
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
+use super::{Factor, Mat};
+use crate::simd::widen;
+use crate::slice::Weight;
+use crate::transpose::{Strip, turn};
+
+thread_local! {
+    /// Kept between calls: fresh memory costs more than the packing.
+    static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// f32 operands. The processor must have AVX-512 F.
+pub(super) struct Single;
+
+impl Micro for Single {
+    const PER_WORD: usize = 1;
+    const STEP: usize = 1;
+    const ROWS: usize = 8;
+    const DEPTH: usize = 640;
+
+    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [f32]) {
+        let len = stretch.len;
+        let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
+        if b.col_stride == 1 {
+            for k in 0..len {
+                let line = (stretch.from + k) * b.row_stride;
+                for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * len)) {
+                    let (start, to) = (line + from, &mut panel[k * COLS..k * COLS + width]);
+                    match b.data {
+                        Weight::F32(data) => to.copy_from_slice(&data[start..start + width]),
+                        Weight::BF16(data) => widen(&data[start..start + width], to),
+                    }
+                }
+            }
+            return;
+        }
+        let (stride, first) = (b.col_stride, stretch.from);
+        for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * len)) {
+            match b.data {
+                Weight::F32(data) => {
+                    let strip = Strip { stride, first, width: len, tokens: width };
+                    turn(&data[from * stride..], strip, panel, COLS);
+                }
+                Weight::BF16(data) => {
+                    let mut lines = LINES.take();
+                    if lines.len() < width * len {
+                        lines.resize(COLS * Self::DEPTH, 0.0);
+                    }
+                    for (c, line) in lines.chunks_exact_mut(len).take(width).enumerate() {
+                        widen(&data[(from + c) * stride + first..][..len], line);
+                    }
+                    turn(&lines, Strip { stride: len, first: 0, width: len, tokens: width }, panel, COLS);
+                    LINES.replace(lines);
+                }
+            }
+        }
+    }
+
+    fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {
+        if a.col_stride == 1 {
+            return work(Left::rows(&a.data[first * a.row_stride + stretch.from..], a.row_stride));
+        }
+        let mut own = OWN.take();
+        let size = Self::ROWS * stretch.len;
+        if own.len() < count.div_ceil(Self::ROWS) * size {
+            own.resize(BLOCK * Self::DEPTH, 0.0);
+        }
+        for k in 0..stretch.len {
+            let start = (stretch.from + k) * a.col_stride + first;
+            let line = &a.data[start..start + count];
+            for (i, part) in line.chunks(Self::ROWS).enumerate() {
+                own[i * size + k * Self::ROWS..][..part.len()].copy_from_slice(part);
+            }
+        }
+        work(Left::packed(&own, stretch.len));
+        OWN.replace(own);
+    }
+
+    unsafe fn tile(a: Rows, b: *const f32, words: usize, place: Place, rows: usize) {
+        // SAFETY: passed on to the caller.
+        unsafe { by_rows!(rows, kernel(a, b, words, place)) }
+    }
+}
+
+/// # Safety
+///
+/// As for [`Micro::tile`].
+#[target_feature(enable = "avx512f")]
+unsafe fn kernel<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place) {
+    let mut sums: [[__m512; 3]; R] = [[_mm512_setzero_ps(); 3]; R];
+    let (mut column, mut line) = (a.start, b);
+    for _ in 0..words {
+        // SAFETY: step `k` reads row `k` of the panel and column `k` of the rows of `a`.
+        unsafe {
+            let values =
+                [_mm512_loadu_ps(line), _mm512_loadu_ps(line.add(16)), _mm512_loadu_ps(line.add(32))];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let factor = _mm512_set1_ps(*column.add(r * a.row_stride));
+                for (sum, values) in sums.iter_mut().zip(values) {
+                    *sum = _mm512_fmadd_ps(factor, values, *sum);
+                }
+            }
+        }
+        column = column.wrapping_add(a.step);
+        line = line.wrapping_add(COLS);
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { place.write(sums) }
+}

@@ -1,0 +1,176 @@
+//! Dense products of bf16 operands, summed in f32, with AVX-512 BF16.
+//!
+//! The instruction multiplies pairs of neighbours of the inner dimension, so a word is such a pair: the value at `k` in
+//! its low half, the one at `k + 1` in its high half. Values are rounded to the nearest bf16 (ties to even, subnormal
+//! ones to zero) as they are packed.
+
+use std::arch::x86_64::{
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_setzero_ps,
+};
+use std::cell::RefCell;
+
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
+use super::{Factor, Mat};
+use crate::pairs::{Word, as_pairs, couple, interleave, whole_pairs};
+use crate::slice::Weight;
+use crate::transpose::{Strip, turn};
+
+thread_local! {
+    /// Kept between calls: fresh memory costs more than the packing.
+    static OWN: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many pairs of lines ahead are asked for while a factor is packed.
+const AHEAD: usize = 8;
+
+/// bf16 operands. The processor must have AVX-512 (F, BW, VL, BF16).
+pub(super) struct Pairs;
+
+impl Micro for Pairs {
+    const PER_WORD: usize = 2;
+    const STEP: usize = 2;
+    const ROWS: usize = 8;
+    const DEPTH: usize = 1536;
+
+    fn pack(b: Factor<'_>, at: usize, width: usize, stretch: Stretch, panels: &mut [Word]) {
+        pack(b, (at, width), stretch, Self::words(stretch.len), panels);
+    }
+
+    fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {
+        let pairs = stretch.len.div_ceil(2);
+        let mut own = OWN.take();
+        if own.is_empty() {
+            own.resize(BLOCK * Self::DEPTH / 2, 0.0);
+        }
+        let data = Weight::F32(a.data);
+        if a.col_stride == 1 {
+            for (r, line) in own.chunks_exact_mut(pairs).take(count).enumerate() {
+                couple(data.part((first + r) * a.row_stride + stretch.from, stretch.len), line);
+            }
+            work(Left::rows(&own, pairs));
+        } else {
+            let mut line = [0.0; BLOCK];
+            let row = |k: usize| {
+                let start = (stretch.from + k) * a.col_stride + first;
+                (k < stretch.len).then(|| data.part(start, count))
+            };
+            for p in 0..pairs {
+                ahead(p, row);
+                interleave(row(2 * p), row(2 * p + 1), &mut line[..count]);
+                // Whole tiles: the rows beyond `count` are never looked at, and a length that is known is one move.
+                let (parts, _) = line.as_chunks::<8>();
+                for (i, part) in parts.iter().take(count.div_ceil(8)).enumerate() {
+                    own[(i * pairs + p) * 8..][..8].copy_from_slice(part);
+                }
+            }
+            work(Left::packed(&own, pairs));
+        }
+        OWN.replace(own);
+    }
+
+    unsafe fn tile(a: Rows, b: *const Word, words: usize, place: Place, rows: usize) {
+        // SAFETY: passed on to the caller.
+        unsafe { by_rows!(rows, kernel(a, b, words, place)) }
+    }
+}
+
+/// Packs `width` columns from `at` as [`Micro::pack`] says, each into `words` words, at least as many as there are pairs:
+/// the others are zeros.
+pub(super) fn pack(
+    b: Factor<'_>,
+    (at, width): (usize, usize),
+    stretch: Stretch,
+    words: usize,
+    panels: &mut [Word],
+) {
+    let pairs = stretch.len.div_ceil(2);
+    let parts = (at..at + width).step_by(COLS).map(|from| (from, COLS.min(at + width - from)));
+    panels.chunks_exact_mut(COLS * words).for_each(|panel| panel[COLS * pairs..].fill(0.0));
+    if b.col_stride == 1 {
+        let line = |k: usize| {
+            let start = (stretch.from + k) * b.row_stride + at;
+            (k < stretch.len).then(|| b.data.part(start, width))
+        };
+        for p in 0..pairs {
+            ahead(p, line);
+            for ((from, width), panel) in parts.clone().zip(panels.chunks_exact_mut(COLS * words)) {
+                let row = |k: usize| {
+                    let start = (stretch.from + k) * b.row_stride + from;
+                    (k < stretch.len).then(|| b.data.part(start, width))
+                };
+                interleave(row(2 * p), row(2 * p + 1), &mut panel[p * COLS..p * COLS + width]);
+            }
+        }
+        return;
+    }
+    if let (Weight::BF16(data), true) = (b.data, stretch.len.is_multiple_of(2)) {
+        let column = |c: usize| &data[c * b.col_stride + stretch.from..][..stretch.len];
+        let first = whole_pairs(column(at)).filter(|_| b.col_stride.is_multiple_of(2));
+        if first.is_some() {
+            for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * words)) {
+                let last = (from + width - 1) * b.col_stride + stretch.from + stretch.len;
+                let lines = whole_pairs(&data[from * b.col_stride + stretch.from..last]);
+                let lines = lines.expect("even distances from a place where a word may lie");
+                let strip = Strip { stride: b.col_stride / 2, first: 0, width: pairs, tokens: width };
+                turn(lines, strip, panel, COLS);
+            }
+            return;
+        }
+    }
+    let mut lines = LINES.take();
+    if lines.len() < COLS * pairs {
+        lines.resize(COLS * Pairs::DEPTH / 2, 0.0);
+    }
+    for ((from, width), panel) in parts.zip(panels.chunks_exact_mut(COLS * words)) {
+        for (c, line) in lines.chunks_exact_mut(pairs).take(width).enumerate() {
+            couple(b.data.part((from + c) * b.col_stride + stretch.from, stretch.len), line);
+        }
+        turn(&lines, Strip { stride: pairs, first: 0, width: pairs, tokens: width }, panel, COLS);
+    }
+    LINES.replace(lines);
+}
+
+/// Asks for the lines of a later pair than `p`: they lie far apart, so the processor does not see them coming.
+fn ahead<'a>(p: usize, line: impl Fn(usize) -> Option<Weight<'a>>) {
+    [2 * (p + AHEAD), 2 * (p + AHEAD) + 1].into_iter().filter_map(line).for_each(prefetch);
+}
+
+/// Asks for a line that will be read soon.
+#[inline]
+fn prefetch(line: Weight<'_>) {
+    let (start, bytes): (*const i8, usize) = match line {
+        Weight::F32(line) => (line.as_ptr().cast(), size_of_val(line)),
+        Weight::BF16(line) => (line.as_ptr().cast(), size_of_val(line)),
+    };
+    for at in (0..bytes).step_by(64) {
+        // SAFETY: the place lies inside the line, and nothing is read from it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
+    }
+}
+
+/// # Safety
+///
+/// As for [`Micro::tile`].
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn kernel<const R: usize>(a: Rows, b: *const Word, words: usize, place: Place) {
+    let mut sums: [[__m512; 3]; R] = [[_mm512_setzero_ps(); 3]; R];
+    let (mut column, mut line) = (a.start.cast::<i32>(), b);
+    for _ in 0..words {
+        // SAFETY: step `p` reads row `p` of the panel and column `p` of the rows of `a`.
+        unsafe {
+            let pairs = [0, 16, 32].map(|i| as_pairs(_mm512_loadu_si512(line.add(i).cast())));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let factor = as_pairs(_mm512_set1_epi32(*column.add(r * a.row_stride)));
+                for (sum, pairs) in sums.iter_mut().zip(pairs) {
+                    *sum = _mm512_dpbf16_ps(*sum, factor, pairs);
+                }
+            }
+        }
+        column = column.wrapping_add(a.step);
+        line = line.wrapping_add(COLS);
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { place.write(sums) }
+}
