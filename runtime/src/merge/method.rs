@@ -107,6 +107,11 @@ impl Spec {
         self.param(name, Kind::Number, Scope::Shared, Some(Scalar::Number(default)), doc)
     }
 
+    /// Adds a number with a default, of each input besides the base.
+    pub fn each(self, name: &'static str, default: f64, doc: &'static str) -> Self {
+        self.param(name, Kind::Number, Scope::Other, Some(Scalar::Number(default)), doc)
+    }
+
     /// Adds a truth value of the merge.
     pub fn flag(self, name: &'static str, default: bool, doc: &'static str) -> Self {
         self.param(name, Kind::Flag, Scope::Shared, Some(Scalar::Flag(default)), doc)

@@ -86,6 +86,8 @@ impl serde::de::Error for Fault {
     }
 
     fn invalid_type(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        // Serde's own word for a list.
+        let wanted = wanted.to_string().replace("a sequence", "a list");
         Self::Other(format!("must be {wanted}, not {}", words(found)))
     }
 

@@ -59,7 +59,7 @@ pub struct TokenizerConfig {
 
 /// `tokenizer` as it is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with source")]
 pub(super) struct Written {
     source: Option<TokenizerSource>,
     #[serde(default)]
@@ -109,7 +109,7 @@ impl<'v> Deserialize<'v> for Tokens {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with source and force")]
 struct Token {
     source: Option<TokenSource>,
     force: Option<Flag>,

@@ -29,7 +29,7 @@ pub(super) struct Document {
 
 /// An entry of `modules`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with models or slices")]
 pub(super) struct Module {
     pub(super) models: Option<Vec<Source>>,
     pub(super) slices: Option<Vec<Slice>>,
@@ -38,7 +38,7 @@ pub(super) struct Module {
 
 /// An entry of `models`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with model")]
 pub(super) struct Source {
     pub(super) model: Reference,
     pub(super) parameters: Option<Settings>,
@@ -46,7 +46,7 @@ pub(super) struct Source {
 
 /// An entry of `slices`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with sources")]
 pub(super) struct Slice {
     pub(super) sources: Vec<Layers>,
     pub(super) base_model: Option<Reference>,
@@ -56,7 +56,7 @@ pub(super) struct Slice {
 
 /// An entry of the `sources` of a slice.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map with model and layer_range")]
 pub(super) struct Layers {
     pub(super) model: Reference,
     pub(super) layer_range: Range,

@@ -2,6 +2,7 @@
 //! whose masks are kept apart, and refused where they are not, unless it is said what to do there.
 
 use super::claims::claims;
+use super::inputs::Inputs;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
 use crate::merge::settings::{Kind, Scalar, Scope};
@@ -15,13 +16,7 @@ impl Disjoint {
         Self(
             Spec::new("disjoint", "Task vectors that share no entry, whole and exact.", "lota")
                 .base(Base::Required)
-                .param(
-                    "weight",
-                    Kind::Number,
-                    Scope::Other,
-                    Some(Scalar::Number(1.0)),
-                    "multiplies the task vector",
-                )
+                .each("weight", 1.0, "multiplies the task vector")
                 .param(
                     "overlap",
                     Kind::Word(&["refuse", "sum", "mean", "first", "last", "largest"]),
@@ -39,16 +34,12 @@ impl Method for Disjoint {
     }
 
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()> {
-        let others = group.others();
+        let Inputs { others, read, weights } = Inputs::of(group);
         let n = others.len();
-        let base = group.base().unwrap_or(0);
-        let mut read = others.clone();
-        read.push(base);
         let overlap = group.params.word("overlap");
         if overlap == "refuse" {
             refuse(group, &others, &read)?;
         }
-        let weights: Vec<f32> = others.iter().map(|&i| group.params.of(i, "weight") as f32).collect();
         group.write(sink, Unit::Entries, &read, |piece, values, out| {
             let claimed = claims(group, &others, piece, values);
             out.copy_from_slice(values[n]);
