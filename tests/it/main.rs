@@ -5,6 +5,7 @@ mod embed;
 mod engine;
 mod generated;
 mod merge;
+mod merge_killed;
 mod patterns;
 mod repl;
 mod rhai;

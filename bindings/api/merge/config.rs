@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use lota_runtime::merge::{
-    Config, Existing, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, as_model, conflicts, open_all,
+    Config, Existing, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, as_model, conflicts,
+    open_all,
 };
 use lota_runtime::model::{LoadOptions, Model};
 
@@ -185,7 +186,9 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         step.out = granted(ctx, &step.out)?;
         let last = step.out == targets.out;
         if last && targets.report.is_some() && step.config.base.is_none() {
-            return Err(Error::argument("a report compares with the base: the configuration has no base_model"));
+            return Err(Error::argument(
+                "a report compares with the base: the configuration has no base_model",
+            ));
         }
     }
     let mut files = Vec::new();

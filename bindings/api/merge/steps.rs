@@ -111,7 +111,9 @@ pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Ve
 /// An error unless a name can be that of a folder in another, and of nothing else.
 fn check_name(name: &str) -> Result<()> {
     let wrong = |what: &str| {
-        Err(Error::argument(format!("name: {name:?} {what}: the result of this step is a folder that is called so")))
+        Err(Error::argument(format!(
+            "name: {name:?} {what}: the result of this step is a folder that is called so"
+        )))
     };
     if name.is_empty() || name.len() > 200 {
         return wrong("must have 1 to 200 bytes");
@@ -160,7 +162,9 @@ fn rename(config: &mut Config, to: &dyn Fn(&str) -> Option<String>) {
         }
         for (_, source, _) in &mut tokenizer.tokens {
             match source {
-                TokenSource::Model(model) | TokenSource::Token(model, _) | TokenSource::Id(model, _) => one(model),
+                TokenSource::Model(model) | TokenSource::Token(model, _) | TokenSource::Id(model, _) => {
+                    one(model)
+                }
                 TokenSource::Usual | TokenSource::Zero => {}
             }
         }
@@ -213,7 +217,9 @@ mod tests {
     #[test]
     fn names_are_plain_parts_of_a_path() {
         for name in ["..", ".", "../x", "/etc/x", "a/b", "a\\\\b", "c:x", ".hidden", "", "a\\nb", "a\\0"] {
-            let text = format!("name: \"{name}\"\nmerge_method: linear\nmodels: [{{model: a}}]\n---\nmerge_method: linear\nmodels: [{{model: b}}]\n");
+            let text = format!(
+                "name: \"{name}\"\nmerge_method: linear\nmodels: [{{model: a}}]\n---\nmerge_method: linear\nmodels: [{{model: b}}]\n"
+            );
             let refused = steps(&text).expect_err(name).to_string();
             assert!(refused.starts_with("name: "), "{refused}");
         }
@@ -221,7 +227,8 @@ mod tests {
         assert!(steps(&format!("{}{}", one("käse 2.0"), one("x"))).is_ok());
         // `between` may be the folder that `out` is in.
         let documents = documents(&format!("{}{}", one("out"), one("last")), "merge.yml").expect("YAML");
-        let refused = order(&documents, Path::new("here/out"), Path::new("here")).expect_err("the same folder");
+        let refused =
+            order(&documents, Path::new("here/out"), Path::new("here")).expect_err("the same folder");
         assert!(refused.to_string().contains("neither may lie in the other"), "{refused}");
     }
 
@@ -229,7 +236,8 @@ mod tests {
     fn tokens_of_a_step_are_had_from_its_folder() {
         let text = "name: first\nmerge_method: linear\nmodels: [{model: a}]\n---\nmerge_method: linear\nmodels: [{model: first}]\n\
                     tokenizer: {source: union, tokens: {x: {source: first}}}\n";
-        let steps = order(&documents(text, "merge.yml").expect("YAML"), Path::new("out"), Path::new("between"));
+        let steps =
+            order(&documents(text, "merge.yml").expect("YAML"), Path::new("out"), Path::new("between"));
         let steps = steps.expect("valid");
         let tokens = &steps[1].config.tokenizer.as_ref().expect("a tokenizer").tokens;
         assert_eq!(tokens[0].1, TokenSource::Model(Reference::new("between/first")));

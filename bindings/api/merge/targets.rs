@@ -69,7 +69,9 @@ fn report(ctx: &Ctx, name: &str) -> Result<[PathBuf; 2]> {
             return Err(Error::argument(format!("report: {} is a folder", file.display())));
         }
         match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(parent).map_err(failed)?,
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                std::fs::create_dir_all(parent).map_err(failed)?
+            }
             _ => {}
         }
     }

@@ -31,9 +31,9 @@ impl Float {
             "float32" | "f32" => Ok(Self::F32),
             "float16" | "f16" | "half" => Ok(Self::F16),
             "bfloat16" | "bf16" => Ok(Self::BF16),
-            "float64" | "f64" => {
-                Err(Error::argument(format!("{key} float64: merges are computed in float32; write float32 instead")))
-            }
+            "float64" | "f64" => Err(Error::argument(format!(
+                "{key} float64: merges are computed in float32; write float32 instead"
+            ))),
             other => Err(Error::argument(format!(
                 "{key} {other:?} is not known: use float32, bfloat16 or float16"
             ))),

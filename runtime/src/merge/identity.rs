@@ -88,7 +88,8 @@ mod tests {
         let write = |byte: u8| {
             std::fs::write(&path, vec![byte; 3 << 20]).expect("writes");
             let file = File::options().write(true).open(&path).expect("opens");
-            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1)).expect("sets the time");
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1))
+                .expect("sets the time");
             stamp([path.as_path()]).expect("reads")
         };
         let (one, two) = (write(1), write(2));

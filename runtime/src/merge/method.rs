@@ -13,11 +13,11 @@ pub enum Base {
     Required,
     /// It uses one that is given.
     Optional,
-    /// To it a base is an input like any other.
+    /// It treats a base like any other input.
     Ignored,
 }
 
-/// How many.
+/// The least and the most allowed number; `None`: no limit.
 pub type Count = (usize, Option<usize>);
 
 /// The description of a method.
@@ -37,7 +37,7 @@ pub struct Spec {
     pub inputs: Count,
     /// How many it takes besides the base.
     pub others: Count,
-    /// Whether inputs that hold infinities and such are carried through instead of refused.
+    /// Whether infinities and NaN in the inputs are passed on; otherwise such inputs are an error.
     pub any_values: bool,
     /// Whether it draws random numbers.
     pub random: bool,
@@ -83,7 +83,7 @@ impl Spec {
         self
     }
 
-    /// Says that it carries any values through.
+    /// Says that infinities and NaN in the inputs are passed on.
     pub fn any_values(mut self) -> Self {
         self.any_values = true;
         self
@@ -122,8 +122,8 @@ impl Spec {
         self.param("weight", Kind::Number, Scope::Other, None, "how much of the model goes in")
     }
 
-    /// The place of the base among the inputs with these labels, as the method sees it: none for one
-    /// that ignores bases. An error if the inputs are not what it takes.
+    /// The position of the base among the inputs with these labels; `None` for a method that ignores bases. An error if
+    /// the number of inputs or the missing base does not suit the method.
     pub fn check(&self, labels: &[&str], base: Option<&str>, place: &str) -> Result<Option<usize>> {
         let at = if place.is_empty() { String::new() } else { format!(" ({place})") };
         let refused = |what: String| Error::argument(format!("{}{at} {what}", self.name));

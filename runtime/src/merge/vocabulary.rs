@@ -196,7 +196,9 @@ impl RowMap {
         let mut add = |kind: u8, numbers: &[usize]| {
             hash.update(&[kind]);
             hash.update(&(numbers.len() as u64).to_le_bytes());
-            numbers.iter().for_each(|n| drop(hash.update(&(*n as u64).to_le_bytes())));
+            for n in numbers {
+                hash.update(&(*n as u64).to_le_bytes());
+            }
         };
         for row in &self.rows {
             match row {

@@ -94,9 +94,8 @@ impl Check {
         place: &str,
     ) -> Result<Body> {
         let at = |name: &str| if place.is_empty() { name.to_string() } else { format!("{place}.{name}") };
-        let empty = |name: &str| {
-            Error::argument(format!("{}: must be a list with one entry at least", at(name)))
-        };
+        let empty =
+            |name: &str| Error::argument(format!("{}: must be a list with one entry at least", at(name)));
         match (models, slices) {
             (Some(models), None) if models.is_empty() => Err(empty("models")),
             (Some(models), None) => {

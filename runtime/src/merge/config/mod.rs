@@ -17,18 +17,18 @@ use super::{Float, Settings};
 pub struct Source {
     /// The model.
     pub model: Reference,
-    /// Its first layer and the one after its last; `None`: all.
+    /// The first layer taken and the one after the last, counted from 0; `None`: all.
     pub layers: Option<(usize, usize)>,
     /// Parameters for this model.
     pub parameters: Settings,
 }
 
-/// Layers of the result that are made together.
+/// Consecutive layers of the result, made of the same models.
 #[derive(Clone, Debug)]
 pub struct Slice {
     /// The models, with as many layers each.
     pub sources: Vec<Source>,
-    /// Another base than the merge's.
+    /// A base for this slice; `None`: the base of the merge.
     pub base: Option<Reference>,
     /// Parameters for this slice.
     pub parameters: Settings,
@@ -46,15 +46,15 @@ pub enum Body {
 /// A merge.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What later steps of the same file call the result.
+    /// The name by which other documents of the same file refer to the result.
     pub name: Option<String>,
     /// The method's name.
     pub method: String,
     /// The base.
     pub base: Option<Reference>,
-    /// To what inputs are rounded.
+    /// The type that inputs are rounded to; `None`: the type they are stored in.
     pub dtype: Option<Float>,
-    /// To what results are rounded.
+    /// The type that results are rounded to; `None`: the type of the inputs.
     pub out_dtype: Option<Float>,
     /// The tokenizer of the result; `None`: the base model's files, copied.
     pub tokenizer: Option<TokenizerConfig>,
@@ -66,7 +66,7 @@ pub struct Config {
     pub module_parameters: Settings,
     /// What it is made of.
     pub body: Body,
-    /// Things to be told: parameters that the method does not have.
+    /// Notices for the user: keys and parameters that have no effect.
     pub notices: Vec<String>,
 }
 

@@ -40,10 +40,8 @@ pub(super) fn stacked(
     }
     let config = |input: usize| configs.get(input).copied().flatten();
     for key in lists {
-        let made: Option<Vec<Value>> = sources
-            .iter()
-            .map(|(input, layer)| value(config(*input)?, &key, *layer))
-            .collect();
+        let made: Option<Vec<Value>> =
+            sources.iter().map(|(input, layer)| value(config(*input)?, &key, *layer)).collect();
         match made {
             Some(values) => drop(out.insert(key, Value::Array(values))),
             None => {
@@ -100,7 +98,8 @@ mod tests {
 
     #[test]
     fn lists_follow_the_layers_that_are_taken() {
-        let a = map(json!({"num_hidden_layers": 3, "layer_types": ["x", "y", "z"], "mlp_only_layers": [0, 2],
+        let a =
+            map(json!({"num_hidden_layers": 3, "layer_types": ["x", "y", "z"], "mlp_only_layers": [0, 2],
             "eos_token_id": [1, 2, 3], "num_kv_heads": [1, 2, 4]}));
         let b = map(json!({"num_hidden_layers": 2, "layer_types": ["p", "q"], "mlp_only_layers": []}));
         let (mut out, mut notices) = (a.clone(), Vec::new());
@@ -111,7 +110,9 @@ mod tests {
         assert!(!out.contains_key("num_kv_heads"));
         assert_eq!(
             notices,
-            ["config.json of some of the models has num_kv_heads and that of others has not: the result has none"]
+            [
+                "config.json of some of the models has num_kv_heads and that of others has not: the result has none"
+            ]
         );
     }
 }

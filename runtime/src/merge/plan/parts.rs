@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::planner::Planner;
 use crate::Result;
-use crate::merge::config::{Body, Reference, Slice, Source};
 use crate::merge::Settings;
+use crate::merge::config::{Body, Reference, Slice, Source};
 
 /// A slice with its models as places among the inputs.
 pub(super) struct Part<'c> {

@@ -71,9 +71,7 @@ impl Journal {
     /// Notes tensors as finished. Their bytes must be on the disk by then.
     pub(super) fn note(&self, jobs: &[usize]) -> Result<()> {
         let (mut file, text) = (&self.file, lines(jobs.iter().copied()));
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(|e| Error::io(&self.path, e))
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| Error::io(&self.path, e))
     }
 
     /// Removes the journal of a folder, if it has one: its merge has come to its end.

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use self::identity::Identity;
 use self::journal::Journal;
 use self::layout::Layout;
-pub use self::place::hidden;
 use self::place::Places;
+pub use self::place::hidden;
 use self::record::Record;
 use self::shards::Shards;
 use super::files::put;
@@ -136,7 +136,8 @@ impl Plan {
         if let Some(same) = same
             && (repaired || matches!(options.existing, Existing::Keep | Existing::Renew))
         {
-            host.events.notice(format!("{shown} is there already, made by this very merge: it is not made again"));
+            host.events
+                .notice(format!("{shown} is there already, made by this very merge: it is not made again"));
             return Ok(Some(same.clone()));
         }
         let empty = std::fs::read_dir(&places.folder).is_ok_and(|mut entries| entries.next().is_none());
@@ -223,10 +224,14 @@ impl Plan {
             Left::Nothing => return left,
         };
         if !layout.is_in(building) {
-            host.events.notice(format!("{shown} is left of this merge, but files of it were changed: it begins anew"));
+            host.events.notice(format!(
+                "{shown} is left of this merge, but files of it were changed: it begins anew"
+            ));
             return Left::Nothing;
         }
-        host.events.notice(format!("going on with the merge that was stopped: {finished} of {all} tensors are there"));
+        host.events.notice(format!(
+            "going on with the merge that was stopped: {finished} of {all} tensors are there"
+        ));
         left
     }
 }

@@ -49,7 +49,10 @@ impl Places {
     pub(super) fn check(&self) -> Result<()> {
         for path in [&self.building, &self.old] {
             if path.symlink_metadata().is_ok_and(|data| !data.is_dir()) {
-                return Err(Error::format(path, "is in the way of a folder that a merge makes there: remove it"));
+                return Err(Error::format(
+                    path,
+                    "is in the way of a folder that a merge makes there: remove it",
+                ));
             }
         }
         Ok(())
@@ -72,7 +75,8 @@ impl Places {
             remove(&self.old)?;
             return Ok(false);
         }
-        let whole = |folder: &Path| !Journal::is_in(folder) && Record::read(folder).is_some_and(|r| r.holds(folder));
+        let whole =
+            |folder: &Path| !Journal::is_in(folder) && Record::read(folder).is_some_and(|r| r.holds(folder));
         let (from, what) = match whole(&self.building) {
             true => (&self.building, "it is finished, and is put there now"),
             false => (&self.old, "the folder that was there before is put back"),

@@ -35,7 +35,12 @@ pub(super) struct Record {
 
 impl Record {
     /// The record of a merge whose files have these names.
-    pub(super) fn of(plan: &Plan, identity: &Identity, options: &FolderOptions, mut written: Vec<String>) -> Self {
+    pub(super) fn of(
+        plan: &Plan,
+        identity: &Identity,
+        options: &FolderOptions,
+        mut written: Vec<String>,
+    ) -> Self {
         written.push(NAME.to_string());
         Self {
             lota: env!("CARGO_PKG_VERSION").to_string(),
@@ -81,7 +86,7 @@ impl Record {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             // Files of an earlier try with another tokenizer or chat template.
-            if !self.written.iter().any(|w| *w == *name) && !Journal::has_name(&name) {
+            if !self.written.iter().any(|w| name == w.as_str()) && !Journal::has_name(&name) {
                 let removed = match entry.file_type().map_err(failed)?.is_dir() {
                     true => std::fs::remove_dir_all(entry.path()),
                     false => std::fs::remove_file(entry.path()),

@@ -194,7 +194,8 @@ fn rows_of_a_model_without_a_tokenizer_are_paired_only_where_there_are_as_many()
     for model in ["a", "b"] {
         std::fs::create_dir(dir.path().join(model)).expect("a folder");
         for file in ["config.json", "model.safetensors"] {
-            std::fs::copy(fixtures.join(model).join(file), dir.path().join(model).join(file)).expect("copies");
+            std::fs::copy(fixtures.join(model).join(file), dir.path().join(model).join(file))
+                .expect("copies");
         }
     }
     std::fs::copy(fixtures.join("a/tokenizer.json"), dir.path().join("a/tokenizer.json")).expect("copies");
@@ -205,7 +206,9 @@ fn rows_of_a_model_without_a_tokenizer_are_paired_only_where_there_are_as_many()
         Err(e) => e.to_string(),
     };
     assert!(
-        refused.starts_with("b has no tokenizer.json, and its 16 rows are not the 14 of a: which row is which token"),
+        refused.starts_with(
+            "b has no tokenizer.json, and its 16 rows are not the 14 of a: which row is which token"
+        ),
         "{refused}"
     );
     for file in ["config.json", "model.safetensors"] {

@@ -97,25 +97,35 @@ fn errors_of_a_configuration_begin_with_the_path() {
         config[key] = value;
         config
     };
-    let sliced = |source: serde_json::Value| {
-        json!({"merge_method": "linear", "slices": [{"sources": [{"model": "a", "layer_range": [0, 1]}, source]}]})
-    };
+    let sliced = |source: serde_json::Value| json!({"merge_method": "linear", "slices": [{"sources": [{"model": "a", "layer_range": [0, 1]}, source]}]});
     for (config, expected) in [
-        (json!({"models": [{"model": "a"}]}), "the configuration has no merge_method, ties or linear for example"),
+        (
+            json!({"models": [{"model": "a"}]}),
+            "the configuration has no merge_method, ties or linear for example",
+        ),
         (linear("merge_method", json!(3)), "merge_method: must be a string, not 3"),
         (linear("models", json!({"model": "a"})), "models: must be a list, not a map"),
         (linear("models", json!([])), "models: must be a list with one entry at least"),
         (linear("models", json!([{"parameters": {"weight": 1}}])), "models[0]: has no model"),
         (linear("models", json!(["a"])), "models[0]: must be a map with model, not \"a\""),
-        (linear("models", json!([{"model": 7}])), "models[0].model: must be the path or the id of a model, not 7"),
+        (
+            linear("models", json!([{"model": 7}])),
+            "models[0].model: must be the path or the id of a model, not 7",
+        ),
         (linear("models", json!([{"model": ""}])), "models[0].model: a model needs a path or an id"),
-        (linear("models", json!([{"model": "a+"}])), "models[0].model: an adapter needs a path or an id after the +"),
+        (
+            linear("models", json!([{"model": "a+"}])),
+            "models[0].model: an adapter needs a path or an id after the +",
+        ),
         (linear("models", json!([{"model": {"lora": "x"}}])), "models[0].model: says no model"),
         (
             linear("models", json!([{"model": {"model": {"pth": "x"}}}])),
             "models[0].model.model: unknown key \"pth\"; did you mean \"path\"?",
         ),
-        (linear("models", json!([{"model": "a", "parameters": 3}])), "models[0].parameters: must be a map, not 3"),
+        (
+            linear("models", json!([{"model": "a", "parameters": 3}])),
+            "models[0].parameters: must be a map, not 3",
+        ),
         (
             sliced(json!({"model": "b", "layer_range": [0, 1.5]})),
             "slices[0].sources[1].layer_range[1]: must be a whole number, not 1.5",
@@ -153,7 +163,10 @@ fn errors_of_a_configuration_begin_with_the_path() {
             linear("tokenizer", json!({"tokens": {"x": {"force": "maybe"}}})),
             "tokenizer.tokens.x.force: must be true or false, not \"maybe\"",
         ),
-        (linear("out_dtype", json!("int4")), "out_dtype \"int4\" is not known: use float32, bfloat16 or float16"),
+        (
+            linear("out_dtype", json!("int4")),
+            "out_dtype \"int4\" is not known: use float32, bfloat16 or float16",
+        ),
         (
             json!({"merge_method": "linear", "modules": {"default": {"models": [{"model": "a", "lr": 1}]}}}),
             "modules.default.models[0]: unknown key \"lr\"; known are model, parameters",

@@ -45,7 +45,10 @@ fn weights(folder: &Path) -> Vec<u8> {
 
 /// The hidden files and folders beside a result.
 fn hidden(dir: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(dir).expect("lists").flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    let names = std::fs::read_dir(dir)
+        .expect("lists")
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned());
     names.filter(|n| n.starts_with('.')).collect()
 }
 
@@ -105,7 +108,8 @@ fn what_was_begun_with_other_rows_for_tokens_is_not_taken_up() {
     for model in ["a", "b"] {
         std::fs::create_dir(dir.path().join(model)).expect("a folder");
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-            std::fs::copy(fixtures.join(model).join(file), dir.path().join(model).join(file)).expect("copies");
+            std::fs::copy(fixtures.join(model).join(file), dir.path().join(model).join(file))
+                .expect("copies");
         }
     }
     let with = |source: Value| {
@@ -138,7 +142,8 @@ fn files_that_were_changed_since_are_not_taken_up() {
 #[test]
 fn models_in_memory_are_told_apart_by_their_weights() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (a, b) = (saved(dir.path(), "a", &llama(1, 32, true), 1), saved(dir.path(), "b", &llama(1, 32, true), 2));
+    let (a, b) =
+        (saved(dir.path(), "a", &llama(1, 32, true), 1), saved(dir.path(), "b", &llama(1, 32, true), 2));
     let identity = |path: &Path| Held::of("builtin", &read(path)).identity().expect("hashes");
     assert_eq!(identity(&a), identity(&a));
     assert_ne!(identity(&a), identity(&b));
@@ -285,7 +290,8 @@ fn a_folder_that_holds_an_input_is_not_replaced() {
     two(&models);
     let plan = plan(&linear(), &models).expect("plans");
     let options = FolderOptions { existing: Existing::Replace, ..FolderOptions::default() };
-    let refused = plan.write(&models, &options, &Exec::cpu(), &Host::default()).expect_err("holds the inputs");
+    let refused =
+        plan.write(&models, &options, &Exec::cpu(), &Host::default()).expect_err("holds the inputs");
     assert!(refused.to_string().contains("which is merged: write to another folder"), "{refused}");
     assert!(models.join("a/model.safetensors").exists());
 }

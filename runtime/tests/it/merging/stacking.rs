@@ -131,7 +131,8 @@ fn an_empty_slice_at_the_end_gives_what_comes_after_the_layers() {
         .expect("plans")
         .write(&out, &FolderOptions::default(), &Exec::cpu(), &Host::default())
         .expect("writes");
-    let (a, b, keep) = (read(&dir.path().join("a")), read(&dir.path().join("b")), read(&dir.path().join("keep")));
+    let (a, b, keep) =
+        (read(&dir.path().join("a")), read(&dir.path().join("b")), read(&dir.path().join("keep")));
     let out = read(&out);
     assert_eq!((out.config.layers.len(), out.params.dtype()), (3, DType::F32));
     for name in ["lm_head.weight", "model.norm.weight"] {
