@@ -142,6 +142,13 @@ fn a_step_is_made_again_when_its_document_changes() {
     std::fs::rename(folder.path().join("b"), folder.path().join("mine/one")).expect("renames");
     let refused = merge(3.0, &["third", "-I", "mine"]);
     assert!(text(&refused.stderr).contains("was not made by a merge"), "{}", text(&refused.stderr));
+    // That the result is there already is said before any step is made.
+    let refused = merge(5.0, &["first", "-I", "never"]);
+    assert!(text(&refused.stderr).contains("first is there already") && !folder.path().join("never").exists());
+    // Of a step that was being removed when the program was killed, the record is left.
+    std::fs::remove_file(folder.path().join("between/one/model.safetensors")).expect("removes");
+    good(&merge(3.0, &["fifth", "-I", "between"]));
+    assert!(weights("fifth") == weights("clean"));
     // Steps that are not kept are removed, and nothing else.
     std::fs::create_dir(folder.path().join("fourth-steps")).expect("a folder");
     write(folder.path(), "fourth-steps/mine.txt", "mine");

@@ -39,8 +39,7 @@ impl Targets {
     /// Removes what named steps have made, and their folder if nothing else is in it.
     pub(super) fn remove_steps(&self, steps: &[Step]) -> Result<()> {
         for step in steps.iter().filter(|step| step.out != self.out) {
-            std::fs::remove_dir_all(&step.out)
-                .map_err(|e| Error::runtime(format!("{}: {e}", step.out.display())))?;
+            lota_runtime::merge::discard(&step.out)?;
         }
         // It may hold files of others, or not exist.
         drop(std::fs::remove_dir(&self.between));

@@ -53,4 +53,4 @@ pub use overlay::Overlay;
 pub use plan::{Plan, PlanOptions};
 pub use report::{Conflicts, conflicts};
 pub use settings::{Kind, Param, Resolved, Scalar, Scope, Settings, resolve};
-pub use write::{Existing, FolderOptions, hidden};
+pub use write::{Existing, FolderOptions, discard, hidden};

@@ -20,6 +20,7 @@ use self::layout::Layout;
 use self::place::Places;
 pub use self::place::hidden;
 use self::record::Record;
+pub use self::record::discard;
 use self::shards::Shards;
 use super::files::put;
 use super::plan::Plan;

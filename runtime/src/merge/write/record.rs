@@ -87,11 +87,7 @@ impl Record {
             let name = entry.file_name();
             // Files of an earlier try with another tokenizer or chat template.
             if !self.written.iter().any(|w| name == w.as_str()) && !Journal::has_name(&name) {
-                let removed = match entry.file_type().map_err(failed)?.is_dir() {
-                    true => std::fs::remove_dir_all(entry.path()),
-                    false => std::fs::remove_file(entry.path()),
-                };
-                removed.map_err(|e| Error::io(entry.path(), e))?;
+                remove_entry(&entry)?;
             }
         }
         let path = folder.join(NAME);
@@ -100,6 +96,27 @@ impl Record {
         Journal::end(folder)?;
         sync_folder(folder)?;
         Ok(self)
+    }
+}
+
+/// Removes a folder that a merge has made. The record goes last, so that what a crash leaves of the folder is still known
+/// as that of a merge, and can be replaced.
+pub fn discard(folder: &Path) -> Result<()> {
+    let failed = |e| Error::io(folder, e);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name() != NAME {
+            remove_entry(&entry)?;
+        }
+    }
+    std::fs::remove_dir_all(folder).map_err(failed)
+}
+
+fn remove_entry(entry: &std::fs::DirEntry) -> Result<()> {
+    let failed = |e| Error::io(entry.path(), e);
+    match entry.file_type().map_err(failed)?.is_dir() {
+        true => std::fs::remove_dir_all(entry.path()).map_err(failed),
+        false => std::fs::remove_file(entry.path()).map_err(failed),
     }
 }
 
