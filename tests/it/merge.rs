@@ -144,7 +144,9 @@ fn a_step_is_made_again_when_its_document_changes() {
     assert!(text(&refused.stderr).contains("was not made by a merge"), "{}", text(&refused.stderr));
     // That the result is there already is said before any step is made.
     let refused = merge(5.0, &["first", "-I", "never"]);
-    assert!(text(&refused.stderr).contains("first is there already") && !folder.path().join("never").exists());
+    assert!(
+        text(&refused.stderr).contains("first is there already") && !folder.path().join("never").exists()
+    );
     // Of a step that was being removed when the program was killed, the record is left.
     std::fs::remove_file(folder.path().join("between/one/model.safetensors")).expect("removes");
     good(&merge(3.0, &["fifth", "-I", "between"]));
@@ -169,6 +171,7 @@ fn a_merge_stays_in_the_granted_folder() {
         Engine::builder(Language::Lua).files(Files::roots([root.clone()])).build().expect("an engine");
     let run = |code: &str| engine.run(&format!("local lota = require 'lota'\n{code}"), "merge").map(drop);
     run("lota.model.init('tiny', {seed = 1}):save('a')").expect("saves");
+    std::fs::create_dir(root.join("x")).expect("a folder");
     let linear = "{merge_method = 'passthrough', models = {{model = 'a'}}}";
     let based = "{merge_method = 'task_arithmetic', base_model = 'a', models = {{model = 'a', parameters = {weight = 1}}}}";
     let absolute = outside.path().join("absolute").to_string_lossy().into_owned();

@@ -194,7 +194,10 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     // Told before the first step, not after the last but one.
     let there = std::fs::read_dir(&targets.out).is_ok_and(|mut entries| entries.next().is_some());
     if there && !replace && targets.report.is_none() && steps.len() > 1 {
-        return Err(Error::argument(format!("{} is there already, and is not overwritten", targets.out.display())));
+        return Err(Error::argument(format!(
+            "{} is there already, and is not overwritten",
+            targets.out.display()
+        )));
     }
     let mut files = Vec::new();
     for step in &steps {

@@ -52,7 +52,7 @@ pub(super) fn tokenizer_files(plan: &Plan) -> Result<Vec<(String, Vec<u8>)>> {
     }
     if let Some(source) = chat_template(plan)? {
         set("chat_template.jinja", source.clone().into_bytes());
-        // An older place for the same, which would contradict it.
+        // Older models keep the template there; it would contradict the new one.
         if let Some(bytes) = beside(donor, TOKENIZER_CONFIG)? {
             let path = donor.folder().unwrap_or(Path::new("")).join(TOKENIZER_CONFIG);
             let mut config: Map<String, Value> = serde_json::from_slice(&bytes)
@@ -117,7 +117,7 @@ fn template_of(input: &dyn Input) -> Option<String> {
     }
 }
 
-/// The template that most have; of several the one that comes first.
+/// The most common template; among equally common ones the first.
 fn most_common(all: impl Iterator<Item = String>) -> Option<String> {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for template in all {

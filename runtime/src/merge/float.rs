@@ -1,7 +1,7 @@
 //! The floating types that weights are stored in and merges are computed as: names, promotion,
 //! rounding, bytes.
 //!
-//! Arithmetic is f32 whatever the type; a type says to what inputs and results are rounded.
+//! Arithmetic is always f32; inputs and results are rounded to these types.
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};

@@ -1,4 +1,4 @@
-//! What tells one input from another, so that a merge that was stopped goes on only with the very inputs it began with.
+//! Texts that identify inputs, so that a merge that was stopped is resumed only with the inputs it began with.
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
@@ -7,13 +7,13 @@ use std::path::Path;
 use super::Input;
 use crate::{Error, Result};
 
-/// Bytes at the begin of a file that are hashed: the header of most.
+/// Bytes at the start of a file that are hashed. They hold the header of most files.
 const HEAD: u64 = 1 << 20;
 /// Pages of 4 KiB, evenly over the file, that are hashed too.
 const PAGES: u64 = 32;
 
-/// For each file its path, size and times, and a hash of its header and of a sample of its bytes: what differs when a
-/// file is written anew, even by a program that keeps the times.
+/// For each file its path, size and times, and a hash of its header and of a sample of its bytes. It changes when a file
+/// is rewritten, even by a program that restores the times.
 pub(super) fn stamp<'p>(files: impl IntoIterator<Item = &'p Path>) -> Result<String> {
     let mut out = String::new();
     for path in files {

@@ -1,7 +1,7 @@
 //! What can be merged: anything that gives the entries of named tensors, a stretch at a time.
 //!
 //! A model that is loaded, a folder that is only mapped, or what a ticket, a task vector or an adapter
-//! makes of a base. What an input is made of is no business of a merge method.
+//! makes of a base. Merge methods do not see the difference.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 pub struct Info {
     /// The shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// The type it is stored in; `None` if that is no floating type.
+    /// The type it is stored in; `None` if it is not a floating type.
     pub float: Option<Float>,
     /// The type as its file names it, for messages.
     pub dtype: String,
@@ -35,7 +35,7 @@ pub trait Reader: Sync {
     fn release(&self, _start: usize, _len: usize) {}
 }
 
-/// A model, or what amounts to one: named tensors.
+/// A model, or anything that can be read like one: named tensors.
 pub trait Input: Send + Sync {
     /// What messages call it.
     fn label(&self) -> &str;
@@ -57,16 +57,16 @@ pub trait Input: Send + Sync {
     fn folder(&self) -> Option<&Path> {
         None
     }
-    /// The loaded model that it is or lies over, if there is one: for its tokenizer.
+    /// The loaded model it is, or changes, if there is one: for its tokenizer.
     fn model(&self) -> Option<&Model> {
         None
     }
-    /// The files that its entries are read from, or were.
+    /// The files that its entries are or were read from.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
-    /// What changes when its weights do, so that a merge is not resumed with others. A hash of all entries, unless the
-    /// input knows something cheaper.
+    /// A text that differs when the weights differ, so that a merge is not resumed with other weights. By default a hash
+    /// of all entries.
     fn identity(&self) -> Result<String> {
         contents(self)
     }
@@ -115,7 +115,7 @@ impl Held {
         Self { model: Some(model.clone()), ..Self::new(label, model.params.clone(), config) }
     }
 
-    /// Says from which files the weights were read, which then stand for them: they need not be hashed.
+    /// Names the files that the weights were read from. Their stamps then identify the weights, which are not hashed.
     pub fn read_from(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
         self.files = files.into_iter().collect();
         self

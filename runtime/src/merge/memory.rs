@@ -83,8 +83,8 @@ impl Plan {
     }
 }
 
-/// What can be merged as a model in memory, with weights held as `dtype`: what a merge is given, to be
-/// tried. A tokenizer comes from the folder or the model that it lies over.
+/// An input as a model in memory that can be run, with weights held as `dtype`. The tokenizer comes from its folder or
+/// from the model it changes.
 pub fn as_model(input: &Arc<dyn Input>, dtype: DType, exec: &Exec, host: &Host) -> Result<Model> {
     let label = input.label();
     let json = input.config().cloned().ok_or_else(|| {
@@ -108,7 +108,7 @@ pub fn as_model(input: &Arc<dyn Input>, dtype: DType, exec: &Exec, host: &Host) 
     }
 }
 
-/// Tensors in memory, turned into something as soon as they are whole.
+/// Collects tensors in memory and converts each as soon as it is complete.
 struct Memory<'p, T, F> {
     plan: &'p Plan,
     keep: F,
@@ -137,7 +137,7 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
     }
 
     fn bytes(&self, _: usize, _: &[u8]) -> Result<()> {
-        // Tensors that are not of a floating type are no parameters.
+        // Tensors that are not of a floating type are not parameters.
         Ok(())
     }
 

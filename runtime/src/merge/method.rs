@@ -1,4 +1,4 @@
-//! What a merge method is: its parameters, which inputs it takes, and what it makes of one tensor.
+//! Merge methods: their parameters, the inputs they take, and how they merge one tensor.
 
 use std::borrow::Cow;
 
@@ -169,12 +169,12 @@ pub trait Method: Send + Sync {
     /// Its description.
     fn spec(&self) -> &Spec;
 
-    /// Merges the tensors of a group and writes every entry of the result. The group's inputs are as
-    /// the description asks.
+    /// Merges the tensors of a group and writes every entry of the result. The inputs have been checked against the
+    /// description.
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()>;
 
-    /// Whether the same inputs and parameters always give the same result. A function of a script may not, and may be
-    /// another one the next time, so that a merge with it is never resumed.
+    /// Whether the same inputs and parameters always give the same result. A function of a script may not, and may differ
+    /// in the next run, so that a merge with it is never resumed.
     fn repeatable(&self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! From the name of a model to something that can be merged.
+//! Opening the models that a configuration names.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// What an adapter's folder must hold.
 const ADAPTER: [&str; 2] = [CONFIG, WEIGHTS];
 
-/// Where a model that a configuration names is to be had.
+/// Where a model named by a configuration was found.
 pub enum Found {
     /// It is loaded already.
     Model(Box<Model>),
@@ -28,7 +28,7 @@ pub enum Found {
 }
 
 /// Opens all models of a configuration, each once: folders are only mapped, GGUF files are loaded,
-/// ticket files are laid over the base, adapters over their model, ids are had from the hub. `find`
+/// ticket files are laid over the base, adapters over their model, ids are fetched from the hub. `find`
 /// says where a path or an id is.
 pub fn open_all(
     config: &Config,

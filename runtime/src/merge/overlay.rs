@@ -63,7 +63,7 @@ impl Overlay {
         Ok(Self { label, base, over: Over::Adapter(adapter), files: Vec::new() })
     }
 
-    /// Says from which files the change was read, which then stand for it: it need not be hashed.
+    /// Names the files that the change was read from. Their stamps then identify it, and it is not hashed.
     pub fn read_from(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
         self.files = files.into_iter().collect();
         self

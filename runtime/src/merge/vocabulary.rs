@@ -1,5 +1,5 @@
-//! Models with different tokens: the tokenizer of the result, and for each model which rows of its
-//! embedding and head become which of the result's.
+//! Models with different tokens: the tokenizer of the result, and for each of its rows of embedding and
+//! head the rows of the models that it is made of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) struct Vocabulary {
     configured: BTreeMap<usize, (From, bool)>,
 }
 
-/// Where a row comes from that a model does not have itself.
+/// Where a row comes from if a model does not have it.
 #[derive(Clone, Debug, PartialEq)]
 enum From {
     Usual,
@@ -106,7 +106,7 @@ impl Vocabulary {
         let largest = vocabulary.values().max().map_or(0, |id| *id as usize + 1);
         let size = largest.max(vocabulary.len());
         let padded = config.pad_to_multiple_of.map_or(size, |m| size.next_multiple_of(m));
-        // A model without a tokenizer of its own is taken to have the first one's.
+        // A model without a tokenizer is assumed to have the first one's tokens.
         let vocabularies: Vec<HashMap<String, u32>> = tokenizers
             .iter()
             .map(|t| t.as_ref().or(tokenizers[0].as_ref()).map_or_else(HashMap::new, |t| t.get_vocab(true)))
@@ -191,7 +191,7 @@ impl Vocabulary {
 }
 
 impl RowMap {
-    /// Adds what makes this map different from others to a hash.
+    /// Adds the whole map to a hash.
     pub(super) fn hash(&self, hash: &mut blake3::Hasher) {
         let mut add = |kind: u8, numbers: &[usize]| {
             hash.update(&[kind]);
@@ -283,8 +283,8 @@ impl Reader for Mapped<'_> {
     }
 }
 
-/// The notice that input `i`, which has no tokenizer, is taken to have the first one's; an error where its embedding has
-/// another number of rows, so that it cannot.
+/// The notice that input `i`, which has no tokenizer, is assumed to have the first one's tokens; an error if its embedding
+/// has another number of rows, so that this cannot be.
 fn untold(inputs: &[Arc<dyn Input>], rows: &[Option<usize>], i: usize) -> Result<String> {
     let (label, first) = (inputs[i].label(), inputs[0].label());
     match (rows[i], rows[0]) {

@@ -1,5 +1,5 @@
-//! From a configuration as it is written to one that makes sense: what must be there once, which parameters the method
-//! has, and slices whose models have as many layers.
+//! Checks across the keys of a configuration: what must be there exactly once, which parameters the method has, and
+//! whether the models of a slice have the same number of layers.
 
 use serde_json::Value;
 

@@ -26,7 +26,7 @@ pub struct Source {
 /// Consecutive layers of the result, made of the same models.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    /// The models, with as many layers each.
+    /// The models, each with the same number of layers.
     pub sources: Vec<Source>,
     /// A base for this slice; `None`: the base of the merge.
     pub base: Option<Reference>,

@@ -1,5 +1,5 @@
-//! Reading serde types out of a JSON value, with errors in the words of this project: where in the
-//! configuration, what is wrong, and which key was perhaps meant.
+//! Reading serde types from a JSON value, with messages for users: where in the configuration, what is
+//! wrong, and which key was probably meant.
 
 use std::fmt::Display;
 
@@ -20,7 +20,7 @@ pub(super) fn read<'v, T: Deserialize<'v>>(value: &'v Value) -> Result<T> {
     })
 }
 
-/// A path as configurations are spoken of: names with dots between, positions in brackets.
+/// A path in the usual notation: names separated by dots, positions in brackets.
 fn place(path: &Path) -> String {
     let mut text = String::new();
     for segment in path.iter() {

@@ -15,7 +15,7 @@ pub struct Reference {
     pub lora: Option<String>,
     /// Of the adapter, on the hub: a branch, tag or commit.
     pub lora_revision: Option<String>,
-    /// An architecture to take it for.
+    /// The architecture to treat it as.
     pub architecture: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `breadcrumbs` and `breadcrumbs_ties`: of each task vector the large entries but not the very
+//! `breadcrumbs` and `breadcrumbs_ties`: the large entries of each task vector except the very
 //! largest (arXiv 2312.06795).
 //!
 //! `gamma · n` entries are taken off the top and then `density · n` stay, both rounded down; where

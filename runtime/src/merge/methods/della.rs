@@ -97,7 +97,7 @@ impl Keep for Drop {
 }
 
 impl Drop {
-    /// Of the entry of a row with so many entries below it.
+    /// The probability of the entry that has `rank` smaller ones in its row.
     fn probability(&self, rank: usize) -> f64 {
         if self.cols < 2 {
             return self.density;

@@ -1,5 +1,5 @@
-//! `disjoint`: every task vector whole and exact, where no two claim an entry. Made for tickets
-//! whose masks are kept apart, and refused where they are not, unless it is said what to do there.
+//! `disjoint`: every task vector added exactly, where no two change the same entry. It is made for tickets with
+//! disjoint masks. Where masks overlap it is an error, unless the parameter `overlap` says what to do.
 
 use super::claims::claims;
 use super::inputs::Inputs;
@@ -48,7 +48,7 @@ impl Method for Disjoint {
                 let delta = |i: usize| weights[i] * (values[i][at] - base);
                 let who = || (0..n).filter(|&i| claimed[i][at]);
                 let (Some(first), Some(last)) = (who().next(), who().next_back()) else { continue };
-                // One claim with weight 1 keeps its bits: adding the difference might not.
+                // An entry changed by one input with weight 1 keeps its bits: adding the difference might not.
                 let alone = |i: usize| if weights[i] == 1.0 { values[i][at] } else { base + delta(i) };
                 *out = match overlap {
                     _ if first == last => alone(first),
@@ -68,7 +68,7 @@ impl Method for Disjoint {
     }
 }
 
-/// An error naming two inputs that claim the same entries, if any do.
+/// An error that names two inputs that change the same entries, if there are such.
 fn refuse(group: &Group<'_>, others: &[usize], read: &[usize]) -> Result<()> {
     let parts = group.fold(Unit::Entries, read, |piece, values| {
         let claimed = claims(group, others, piece, values);

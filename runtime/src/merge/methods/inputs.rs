@@ -13,7 +13,7 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// Of a group that has a base, and of a method with a weight.
+    /// The inputs of a group that has a base, for a method with weights.
     pub(super) fn of(group: &Group<'_>) -> Self {
         let others = group.others();
         let read = others.iter().copied().chain([group.base().unwrap_or(0)]).collect();

@@ -8,7 +8,7 @@ use lota_runtime::host::{Host, Rng};
 use lota_runtime::merge::{Float, Held, Input, methods};
 use lota_runtime::model::Params;
 use lota_runtime::ops::Exec;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Tensors, config, four, plan, raw, refusal, single, universe, w};
 use crate::common::bits;
