@@ -129,7 +129,7 @@ fn a_step_is_made_again_when_its_document_changes() {
     let again = merge(1.0, &["again", "-I", "between"]);
     good(&again);
     assert!(
-        text(&again.stderr).contains("between/one is there already, made by this very merge"),
+        text(&again.stderr).contains("between/one was made by this very merge"),
         "{}",
         text(&again.stderr)
     );

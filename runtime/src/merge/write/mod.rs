@@ -7,6 +7,7 @@
 mod identity;
 mod journal;
 mod layout;
+mod left;
 mod place;
 mod record;
 mod shards;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use self::identity::Identity;
 use self::journal::Journal;
 use self::layout::Layout;
+use self::left::Left;
 use self::place::Places;
 pub use self::place::hidden;
 use self::record::Record;
@@ -137,8 +139,7 @@ impl Plan {
         if let Some(same) = same
             && (repaired || matches!(options.existing, Existing::Keep | Existing::Renew))
         {
-            host.events
-                .notice(format!("{shown} is there already, made by this very merge: it is not made again"));
+            host.events.notice(format!("{shown} was made by this very merge and is not made again"));
             return Ok(Some(same.clone()));
         }
         let empty = std::fs::read_dir(&places.folder).is_ok_and(|mut entries| entries.next().is_none());
@@ -151,9 +152,8 @@ impl Plan {
                     "{shown} is there already and was not made by a merge: move it away, or choose another folder"
                 )));
             }
-            host.events.notice(format!(
-                "{shown} is there already, made by another merge or of other models: it is made again"
-            ));
+            host.events
+                .notice(format!("{shown} was made by another merge or from other models: it is made again"));
             return Ok(None);
         }
         Err(Error::argument(format!("{shown} is there already, and is not overwritten")))
@@ -170,7 +170,7 @@ impl Plan {
         host: &Host,
     ) -> Result<Vec<String>> {
         let building = &places.building;
-        let (journal, finished) = match self.left(building, identity, layout, host) {
+        let (journal, finished) = match Left::of(building, identity, layout, host) {
             Left::Whole(record) if record.made_by(identity) => return Ok(record.written),
             // The tensors are those of this merge, but not the small files.
             Left::Whole(_) => {
@@ -196,53 +196,4 @@ impl Plan {
         }
         Ok(Record::of(self, identity, options, names).finish(building)?.written)
     }
-
-    /// What an earlier try of this merge has left to go on with.
-    fn left(&self, building: &Path, identity: &Identity, layout: &Layout, host: &Host) -> Left {
-        if !building.exists() {
-            return Left::Nothing;
-        }
-        let shown = building.display();
-        let Some(tensors) = identity.tensors.as_deref() else {
-            host.events.notice(format!(
-                "{shown} is left of a merge that was stopped: one with a method of a script is never resumed, as the method \
-                 may have changed; it begins anew"
-            ));
-            return Left::Nothing;
-        };
-        let all = self.jobs.len();
-        let left = match Record::read(building).filter(|r| r.holds(building) && !Journal::is_in(building)) {
-            Some(record) if record.tensors.as_deref() == Some(tensors) => Left::Whole(record),
-            Some(_) => Left::Nothing,
-            None => match Journal::read(building, tensors, all) {
-                Some(finished) if !finished.is_empty() => Left::Part(finished),
-                _ => Left::Nothing,
-            },
-        };
-        let finished = match &left {
-            Left::Whole(_) => all,
-            Left::Part(finished) => finished.len(),
-            Left::Nothing => return left,
-        };
-        if !layout.is_in(building) {
-            host.events.notice(format!(
-                "{shown} is left of this merge, but files of it were changed: it begins anew"
-            ));
-            return Left::Nothing;
-        }
-        host.events.notice(format!(
-            "going on with the merge that was stopped: {finished} of {all} tensors are there"
-        ));
-        left
-    }
-}
-
-/// What an earlier try has left.
-enum Left {
-    /// Nothing of use.
-    Nothing,
-    /// These tensors.
-    Part(BTreeSet<usize>),
-    /// All tensors, and a record of it.
-    Whole(Record),
 }

@@ -71,17 +71,17 @@ impl Places {
         }
         let shown = self.folder.display();
         if self.folder.exists() {
-            host.events.notice(format!("{} is left of a merge before, and is removed", self.old.display()));
+            host.events.notice(format!("{} was left by an earlier merge and is removed", self.old.display()));
             remove(&self.old)?;
             return Ok(false);
         }
         let whole =
             |folder: &Path| !Journal::is_in(folder) && Record::read(folder).is_some_and(|r| r.holds(folder));
         let (from, what) = match whole(&self.building) {
-            true => (&self.building, "it is finished, and is put there now"),
-            false => (&self.old, "the folder that was there before is put back"),
+            true => (&self.building, "the new folder is complete and is put in place"),
+            false => (&self.old, "the old folder is put back"),
         };
-        host.events.notice(format!("a merge was stopped while {shown} was being replaced: {what}"));
+        host.events.notice(format!("a merge was stopped while it replaced {shown}: {what}"));
         self.rename(from)?;
         remove(&self.old)?;
         Ok(true)

@@ -208,7 +208,7 @@ fn a_crash_between_the_two_renames_is_repaired() {
     let (made, seen, told) = merge(&other, dir.path(), "out", Existing::Replace, None);
     assert!(made.expect("is put in place").iter().all(|file| file.exists()));
     assert_eq!((seen, weights(&out)), (0, second));
-    assert!(told[0].contains("it is finished, and is put there now"), "{told:?}");
+    assert!(told[0].contains("the new folder is complete and is put in place"), "{told:?}");
     assert_eq!(hidden(dir.path()), [""; 0]);
     // Only the old one is left: it is put back, and is what this very merge makes or not.
     merge(&linear(), dir.path(), "third", Existing::Refuse, None).0.expect("writes");
@@ -217,7 +217,7 @@ fn a_crash_between_the_two_renames_is_repaired() {
     let (made, seen, told) = merge(&linear(), dir.path(), "out", Existing::Refuse, None);
     made.expect("is there");
     assert_eq!((seen, weights(&out)), (0, first.clone()));
-    assert!(told[0].contains("the folder that was there before is put back"), "{told:?}");
+    assert!(told[0].contains("the old folder is put back"), "{told:?}");
     std::fs::rename(&out, &old).expect("renames");
     let (made, ..) = merge(&other, dir.path(), "out", Existing::Refuse, None);
     assert!(made.expect_err("another merge's").to_string().contains("is there already"));
