@@ -160,8 +160,8 @@ test.case("a merged ticket says which base it is for, whatever was applied befor
     lota.merge.tickets({ a, b }, { base = model })
   end, "another base")
   local both = lota.merge.tickets({ a, b }, { base = model, any_base = true })
-  test.equal(both:base(), model:fingerprint())
-  test.equal(lota.merge.tickets({ a, b }, { base = base }):base(), fingerprint)
+  test.equal(both:info().base, model:fingerprint())
+  test.equal(lota.merge.tickets({ a, b }, { base = base }):info().base, fingerprint)
 end)
 
 test.case("a method that changes a model is refused", function()
