@@ -6,12 +6,18 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("stdlib");
+    let root = project().join("stdlib");
     println!("cargo::rerun-if-changed={}", root.display());
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(target.join("stdlib.rs"), modules(&root, "lua", ".")?)?;
     fs::write(target.join("stdlib_rhai.rs"), modules(&root, "rhai", "/")?)?;
     fs::write(target.join("builtin.rs"), builtin()?)
+}
+
+/// The folder above this crate, which holds `stdlib/` and `assets/`.
+fn project() -> PathBuf {
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    own.parent().expect("the crate is in a folder of the project").to_path_buf()
 }
 
 /// The modules whose files have this end, their names joined by `separator`.
@@ -32,7 +38,7 @@ fn modules(root: &Path, end: &str, separator: &str) -> io::Result<String> {
 
 /// The files of the built-in model. There are none before `scripts/pretrain_tiny.lua` has made it.
 fn builtin() -> io::Result<String> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("assets/tiny");
+    let root = project().join("assets/tiny");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut out = String::from("&[\n");
     if root.join("model.safetensors").is_file() {

@@ -90,7 +90,7 @@ fn a_callbacks_error_comes_back_as_itself() {
         |_: &Ctx, args: &mut Args| {
             let f: Arc<dyn ScriptFn> = args.get("f")?;
             // Through the runtime's error type and back, as a callback of a trainer goes.
-            let through: lota::runtime::Result<Value> = f.call(&[Value::Int(1)]).map_err(Into::into);
+            let through: lota::runtime::Result<Value> = f.call(&[Value::Int(1)]).map_err(lota::of_callback);
             Ok(through?)
         },
     );

@@ -6,7 +6,6 @@ mod engine;
 mod generated;
 mod merge;
 mod merge_killed;
-mod patterns;
 mod repl;
 mod rhai;
 #[cfg(unix)]

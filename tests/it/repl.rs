@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lota::api::Files;
-use lota::repl::{LUA, Outcome, RHAI, Session, World, complete, signature};
 use lota::runtime::host::Cancel;
 use lota::{Engine, Language, Name};
+use lota_cli::repl::{LUA, Outcome, RHAI, Session, World, complete, signature};
 
 /// A session whose files are those of a folder, and what it prints.
 fn session(folder: &Path, cancel: &Cancel) -> (Session, Arc<Mutex<String>>) {
@@ -68,7 +68,7 @@ fn replay(conversation: &str, folder: &Path) -> String {
 
 #[test]
 fn sessions_answer_as_they_did() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/repl");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/repl");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&folder).expect("the folder").map(|e| e.expect("an entry").path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "session"));
@@ -248,7 +248,7 @@ struct Rhai {
 }
 
 impl World for Rhai {
-    fn syntax(&self) -> &'static lota::repl::Syntax {
+    fn syntax(&self) -> &'static lota_cli::repl::Syntax {
         &RHAI
     }
 

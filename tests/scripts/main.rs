@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use lota::api::{Files, translate};
+use lota::api::Files;
 use lota::{Engine, Language};
 
 #[global_allocator]
@@ -21,7 +21,7 @@ static ALLOCATOR: lota::Counting<watched::Watched> = lota::Counting::around(watc
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scripts");
     let mut files = Vec::new();
     collect(&folder, &mut files);
     files.sort();
@@ -45,7 +45,7 @@ fn main() {
         trials.push(Trial::test(format!("rhai example {name}"), move || {
             let registry = lota::api::standard();
             let primitive = registry.get(&name).ok_or("it is registered no longer")?;
-            let example = translate::example(&registry, primitive)?;
+            let example = lota_translate::example(&registry, primitive)?;
             run_example(Language::Rhai, &name, &example)
                 .map_err(|e| format!("{}\n{example}", e.message().unwrap_or_default()).into())
         }));

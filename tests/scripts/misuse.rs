@@ -10,8 +10,8 @@ use lota::{Engine, Language};
 
 /// The languages, the file of each, and how many cases it holds at least.
 const FILES: [(Language, &str, usize); 2] = [
-    (Language::Lua, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/misuse_lua.txt"), 90),
-    (Language::Rhai, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/misuse_rhai.txt"), 60),
+    (Language::Lua, concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/misuse_lua.txt"), 90),
+    (Language::Rhai, concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/misuse_rhai.txt"), 60),
 ];
 
 struct Case {

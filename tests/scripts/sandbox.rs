@@ -28,7 +28,7 @@ fn limits() -> Limits {
 
 pub fn trials() -> Vec<Trial> {
     let mut files = Vec::new();
-    super::collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sandbox"), &mut files);
+    super::collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/sandbox"), &mut files);
     files.sort();
     let name = |path: &Path| format!("sandbox {}", path.file_name().unwrap_or_default().display());
     files.into_iter().map(|path| Trial::test(name(&path), move || attack(&path))).collect()

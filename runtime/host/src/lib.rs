@@ -7,6 +7,7 @@ mod event;
 mod fault;
 mod file;
 mod lock;
+mod nearest;
 mod rng;
 
 pub use cancel::Cancel;
@@ -15,6 +16,7 @@ pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::write_atomic;
 pub use lock::Lock;
+pub use nearest::{did_you_mean, nearest};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.

@@ -1,11 +1,6 @@
-//! "Did you mean": the known name nearest to one that is not known.
+//! "Did you mean", as errors about configurations write it: names in double quotes, as in their files.
 
 /// `; did you mean "density"?`, if there is a near name; else nothing.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = known
-        .into_iter()
-        .map(|k| (crate::model::distance(name, k), k))
-        .filter(|(distance, k)| *distance <= 1 + k.len().max(name.len()) / 4)
-        .min_by_key(|(distance, _)| *distance);
-    near.map_or(String::new(), |(_, k)| format!("; did you mean {k:?}?"))
+    lota_host::nearest(name, known).map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }

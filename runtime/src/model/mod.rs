@@ -28,7 +28,6 @@ pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
 pub(crate) use hub::fetch;
 pub use load::{HubOptions, LoadOptions, load};
 pub use loaded::{Info, Model};
-pub(crate) use param::distance;
 pub use param::{ParamSpec, Role, Universe};
 pub use params::Params;
 pub use save::SaveOptions;

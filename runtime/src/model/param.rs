@@ -157,10 +157,17 @@ impl Universe {
     /// The index of a name; an error that offers the nearest name if there is no such parameter.
     pub fn get(&self, name: &str) -> Result<usize> {
         self.index_of(name).ok_or_else(|| {
-            let nearest = self.specs.iter().min_by_key(|s| distance(name, &s.name));
-            Error::argument(match nearest {
-                Some(spec) => format!("no parameter is called {name:?}; did you mean {:?}?", spec.name),
-                None => format!("no parameter is called {name:?}: the model has none"),
+            let nearest = lota_host::nearest(name, self.specs.iter().map(|s| s.name.as_str()));
+            Error::argument(match (nearest, self.specs.first()) {
+                (Some(near), _) => format!("no parameter is called {name:?}; did you mean {near:?}?"),
+                (None, Some(first)) => {
+                    format!(
+                        "no parameter is called {name:?}; the first of {} is {:?}",
+                        self.specs.len(),
+                        first.name
+                    )
+                }
+                (None, None) => format!("no parameter is called {name:?}: the model has none"),
             })
         })
     }
@@ -208,22 +215,6 @@ impl PartialEq for Universe {
 }
 
 impl Eq for Universe {}
-
-/// The Levenshtein distance between two names.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
 
 #[cfg(test)]
 mod tests {

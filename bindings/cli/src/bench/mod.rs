@@ -1,0 +1,133 @@
+//! `bench`: how long the things people wait for take on this machine, and the memory they need.
+//!
+//! Each call measures one thing in one process and prints one line, or one JSON object with `--json`, so that another
+//! program can run it in turn with its own measurement of the same work. It compares nothing and judges nothing.
+
+mod call;
+mod generate;
+mod select;
+mod step;
+mod training;
+
+use clap::Subcommand;
+use lota::runtime::data::{Batch, Example, collate};
+use lota::runtime::host::{Host, Rng};
+use lota::runtime::model::{Config, Decoder, LoadOptions, Model, init};
+use lota::{Error, Result};
+use serde_json::{Map, Value, json};
+
+use super::Common;
+use super::output::write_out;
+
+#[derive(Subcommand)]
+pub(super) enum Bench {
+    /// An engine, and a call of a primitive that does nothing
+    Call(call::Call),
+    /// The same training loop in Lua and in Rust, on the built-in model
+    Loop(training::Loop),
+    /// A training step: forward, backward, optimizer
+    Step(step::Step),
+    /// Generation of text, greedy
+    Generate(generate::Generate),
+    /// The choice of the largest scores as a mask
+    Select(select::Select),
+}
+
+pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Call(call) => call.run(),
+        Bench::Loop(training) => training.run(common),
+        Bench::Step(step) => step.run(common),
+        Bench::Generate(generate) => generate.run(common),
+        Bench::Select(select) => select.run(common),
+    }
+}
+
+/// What came of a measurement: names and figures, in order.
+struct Figures(Map<String, Value>);
+
+impl Figures {
+    fn new(what: &str) -> Self {
+        Self(Map::from_iter([("bench".to_string(), json!(what))]))
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_string(), value.into());
+        self
+    }
+
+    /// The median, least and largest of some seconds.
+    fn seconds(self, mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        let median = seconds[seconds.len() / 2];
+        self.with("seconds", median)
+            .with("seconds_least", seconds[0])
+            .with("seconds_most", seconds[seconds.len() - 1])
+    }
+
+    /// The peak of this process so far, in MiB, where the system tells.
+    fn peak(self) -> Self {
+        match resident("VmHWM") {
+            Some(peak) => self.with("peak_mib", peak),
+            None => self,
+        }
+    }
+
+    fn print(self, as_json: bool) {
+        let text = if as_json {
+            Value::Object(self.0).to_string()
+        } else {
+            let parts = self.0.into_iter().map(|(name, value)| match value {
+                Value::String(text) => format!("{name} {text}"),
+                Value::Number(n) if n.is_f64() => format!("{name} {:.4}", n.as_f64().unwrap_or_default()),
+                value => format!("{name} {value}"),
+            });
+            parts.collect::<Vec<_>>().join(", ")
+        };
+        write_out(&(text + "\n"));
+    }
+}
+
+/// A figure of this process in MiB, as Linux tells it.
+fn resident(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with(field))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}
+
+/// Random texts of which every token but the first is a target.
+fn random_batch(vocab: usize, sequences: usize, tokens: usize) -> Batch {
+    let mut rng = Rng::new(2);
+    let mut text = || (0..tokens.max(2)).map(|_| rng.below(vocab as u64) as u32).collect::<Vec<_>>();
+    let examples: Vec<Example> =
+        (0..sequences.max(1)).map(|_| text()).map(|t| Example::new(&t[..1], &t[1..])).collect();
+    collate((0..).zip(&examples))
+}
+
+/// The type of weights by its name.
+fn dtype(name: &str) -> Result<candle_core::DType> {
+    match name {
+        "f32" => Ok(candle_core::DType::F32),
+        "bf16" => Ok(candle_core::DType::BF16),
+        other => Err(super::usage(format!("--dtype must be f32 or bf16, not {other}"))),
+    }
+}
+
+/// Loads a model as a measurement wants it; a config.json alone gives the shape of one with random weights.
+fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
+    let (dtype, exec) = (dtype(name)?, super::health::exec(common)?);
+    if source == "builtin" {
+        return Err(super::usage("the built-in model is too small to be measured: name another"));
+    }
+    let host = Host::default();
+    if source.ends_with(".json") {
+        let wrong = |e: &dyn std::fmt::Display| Error::runtime(format!("{source}: {e}"));
+        let text = std::fs::read(source).map_err(|e| wrong(&e))?;
+        let json = serde_json::from_slice(&text).map_err(|e| wrong(&e))?;
+        let config = Config::from_json(&json)?;
+        let params = init::random(&Decoder::new(&config)?, 1, dtype, &exec, &host)?;
+        return Ok(Model::new(config, params, exec, source)?);
+    }
+    let options = LoadOptions { dtype, exec, hub: lota::hub_from_environment(), ..LoadOptions::default() };
+    Ok(lota::runtime::model::load(source, &options, &host)?)
+}

@@ -1,0 +1,44 @@
+//! `doc`: the registry as text, as pages and as data.
+
+use std::path::Path;
+
+use lota::Language;
+use lota::api;
+use lota::{Error, Result};
+
+use super::output::write_out;
+use super::usage;
+
+pub(super) fn print(name: &str, language: Language) -> Result<()> {
+    match api::doc::lookup(&api::standard(), name, language) {
+        Ok(text) => {
+            write_out(&text);
+            Ok(())
+        }
+        Err(Some(near)) => Err(usage(format!("nothing is called '{name}'; did you mean '{near}'?"))),
+        Err(None) => Err(usage(format!("nothing is called '{name}'; `lota doc` lists everything"))),
+    }
+}
+
+pub(super) fn json() -> Result<()> {
+    write_out(&format!("{:#}\n", api::reference::json(&api::standard(), &api::examples::rhai)?));
+    Ok(())
+}
+
+/// Writes the pages of the reference, and removes pages of areas that are gone.
+pub(super) fn markdown(folder: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Error::runtime(format!("{}: {e}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let pages = api::reference::pages(&api::standard(), &api::examples::rhai)?;
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.starts_with("lota") && name.ends_with(".md") && pages.iter().all(|(page, _)| page != name) {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    for (name, text) in pages {
+        std::fs::write(folder.join(name), text).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! From a line to a reply.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use lota::Engine;
+use lota::api::{self, Value};
+use lota::{Error, ErrorKind, Result};
+
+use super::command::{self, Argument};
+use super::complete::{self, Thing};
+use super::figure;
+use super::pretty::{Style, pretty};
+use super::record::Record;
+use super::settings::Settings;
+use super::syntax::{Kind, Syntax, tokens};
+use crate::failure::text as error_text;
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The input is not complete.
+    More,
+    /// It was done.
+    Done,
+    /// It failed, or was stopped.
+    Failed,
+    /// Leave.
+    Quit,
+}
+
+/// What the prompt says to a line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The value, or what went wrong, with a line end; empty if there is nothing to say.
+    pub text: String,
+    /// How long it took, where that is worth telling.
+    pub took: Option<Duration>,
+}
+
+impl Reply {
+    fn new(outcome: Outcome, text: impl Into<String>) -> Self {
+        Self { outcome, text: text.into(), took: None }
+    }
+
+    fn text(text: impl Into<String>) -> Self {
+        Self::new(Outcome::Done, text)
+    }
+}
+
+/// What to do with the value of an input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Show,
+    Time,
+    Plot,
+}
+
+/// A conversation with an engine.
+pub struct Session {
+    make: Box<dyn Fn() -> Result<Engine>>,
+    clock: Box<dyn Fn() -> Duration>,
+    pub(super) syntax: &'static Syntax,
+    pub(super) engine: Engine,
+    pub(super) settings: Settings,
+    fixed_width: bool,
+    /// The names that there were at the beginning.
+    pub(super) given: HashSet<String>,
+    pending: String,
+    numbers: usize,
+    /// The number of the oldest value that is kept.
+    oldest: usize,
+    record: Record,
+}
+
+impl Session {
+    /// A session in a language, with an engine that `make` makes. It is called again for a reset.
+    pub fn new(syntax: &'static Syntax, make: impl Fn() -> Result<Engine> + 'static) -> Result<Self> {
+        let (engine, given) = begin(syntax, &make)?;
+        let start = Instant::now();
+        Ok(Self {
+            make: Box::new(make),
+            clock: Box::new(move || start.elapsed()),
+            syntax,
+            engine,
+            settings: Settings::default(),
+            fixed_width: false,
+            given,
+            pending: String::new(),
+            numbers: 0,
+            oldest: 1,
+            record: Record::default(),
+        })
+    }
+
+    /// Takes the time from another clock than the machine's.
+    pub fn with_clock(mut self, clock: impl Fn() -> Duration + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Tells the time of an input from this duration on, or only where it is asked for.
+    pub fn with_time(mut self, least: Option<Duration>) -> Self {
+        self.settings.time = least;
+        self
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The number that the next value will have.
+    pub fn number(&self) -> usize {
+        self.numbers + 1
+    }
+
+    /// The width of the terminal, unless a width was set by hand.
+    pub fn fit(&mut self, columns: usize) {
+        if !self.fixed_width {
+            self.settings.width = columns.max(20);
+        }
+    }
+
+    /// Whether an input is not complete.
+    pub fn is_open(&self, input: &str) -> bool {
+        let trimmed = input.trim_start();
+        if input.ends_with("\n\n") || trimmed.starts_with('?') {
+            return false;
+        }
+        match command::after_colon(trimmed) {
+            Some(rest) => {
+                let (name, code) = split(rest);
+                let takes_code = command::find(name).is_some_and(|c| c.argument == Argument::Code);
+                takes_code && self.engine.check(code).is_err_and(|e| e.is_incomplete())
+            }
+            None => self.engine.check(input).is_err_and(|e| e.is_incomplete()),
+        }
+    }
+
+    /// Answers a line. An input that is not complete waits for more lines; two empty ones end it.
+    pub fn line(&mut self, line: &str) -> Reply {
+        self.pending.push_str(line);
+        if self.is_open(&self.pending) {
+            self.pending.push('\n');
+            return Reply::new(Outcome::More, "");
+        }
+        self.end()
+    }
+
+    /// Runs the input that waits as it is.
+    pub fn end(&mut self) -> Reply {
+        let input = std::mem::take(&mut self.pending);
+        self.whole(&input)
+    }
+
+    /// Answers a whole input, of one line or more.
+    pub fn whole(&mut self, input: &str) -> Reply {
+        let trimmed = input.trim();
+        if trimmed.is_empty() {
+            return Reply::text("");
+        }
+        if let Some(name) = trimmed.strip_prefix('?') {
+            return self.describe(name.trim());
+        }
+        match command::after_colon(trimmed) {
+            Some(rest) => {
+                let (name, rest) = split(rest);
+                self.command(name, rest.trim()).unwrap_or_else(|e| failed(&e))
+            }
+            None => self.code(input, Use::Show),
+        }
+    }
+
+    fn command(&mut self, name: &str, rest: &str) -> Result<Reply> {
+        let Some(command) = command::find(name) else { return Err(Error::argument(command::unknown(name))) };
+        if command.argument == Argument::None && !rest.is_empty() && command.name != "help" {
+            return Err(Error::argument(format!(":{} takes nothing after it", command.name)));
+        }
+        if rest.is_empty() && matches!(command.argument, Argument::Code | Argument::File) {
+            return Err(Error::argument(format!("write :{} {}", command.name, command.usage)));
+        }
+        Ok(match command.name {
+            "help" if rest.is_empty() => Reply::text(command::help(self.syntax.last)),
+            "help" | "doc" => self.describe(rest),
+            "who" => Reply::text(self.who()?),
+            "mem" => Reply::text(self.mem()?),
+            "time" => self.code(rest, Use::Time),
+            "plot" => self.code(rest, Use::Plot),
+            "load" => self.load(rest)?,
+            "save" => Reply::text(self.save(rest)?),
+            "reset" => self.reset()?,
+            "set" => Reply::text(self.set(rest)?),
+            "quit" => Reply::new(Outcome::Quit, ""),
+            other => return Err(Error::argument(command::unknown(other))),
+        })
+    }
+
+    /// Runs code.
+    fn code(&mut self, input: &str, then: Use) -> Reply {
+        let number = self.number();
+        let names = self.syntax.result_names(number);
+        let promoted = (self.syntax.promote)(input, &tokens(self.syntax, input));
+        let (result, took) = self.timed(|s| s.engine.eval_keeping(&promoted, &names));
+        let mut reply = match result {
+            Ok(values) => {
+                let kept = values.first().is_some_and(|v| !v.is_nil());
+                let silenced = self.syntax.is_silenced(input);
+                let given = !values.is_empty() && !self.says_nothing(input, &values);
+                self.record.input(input, given.then_some(number), !silenced && then != Use::Plot);
+                if kept {
+                    self.numbers = number;
+                    self.let_go();
+                }
+                match then {
+                    Use::Plot => self.plot(&values).unwrap_or_else(|e| failed(&e)),
+                    _ if silenced => Reply::text(""),
+                    _ => Reply::text(self.shown(input, &values)),
+                }
+            }
+            Err(e) => {
+                self.record.failed += 1;
+                failed(&e)
+            }
+        };
+        let told = then == Use::Time || self.settings.time.is_some_and(|least| took >= least);
+        reply.took = told.then_some(took);
+        reply
+    }
+
+    /// Does what may take long, can be stopped, and leaves the switch as it found it.
+    fn timed<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> (Result<T>, Duration) {
+        // A stop that came before the input was not meant for it.
+        self.engine.cancel_handle().reset();
+        let start = (self.clock)();
+        let result = work(self);
+        let took = (self.clock)().saturating_sub(start);
+        self.engine.cancel_handle().reset();
+        (result, took)
+    }
+
+    /// Values beyond those that are to be kept would hold their memory.
+    fn let_go(&mut self) {
+        while self.oldest + self.settings.results <= self.numbers {
+            let [_, name] = self.syntax.result_names(self.oldest);
+            self.engine.forget(&[name]);
+            self.oldest += 1;
+        }
+    }
+
+    pub(super) fn style(&self) -> Style<'_> {
+        Style { syntax: self.syntax, settings: &self.settings, base: self.engine.ctx().index_base() }
+    }
+
+    /// Whether an input is a call that gave nothing. A variable without a value is to be told of.
+    fn says_nothing(&self, input: &str, values: &[Value]) -> bool {
+        let last = tokens(self.syntax, input).into_iter().rfind(|t| !t.is_comment());
+        let call =
+            last.is_some_and(|t| matches!(t.kind, Kind::Text(_)) || matches!(t.text(input), ")" | "}"));
+        call && values.iter().all(Value::is_nil)
+    }
+
+    fn shown(&self, input: &str, values: &[Value]) -> String {
+        if values.is_empty() || self.says_nothing(input, values) {
+            return String::new();
+        }
+        let style = self.style();
+        let texts: Vec<String> = values.iter().map(|v| pretty(v, &style)).collect();
+        let between = if texts.iter().any(|t| t.contains('\n')) { "\n" } else { "\t" };
+        texts.join(between) + "\n"
+    }
+
+    fn plot(&self, values: &[Value]) -> Result<Reply> {
+        let value = values.first().unwrap_or(&Value::Nil);
+        figure::draw(value, &self.style()).map(Reply::text)
+    }
+
+    fn describe(&self, name: &str) -> Reply {
+        let near = match api::doc::lookup(self.engine.registry(), name, self.engine.language()) {
+            Ok(text) => return Reply::text(text),
+            Err(near) => near,
+        };
+        // What a variable holds, or a method of it.
+        let page = match complete::thing(self, name, &tokens(self.syntax, name)) {
+            Some(Thing::Primitive(page) | Thing::Value(page)) => {
+                api::doc::lookup(self.engine.registry(), &page, self.engine.language()).ok()
+            }
+            _ => None,
+        };
+        match (page, near) {
+            (Some(text), _) => Reply::text(text),
+            (None, Some(near)) => {
+                failed(&Error::argument(format!("nothing is called '{name}'; did you mean '{near}'?")))
+            }
+            (None, None) => {
+                failed(&Error::argument(format!("nothing is called '{name}'; ? lists everything")))
+            }
+        }
+    }
+
+    fn load(&mut self, file: &str) -> Result<Reply> {
+        let path = self.engine.ctx().files.allow(std::path::Path::new(file))?;
+        let source = std::fs::read_to_string(&path).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
+        let promoted = (self.syntax.promote)(&source, &tokens(self.syntax, &source));
+        let (result, took) = self.timed(|s| s.engine.load(&promoted, std::path::Path::new(file)));
+        result?;
+        self.record.file(file, &promoted, self.syntax);
+        let mut reply = Reply::text("");
+        reply.took = self.settings.time.is_some_and(|least| took >= least).then_some(took);
+        Ok(reply)
+    }
+
+    fn save(&self, file: &str) -> Result<String> {
+        let path = self.engine.ctx().files.allow(std::path::Path::new(file))?;
+        let begin = (self.syntax.header)("", false);
+        let begin = begin.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
+        match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Ok(text) if text.starts_with(&begin) => {}
+            _ => {
+                let text = format!("{file} is there already and is no saved session; choose another name");
+                return Err(Error::argument(text));
+            }
+        }
+        let script = self.record.script(self.syntax);
+        lota::runtime::host::write_atomic(&path, |out| {
+            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(&path, e))
+        })?;
+        let failed = match self.record.failed {
+            0 => String::new(),
+            n => format!("; {n} that failed left out"),
+        };
+        Ok(format!("{file}: {} inputs{failed}\n", self.record.len()))
+    }
+
+    fn reset(&mut self) -> Result<Reply> {
+        let (engine, given) = begin(self.syntax, &self.make)?;
+        (self.engine, self.given) = (engine, given);
+        (self.numbers, self.oldest, self.record) = (0, 1, Record::default());
+        Ok(Reply::text(""))
+    }
+
+    fn set(&mut self, rest: &str) -> Result<String> {
+        if rest.is_empty() {
+            return Ok(self.settings.show());
+        }
+        let (name, value) = split(rest);
+        self.settings.set(name, value.trim().trim_start_matches('=').trim())?;
+        self.fixed_width |= name == "width";
+        self.let_go();
+        Ok(String::new())
+    }
+}
+
+/// An engine and the names in it.
+fn begin(syntax: &Syntax, make: &dyn Fn() -> Result<Engine>) -> Result<(Engine, HashSet<String>)> {
+    let engine = make()?;
+    engine.eval(syntax.begin)?;
+    let given = engine.names(&[]).into_iter().map(|n| n.name).collect();
+    Ok((engine, given))
+}
+
+/// The first word and what follows it.
+fn split(text: &str) -> (&str, &str) {
+    text.split_once(char::is_whitespace).unwrap_or((text, ""))
+}
+
+fn failed(error: &Error) -> Reply {
+    match error.kind() {
+        ErrorKind::Exit(_) => Reply::new(Outcome::Quit, ""),
+        ErrorKind::Cancelled => Reply::new(Outcome::Failed, "stopped\n"),
+        _ => Reply::new(Outcome::Failed, error_text(error)),
+    }
+}

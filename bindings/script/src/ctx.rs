@@ -1,0 +1,84 @@
+//! What a primitive may use beyond its arguments: all of it given by the engine, none of it global.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lota_host::Host;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Files;
+use crate::language::Language;
+use crate::limits::Meter;
+use crate::memory::Memory;
+
+/// Where printed text goes.
+pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a host's own primitives need beyond what every script has: at most one value of each type.
+#[derive(Default)]
+pub struct Things(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl Things {
+    /// Keeps a thing. Another of its type goes.
+    pub fn put<T: Any + Send + Sync>(&mut self, thing: T) -> &mut Self {
+        self.0.insert(TypeId::of::<T>(), Box::new(thing));
+        self
+    }
+
+    /// The thing of a type.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+}
+
+/// The surroundings of a call. One per engine.
+pub struct Ctx {
+    /// The switch that stops work, and where events go. Give it to every long operation.
+    pub host: Host,
+    /// Which files the script may reach. Every path goes through it.
+    pub files: Files,
+    /// The tensor memory that script values keep alive.
+    pub memory: Memory,
+    /// The limits of the script and what it has used.
+    pub meter: Arc<Meter>,
+    /// The options given to the script on the command line.
+    pub script_args: Vec<String>,
+    /// The script's file name, or empty.
+    pub script_name: String,
+    /// The language of the script.
+    pub language: Language,
+    /// Where printed text goes; [`Ctx::print`] counts it.
+    pub output: Output,
+    /// What the host's own primitives need.
+    pub things: Things,
+}
+
+impl Ctx {
+    /// The thing of a type that the host gave to the engine.
+    pub fn get<T: Any + Send + Sync>(&self) -> Result<&T> {
+        self.things.get().ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Error::new(ErrorKind::Host, format!("the host of this engine gave it no {name}"))
+        })
+    }
+
+    /// Prints text to where this run's output goes, as far as it may print.
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.meter.print(text.len())?;
+        (self.output)(text);
+        Ok(())
+    }
+
+    /// Refuses a new tensor of `bytes` that could not be allowed even if it were the only one. Ask before
+    /// memory is taken in a size that a script gave.
+    pub fn reserve(&self, bytes: usize) -> Result<()> {
+        self.meter.tensors(bytes as u64)
+    }
+
+    /// The number the script's language counts positions from: 1 in Lua, 0 in Rhai. Positions inside tables
+    /// must be shifted by it; parameters and results of type `index` or `dim` are shifted already.
+    pub fn index_base(&self) -> i64 {
+        self.language.index_base()
+    }
+}

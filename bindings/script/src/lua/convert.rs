@@ -1,0 +1,125 @@
+//! Values across the border.
+
+use std::sync::Arc;
+
+use mlua::{Lua, Table};
+
+use super::call::LuaFn;
+use super::object::{self, LuaObject};
+use crate::error::{Error, Result};
+use crate::{Map, Value};
+
+/// Deeper tables are taken for graphs that contain themselves.
+const DEPTH: usize = 64;
+
+/// A Lua value as a neutral one.
+pub(crate) fn from_lua(value: mlua::Value) -> Result<Value> {
+    convert(value, 0)
+}
+
+fn convert(value: mlua::Value, depth: usize) -> Result<Value> {
+    Ok(match value {
+        mlua::Value::Nil => Value::Nil,
+        mlua::Value::Boolean(b) => Value::Bool(b),
+        mlua::Value::Integer(i) => Value::Int(i),
+        mlua::Value::Number(x) => Value::Float(x),
+        mlua::Value::String(s) => match s.to_str() {
+            Ok(text) => Value::Str(text.to_string()),
+            Err(_) => return Err(Error::argument("a string is not UTF-8 text")),
+        },
+        mlua::Value::Table(table) => from_table(&table, depth)?,
+        mlua::Value::Function(function) => Value::Function(Arc::new(LuaFn::new(function))),
+        mlua::Value::UserData(data) => match data.borrow::<LuaObject>() {
+            Ok(object) => Value::Object(object.object.clone()),
+            Err(_) => return Err(Error::argument("a userdata that lota did not make")),
+        },
+        mlua::Value::Error(error) => Value::Str(super::error::from_lua(&error).to_string()),
+        other => {
+            return Err(Error::argument(format!("a {} cannot be given to a primitive", other.type_name())));
+        }
+    })
+}
+
+fn from_table(table: &Table, depth: usize) -> Result<Value> {
+    if depth == DEPTH {
+        return Err(Error::argument("a table is nested too deeply; does it contain itself?"));
+    }
+    let mut items: Vec<Value> = Vec::new();
+    let mut late: Vec<(i64, Value)> = Vec::new();
+    let mut named: Vec<(String, Value)> = Vec::new();
+    for pair in table.pairs::<mlua::Value, mlua::Value>() {
+        let (key, value) = pair.map_err(|e| super::error::from_lua(&e))?;
+        match key {
+            mlua::Value::Integer(i) if i == items.len() as i64 + 1 => items.push(convert(value, depth + 1)?),
+            mlua::Value::Integer(i) => late.push((i, convert(value, depth + 1)?)),
+            mlua::Value::String(name) => {
+                named.push((name.to_string_lossy(), convert(value, depth + 1)?));
+            }
+            other => {
+                let kind = other.type_name();
+                return Err(Error::argument(format!(
+                    "a table has a key of type {kind}; keys are names or 1..n"
+                )));
+            }
+        }
+    }
+    late.sort_by_key(|(i, _)| *i);
+    for (i, value) in late {
+        if i != items.len() as i64 + 1 {
+            let missing = items.len() + 1;
+            return Err(Error::argument(format!("a list has an entry [{i}] but none at [{missing}]")));
+        }
+        items.push(value);
+    }
+    match (items.is_empty(), named.is_empty()) {
+        (_, true) => Ok(Value::List(items)),
+        (true, false) => {
+            named.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Ok(Value::Map(named.into_iter().collect::<Map>()))
+        }
+        // `{0.1, "help", choices = {...}}`: the positions become names, so that nothing is lost.
+        (false, false) => {
+            let counted = items.into_iter().enumerate().map(|(i, item)| ((i + 1).to_string(), item));
+            named.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Ok(Value::Map(counted.chain(named).collect::<Map>()))
+        }
+    }
+}
+
+/// A neutral value as a Lua one.
+pub(crate) fn to_lua(lua: &Lua, value: Value) -> mlua::Result<mlua::Value> {
+    Ok(match value {
+        Value::Nil => mlua::Value::Nil,
+        Value::Bool(b) => mlua::Value::Boolean(b),
+        Value::Int(i) => mlua::Value::Integer(i),
+        Value::Float(x) => mlua::Value::Number(x),
+        Value::Str(s) => mlua::Value::String(lua.create_string(s)?),
+        Value::List(items) => {
+            let table = lua.create_table_with_capacity(items.len(), 0)?;
+            for (i, item) in items.into_iter().enumerate() {
+                table.raw_set(i + 1, to_lua(lua, item)?)?;
+            }
+            mlua::Value::Table(table)
+        }
+        Value::Map(map) => {
+            let table = lua.create_table_with_capacity(0, map.len())?;
+            for (name, item) in map {
+                table.raw_set(name, to_lua(lua, item)?)?;
+            }
+            mlua::Value::Table(table)
+        }
+        Value::Function(function) => {
+            let any: &dyn std::any::Any = &*function;
+            if let Some(own) = any.downcast_ref::<LuaFn>() {
+                mlua::Value::Function(own.function().clone())
+            } else {
+                mlua::Value::Function(lua.create_function(move |lua, args: mlua::MultiValue| {
+                    let args = args.into_iter().map(from_lua).collect::<Result<Vec<_>>>();
+                    let result = args.and_then(|args| function.call(&args));
+                    to_lua(lua, result.map_err(|e| super::error::raise(lua, e))?)
+                })?)
+            }
+        }
+        Value::Object(object) => mlua::Value::UserData(object::push(lua, object)?),
+    })
+}

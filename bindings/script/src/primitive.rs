@@ -1,0 +1,234 @@
+//! One primitive: its name, documentation, parameters, result, example and function.
+//!
+//! A record is built like this:
+//!
+//! ```
+//! use lota_script::{Args, Ctx, Primitive};
+//!
+//! let record = Primitive::new("text.repeat", "A text, several times over.")
+//!     .arg("text", "string", "what to repeat")
+//!     .opt("times", "integer", 2, "how often")
+//!     .returns("string", "the long text")
+//!     .example(r#"assert(lota.text.repeat("ab", {times = 3}) == "ababab")"#)
+//!     .call(|_ctx: &Ctx, args: &mut Args| {
+//!         let text: String = args.get("text")?;
+//!         let times: usize = args.get("times")?;
+//!         Ok(text.repeat(times))
+//!     });
+//! assert_eq!(record.signature(), "text.repeat(text, {times = 2})");
+//! ```
+
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::args::Args;
+use crate::convert::IntoValue;
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result};
+use crate::op::Op;
+use crate::param::{Param, Place, Text, counts_positions};
+use crate::record::{CallPlan, Record};
+use crate::value::Value;
+
+type Body = dyn Fn(&Ctx, &mut Args) -> Result<Value> + Send + Sync;
+
+/// One primitive: its [`Record`], which it can be read as, and its function.
+pub struct Primitive {
+    record: Record,
+    body: Arc<Body>,
+}
+
+impl Deref for Primitive {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl Primitive {
+    /// A function, `area.name`, or `name` for the top table.
+    pub fn new(name: impl Into<Text>, doc: impl Into<Text>) -> Self {
+        let name = name.into();
+        let record = Record {
+            plan: CallPlan { method: name.contains(':'), ..CallPlan::default() },
+            name,
+            doc: doc.into(),
+            details: "".into(),
+            params: Vec::new(),
+            result: "nil".into(),
+            result_doc: "".into(),
+            example: "".into(),
+            example_rhai: None,
+            operator: None,
+            open: None,
+            constant: false,
+        };
+        Self { record, body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))) }
+    }
+
+    /// A method `Type:name`. Its first parameter, `self`, is the object.
+    pub fn method(ty: &'static str, name: &str, doc: impl Into<Text>) -> Self {
+        Self::new(format!("{ty}:{name}"), doc).arg("self", ty, "the object")
+    }
+
+    fn param(
+        mut self,
+        name: impl Into<Text>,
+        ty: impl Into<Text>,
+        default: Option<Value>,
+        place: Place,
+        doc: impl Into<Text>,
+    ) -> Self {
+        let (at, ty) = (self.record.params.len(), ty.into());
+        match place {
+            Place::Option => self.record.plan.options = true,
+            Place::Rest => self.record.plan.rest = Some(at),
+            Place::Positional => {}
+        }
+        self.record.plan.positional += usize::from(place != Place::Option);
+        if counts_positions(&ty) {
+            self.record.plan.positions.push(at);
+        }
+        self.record.params.push(Param {
+            name: name.into(),
+            ty,
+            required: default.is_none(),
+            default: default.unwrap_or_default(),
+            place,
+            doc: doc.into(),
+        });
+        self
+    }
+
+    /// A positional parameter that must be given.
+    pub fn arg(self, name: impl Into<Text>, ty: impl Into<Text>, doc: impl Into<Text>) -> Self {
+        self.param(name, ty, None, Place::Positional, doc)
+    }
+
+    /// A positional parameter with a default (`()` for none).
+    pub fn arg_or(
+        self,
+        name: impl Into<Text>,
+        ty: impl Into<Text>,
+        default: impl Into<Value>,
+        doc: impl Into<Text>,
+    ) -> Self {
+        self.param(name, ty, Some(default.into()), Place::Positional, doc)
+    }
+
+    /// Any number of further positional values; they arrive as a list.
+    pub fn rest(self, name: impl Into<Text>, ty: impl Into<Text>, doc: impl Into<Text>) -> Self {
+        self.param(name, ty, Some(Value::List(Vec::new())), Place::Rest, doc)
+    }
+
+    /// An option with a default (`()` for none).
+    pub fn opt(
+        self,
+        name: impl Into<Text>,
+        ty: impl Into<Text>,
+        default: impl Into<Value>,
+        doc: impl Into<Text>,
+    ) -> Self {
+        self.param(name, ty, Some(default.into()), Place::Option, doc)
+    }
+
+    /// An option that must be given.
+    pub fn need(self, name: impl Into<Text>, ty: impl Into<Text>, doc: impl Into<Text>) -> Self {
+        self.param(name, ty, None, Place::Option, doc)
+    }
+
+    /// Allows options of any name; the body gets them from [`Args::extra`].
+    pub fn open(mut self, doc: impl Into<Text>) -> Self {
+        self.record.open = Some(doc.into());
+        self.record.plan.options = true;
+        self
+    }
+
+    /// More than one line of documentation.
+    pub fn details(mut self, text: impl Into<Text>) -> Self {
+        self.record.details = text.into();
+        self
+    }
+
+    /// The result: its type (`nil` if this is never called) and one line.
+    pub fn returns(mut self, ty: impl Into<Text>, doc: impl Into<Text>) -> Self {
+        self.record.result = ty.into();
+        self.record.plan.result_positions = counts_positions(&self.record.result);
+        self.record.result_doc = doc.into();
+        self
+    }
+
+    /// A Lua example. It is run as a test, with `lota` in scope.
+    pub fn example(mut self, lua: impl Into<Text>) -> Self {
+        self.record.example = lua.into();
+        self
+    }
+
+    /// The example in Rhai, where it cannot be translated from the Lua one.
+    pub fn example_rhai(mut self, rhai: impl Into<Text>) -> Self {
+        self.record.example_rhai = Some(rhai.into());
+        self
+    }
+
+    /// The operator this is the named twin of.
+    pub fn operator(mut self, op: Op) -> Self {
+        self.record.operator = Some(op);
+        self
+    }
+
+    /// Makes the result of calling it without arguments the value of the name itself.
+    pub fn constant(mut self) -> Self {
+        self.record.constant = true;
+        self
+    }
+
+    /// The function.
+    pub fn call<R: IntoValue<Home>, Home>(
+        mut self,
+        body: impl Fn(&Ctx, &mut Args) -> Result<R> + Send + Sync + 'static,
+    ) -> Self {
+        self.body = Arc::new(move |ctx, args| body(ctx, args).map(IntoValue::into_value));
+        self
+    }
+
+    /// Calls it with values as a frontend got them: positions counted from `ctx.index_base()`.
+    /// A panic inside becomes an error.
+    pub fn invoke(&self, ctx: &Ctx, values: Vec<Value>) -> Result<Value> {
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            ctx.host.cancel.check()?;
+            let mut args = Args::arrange(&self.record, ctx.language, values)?;
+            (self.body)(ctx, &mut args)
+        }));
+        let result = match called {
+            Ok(result) => result,
+            Err(panic) => Err(Error::new(
+                ErrorKind::Host,
+                format!("a fault of lota itself, please report it: {}", panic_text(&*panic)),
+            )),
+        };
+        match result {
+            Ok(value) if self.record.plan.result_positions => Ok(shift(value, ctx.index_base())),
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.in_primitive(self.name())),
+        }
+    }
+}
+
+/// The text of a panic.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+        (Some(text), _) => text.clone(),
+        (_, Some(text)) => (*text).to_string(),
+        _ => "a panic without a text".into(),
+    }
+}
+
+fn shift(value: Value, base: i64) -> Value {
+    match value {
+        Value::Int(i) => Value::Int(i + base),
+        Value::List(items) => Value::List(items.into_iter().map(|v| shift(v, base)).collect()),
+        other => other,
+    }
+}

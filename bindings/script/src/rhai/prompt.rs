@@ -1,0 +1,110 @@
+//! What a prompt asks of the interpreter: to keep values under names, to run a file among them, and
+//! which names there are.
+
+use rhai::Dynamic;
+
+use super::object::Held;
+use super::{Frontend, Prompt, shown};
+use crate::counting::outside;
+use crate::error::{Error, ErrorKind, Result};
+use crate::{Name, Value};
+
+impl Frontend {
+    fn prompt(&self) -> Result<std::sync::MutexGuard<'_, Prompt>> {
+        self.prompt.try_lock().map_err(|_| {
+            Error::new(ErrorKind::Host, "the prompt is busy: a script cannot call it while it runs")
+        })
+    }
+
+    fn eval_in(&self, prompt: &mut Prompt, input: &str, name: &str) -> Result<Dynamic> {
+        let mut ast = self.compile(&format!("{}{input}", prompt.imports), name)?;
+        ast.set_source(name);
+        let whole = prompt.functions.merge(&ast);
+        let value = self.evaluate(&mut prompt.scope, &whole, name)?;
+        prompt.functions = whole;
+        prompt.functions.clear_statements();
+        for line in input.lines().map(str::trim).filter(|l| l.starts_with("import ") && l.ends_with(';')) {
+            prompt.imports.push_str(line);
+        }
+        Ok(value)
+    }
+}
+
+impl crate::Prompt for Frontend {
+    /// One input of a prompt. What it gives, unless it is nothing, becomes the value of variables.
+    fn eval_keeping(&self, input: &str, names: &[String]) -> Result<Vec<Value>> {
+        let mut prompt = self.prompt()?;
+        self.state.tally.inside(|| {
+            let value = self.eval_in(&mut prompt, input, "input")?;
+            if value.is_unit() {
+                return Ok(Vec::new());
+            }
+            for name in names {
+                prompt.scope.set_or_push(name.clone(), value.clone());
+            }
+            Ok(outside(|| vec![shown(&value)]))
+        })
+    }
+
+    /// Runs a file's text in the prompt's scope.
+    fn load(&self, source: &str, name: &str) -> Result<()> {
+        let mut prompt = self.prompt()?;
+        self.state.tally.inside(|| self.eval_in(&mut prompt, source, name).map(drop))
+    }
+
+    fn check(&self, input: &str) -> Result<()> {
+        self.state.tally.inside(|| {
+            self.compile(input, "input")?;
+            // Only an open comment takes anything.
+            if self.engine.compile(format!("{input}\n)")).is_ok() {
+                let open = || Error::new(ErrorKind::Syntax, "a comment is not closed").incomplete(true);
+                return Err(outside(open));
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes variables.
+    fn forget(&self, names: &[String]) {
+        if let Ok(mut prompt) = self.prompt() {
+            self.state.tally.inside(|| {
+                for name in names {
+                    let _ = prompt.scope.remove::<Dynamic>(name);
+                }
+            });
+        }
+    }
+
+    /// The names of the scope, or of the object map that a path leads to.
+    fn names(&self, path: &[&str]) -> Vec<Name> {
+        let Ok(prompt) = self.prompt() else { return Vec::new() };
+        let mut names: Vec<Name> = match path.split_first() {
+            None => prompt.scope.iter_raw().map(|(name, _, value)| named(name, value)).collect(),
+            Some((first, rest)) => {
+                let Some(mut value) = prompt.scope.get(first).cloned() else { return Vec::new() };
+                for part in rest {
+                    let next = value.read_lock::<rhai::Map>().and_then(|map| map.get(*part).cloned());
+                    let Some(next) = next else { return Vec::new() };
+                    value = next;
+                }
+                let map = value.read_lock::<rhai::Map>();
+                map.map_or_else(Vec::new, |map| map.iter().map(|(name, v)| named(name, v)).collect())
+            }
+        };
+        // Of variables of one name the last one counts.
+        names.reverse();
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        names.dedup_by(|a, b| a.name == b.name);
+        names
+    }
+}
+
+fn named(name: &str, value: &Dynamic) -> Name {
+    let ty = match value.read_lock::<Held>() {
+        Some(held) => held.object().type_name().to_string(),
+        // The words of completion: a map has fields.
+        None if value.is_map() => "table".into(),
+        None => rhai::Engine::new_raw().map_type_name(value.type_name()).to_string(),
+    };
+    Name { name: name.to_string(), ty, primitive: None }
+}

@@ -1,0 +1,31 @@
+//! What only Lua has.
+
+use super::library::{Script, text};
+use crate::{ErrorKind, Files, Language, Limits};
+
+#[test]
+fn caught_errors_are_texts_with_their_line_and_thrown_tables_stay_tables() {
+    let script = Script::new(Language::Lua);
+    let value = script.run(
+        "local lota = require 'lota'\n\
+         local _, told = pcall(lota.refuse, 'no')\n\
+         local _, thrown = pcall(lota.each, {'a'}, function() error({code = 5}) end)\n\
+         return {told, thrown.code}",
+    );
+    assert_eq!(text(&value.expect("runs")), r#"["test:2: refuse: no",5]"#);
+}
+
+#[test]
+fn memory_of_the_interpreter_is_bounded() {
+    let limits = Limits { script_memory: Some(4 << 20), ..Limits::none() };
+    let script = Script::bounded(Language::Lua, limits, Files::default());
+    let error = script.fails("local t = {}\nwhile true do t[#t + 1] = string.rep('x', 1000) .. #t end");
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(text(&script.run("return 1 + 1").expect("goes on")), "2");
+}
+
+#[test]
+fn a_method_called_with_a_dot_is_told() {
+    let error = Script::new(Language::Lua).fails("local c = require('lota').counter()\nc.add()");
+    assert!(error.message().contains("object:add(...)"), "{error}");
+}

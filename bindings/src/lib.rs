@@ -1,0 +1,35 @@
+//! `lota`: a scriptable engine for sparse adaptation of language models.
+//!
+//! The numbers are computed in [`runtime`]; this crate gives them to scripts, by the means of
+//! [`lota_script`]. Every primitive is one record of the registry ([`api::standard`]), and the script
+//! frontends are built from it. [`Engine`] is what a host embeds.
+
+pub mod api;
+pub mod builtin;
+mod engine;
+mod error;
+mod hub;
+mod job;
+mod machine;
+pub mod plot;
+mod primitives;
+mod runs;
+pub mod stdlib;
+mod writers;
+
+pub use engine::{Builder, Engine};
+pub use error::{Told, of_callback};
+pub use hub::hub_from_environment;
+pub use job::Job;
+pub use lota_runtime as runtime;
+#[cfg(feature = "rhai")]
+pub use lota_script::Counting;
+pub use lota_script::{Error, ErrorKind, Language, Limits, Meter, Name, OpenFile, Result};
+
+/// The version of this crate, as `lota --version` prints it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The tests of this crate run scripts whose memory is limited.
+#[cfg(all(test, feature = "rhai"))]
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::system();

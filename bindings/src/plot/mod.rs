@@ -1,0 +1,16 @@
+//! Charts as SVG text, written by hand: line charts and heat maps; and charts in characters for a
+//! terminal.
+//!
+//! The same input gives the same bytes on every machine, so a chart can be compared and kept in a
+//! repository. Colours are told apart with any common colour blindness, and never carry meaning
+//! alone: lines have names in a legend and dashes from the ninth on, cells show their value.
+
+mod colour;
+mod heatmap;
+mod lines;
+mod svg;
+pub mod text;
+mod ticks;
+
+pub use heatmap::HeatMap;
+pub use lines::{LineChart, Series};

@@ -1,0 +1,52 @@
+//! `data.*`: files to rows, rows to examples, examples to batches.
+
+mod batch;
+mod batches;
+mod examples;
+
+use lota_runtime::data::{Format, read};
+use lota_script::{Args, Ctx, Primitive, Registry, Result, Value, from_json};
+
+pub(crate) use batch::{ScriptBatch, all_batches};
+pub(crate) use batches::ScriptBatches;
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("data", "Data files, training examples and batches.");
+    r.add(
+        Primitive::new("data.read", "The rows of a data file: JSON lines, JSON, CSV, TSV or Parquet.")
+            .details("CSV and TSV have no types: their values are strings. A null is a missing entry.")
+            .arg("path", "string", "the file")
+            .opt(
+                "format",
+                "string",
+                "auto",
+                "jsonl, json, csv, tsv or parquet; auto goes by the file's ending",
+            )
+            .opt("limit", "integer", (), "the most rows to return")
+            .returns("list of map", "the rows, field name to value")
+            .example(
+                "local path = lota.run.start('data-read'):write('rows.jsonl', '{\"a\": 1}\\n{\"a\": 2}\\n')\n\
+                 assert(lota.data.read(path)[2].a == 2)",
+            )
+            .call(rows),
+    );
+    examples::register(r);
+    batches::register(r);
+    batch::register(r);
+}
+
+fn rows(ctx: &Ctx, args: &mut Args) -> Result<Vec<Value>> {
+    let path = ctx.files.allow(args.get::<String>("path")?)?;
+    let format: String = args.get("format")?;
+    let format = match format.as_str() {
+        "auto" => None,
+        name => Some(Format::named(name).map_err(|e| args.wrong("format", e))?),
+    };
+    let limit: Option<usize> = args.opt("limit")?;
+    // A row in memory is larger than its text.
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    ctx.meter.value(bytes)?;
+    let rows = read(&path, format)?;
+    let rows = rows.into_iter().take(limit.unwrap_or(usize::MAX));
+    Ok(rows.map(|row| from_json(serde_json::Value::Object(row))).collect())
+}

@@ -1,0 +1,40 @@
+//! `json.*`: JSON text.
+
+use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, Value, from_json, to_json};
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("json", "JSON text.");
+    r.add(
+        Primitive::new("json.encode", "The JSON text of a value.")
+            .details(
+                "An empty table becomes []. Names are written in the order of the alphabet. A number that JSON \
+                 has no form for (not a number, infinite) becomes null.",
+            )
+            .arg("value", "any", "a boolean, number, string, list or map of these")
+            .opt("indent", "boolean", false, "break lines and indent")
+            .returns("string", "the text")
+            .example("assert(lota.json.encode({a = {1, 2}}) == '{\"a\":[1,2]}')")
+            .call(|_, args| {
+                let json = to_json(&args.get("value")?)?;
+                let indent: bool = args.get("indent")?;
+                let text = if indent { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
+                text.map_err(|e| Error::runtime(e.to_string()))
+            }),
+    );
+    r.add(
+        Primitive::new("json.decode", "The value of a JSON text.")
+            .details("null becomes nothing: a table has no entry for it.")
+            .arg("text", "string", "the JSON text")
+            .returns("any", "the value")
+            .example("assert(lota.json.decode('{\"a\": [1, 2.5]}').a[2] == 2.5)")
+            .call(decode),
+    );
+}
+
+fn decode(_: &Ctx, args: &mut Args) -> Result<Value> {
+    let text: String = args.get("text")?;
+    match serde_json::from_str(&text) {
+        Ok(json) => Ok(from_json(json)),
+        Err(e) => Err(args.wrong("text", format!("is not JSON: {e}"))),
+    }
+}

@@ -1,0 +1,61 @@
+//! Mask files.
+
+use std::sync::Arc;
+
+use lota_runtime::mask::Mask;
+use lota_runtime::model::Universe;
+use lota_script::{Primitive, Registry};
+
+use super::algebra::TWO;
+use crate::primitives::shared::ScriptMask;
+use crate::primitives::universe::{of_model, of_optional};
+
+pub(super) fn register(r: &mut Registry) {
+    r.add(
+        Primitive::method("Mask", "save", "Writes the mask to a file.")
+            .arg("path", "string", "the file")
+            .returns("integer", "its size in bytes")
+            .example(format!("{TWO}a:save(lota.run.start('mask-save'):path('a.mask'))"))
+            .call(|ctx, args| {
+                let mask = args.this::<ScriptMask>()?;
+                Ok(mask.save(&ctx.files.allow(args.get::<String>("path")?)?)?)
+            }),
+    );
+    r.add(
+        Primitive::new("mask.load", "Reads a mask file.")
+            .arg("path", "string", "the file")
+            .opt("model", "Model|Mask|Scores|Ticket", (), "refuse a mask of another model than this")
+            .returns("Mask", "the mask")
+            .example(format!(
+                "{TWO}local path = lota.run.start('mask-load'):path('a.mask')\na:save(path)\n\
+                 assert(lota.mask.load(path, {{model = m}}) == a)"
+            ))
+            .call(|ctx, args| {
+                let path = ctx.files.allow(args.get::<String>("path")?)?;
+                let model = args.get("model")?;
+                let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
+                Ok(Mask::load(&path, expected.as_ref())?)
+            }),
+    );
+    r.add(
+        Primitive::new(
+            "mask.published",
+            "Reads a mask that torch.save wrote, as the code published with LoTA does.",
+        )
+        .details(
+            "The tensors may be of any type and lie in memory in any way, and the file may be of any version of torch; \
+             nothing in it is run. Parameters that the file does not name are not in the mask, though the published \
+             code would train them whole: add them with `|`.",
+        )
+        .arg("model", "Model", "the model (or a mask, scores or ticket of it)")
+        .arg("path", "string", "the .pt file")
+        .opt("inverted", "boolean", true, "a one in the file means frozen, as in the published code")
+        .returns("Mask", "the mask: what is in it is trained")
+        .example("-- lota.mask.published(model, '0.9_mask.pt')")
+        .call(|ctx, args| {
+            let universe = of_model(args)?;
+            let path = ctx.files.allow(args.get::<String>("path")?)?;
+            Ok(Mask::load_published(&path, &universe, args.get("inverted")?)?)
+        }),
+    );
+}

@@ -1,0 +1,21 @@
+//! `mask.*` and `Mask`: sets of entries that may change.
+
+mod algebra;
+mod build;
+mod files;
+mod parts;
+mod report;
+
+use lota_script::Registry;
+
+pub(crate) use build::{budget, budgeted};
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("mask", "Masks: making, combining and measuring them. In the mask means trainable.");
+    r.object("Mask", "For each parameter of a model, the set of entries that may change.");
+    build::register(r);
+    parts::register(r);
+    algebra::register(r);
+    report::register(r);
+    files::register(r);
+}

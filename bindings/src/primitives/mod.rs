@@ -1,0 +1,56 @@
+//! The primitives: one record each, from which come the script bindings, the documentation, completion
+//! and the editor definitions.
+//!
+//! To add a primitive, add its record to the area's file (`mask/` for `mask.*` and `Mask:*`);
+//! a new area is one file with a `register` function and one line in [`standard`].
+
+mod data;
+mod eval;
+pub mod help;
+mod json;
+mod lora;
+pub mod mask;
+mod merge;
+pub mod model;
+mod params;
+mod plot;
+mod progress;
+pub mod rng;
+mod run;
+pub mod scores;
+mod script_args;
+pub mod shared;
+pub mod tensor;
+pub mod ticket;
+pub mod tokenizer;
+mod top;
+pub mod train;
+mod universe;
+
+use lota_script::Registry;
+
+/// All primitives of this crate.
+pub fn standard() -> Registry {
+    let mut registry = Registry::default();
+    let r = &mut registry;
+    data::register(r);
+    eval::register(r);
+    help::register(r);
+    json::register(r);
+    lora::register(r);
+    mask::register(r);
+    merge::register(r);
+    model::register(r);
+    plot::register(r);
+    progress::register(r);
+    rng::register(r);
+    run::register(r);
+    scores::register(r);
+    script_args::register(r);
+    tensor::register(r);
+    ticket::register(r);
+    tokenizer::register(r);
+    top::register(r);
+    train::register(r);
+    registry
+}

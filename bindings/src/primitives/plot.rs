@@ -1,0 +1,134 @@
+//! `plot.*`: charts as SVG.
+
+use std::io::Write as _;
+
+use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
+
+use crate::plot::{HeatMap, LineChart, Series};
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("plot", "Charts as SVG.");
+    r.add(
+        Primitive::new("plot.lines", "A line chart.")
+            .details(
+                "Each series is `{name =, y = {...}}`, with `x = {...}` where x is not 1, 2, 3..., and `spread = \
+                 {...}` for a band of that half height. A value that is not a number breaks the line. A plain map \
+                 `name = {y values}` works too.",
+            )
+            .arg("series", "list of map|map", "the lines")
+            .opt("title", "string", "", "the heading")
+            .opt("x", "string", "", "what x counts")
+            .opt("y", "string", "", "what y measures")
+            .opt("log", "boolean", false, "a logarithmic y axis")
+            .opt("path", "string", (), "a file to write the SVG to")
+            .returns("string", "the SVG text")
+            .example("local svg = lota.plot.lines({loss = {3, 2, 1.5}}, {title = 'Loss', x = 'step'})\nassert(svg:find('<svg', 1, true))")
+            .call(lines),
+    );
+    r.add(
+        Primitive::new("plot.heatmap", "A heat map: a matrix as coloured cells with their values.")
+            .arg("matrix", "list of list of number", "the rows; a value that is not a number is an empty cell")
+            .opt("labels", "list of string", (), "the names of both rows and columns")
+            .opt("rows", "list of string", (), "the names of the rows")
+            .opt("columns", "list of string", (), "the names of the columns")
+            .opt("title", "string", "", "the heading")
+            .opt("low", "number", (), "the value of the lightest colour; the least by default")
+            .opt("high", "number", (), "the value of the darkest colour; the greatest by default")
+            .opt("path", "string", (), "a file to write the SVG to")
+            .returns("string", "the SVG text")
+            .example("local svg = lota.plot.heatmap({{1, 0.1}, {0.1, 1}}, {labels = {'a', 'b'}, title = 'Overlap'})\nassert(svg:find('0.1', 1, true))")
+            .call(heatmap),
+    );
+}
+
+fn lines(ctx: &Ctx, args: &mut Args) -> Result<String> {
+    let series = match args.get::<Value>("series")? {
+        Value::List(items) => {
+            let read = items.into_iter().enumerate().map(|(i, item)| {
+                series(item, i).map_err(|m| args.mismatched("series", &m.inside(&format!("[{i}]"))))
+            });
+            read.collect::<Result<Vec<_>>>()?
+        }
+        Value::Map(map) => {
+            let read = map.into_iter().map(|(name, values)| {
+                let y = Vec::<f64>::from_value(values)
+                    .map_err(|m| args.mismatched("series", &m.inside(&format!(".{name}"))))?;
+                Ok(Series { name, points: numbered(y), spread: Vec::new() })
+            });
+            read.collect::<Result<Vec<_>>>()?
+        }
+        other => {
+            return Err(args.wrong("series", format!("must be a list or a map, got {}", other.describe())));
+        }
+    };
+    let chart = LineChart {
+        title: args.get("title")?,
+        x: args.get("x")?,
+        y: args.get("y")?,
+        log_y: args.get("log")?,
+        series,
+    };
+    write(ctx, args, chart.to_svg())
+}
+
+fn numbered(y: Vec<f64>) -> Vec<(f64, f64)> {
+    y.into_iter().enumerate().map(|(i, y)| ((i + 1) as f64, y)).collect()
+}
+
+fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
+    let mut map = Map::from_value(value)?;
+    let mut field = |name: &str| map.take(name).unwrap_or_default();
+    let name = Option::<String>::from_value(field("name")).map_err(|m| m.inside(".name"))?;
+    let y = Vec::<f64>::from_value(field("y")).map_err(|m| m.inside(".y"))?;
+    let x = Option::<Vec<f64>>::from_value(field("x")).map_err(|m| m.inside(".x"))?;
+    let spread = Option::<Vec<f64>>::from_value(field("spread")).map_err(|m| m.inside(".spread"))?;
+    let wrong = |expected: String, given: String| Mismatch { expected, given, at: String::new() };
+    if let Some((unknown, _)) = map.iter().next() {
+        return Err(wrong("map of name, x, y and spread".into(), format!("a field '{unknown}'")));
+    }
+    for (field, length) in [("x", x.as_ref().map(Vec::len)), ("spread", spread.as_ref().map(Vec::len))] {
+        if let Some(length) = length.filter(|l| *l != y.len()) {
+            let given = format!("{length} of {field} for {} of y", y.len());
+            return Err(wrong("map whose lists are of one length".into(), given));
+        }
+    }
+    let points = match x {
+        Some(x) => x.into_iter().zip(y).collect(),
+        None => numbered(y),
+    };
+    let name = name.unwrap_or_else(|| format!("{}", index + 1));
+    Ok(Series { name, points, spread: spread.unwrap_or_default() })
+}
+
+fn heatmap(ctx: &Ctx, args: &mut Args) -> Result<String> {
+    let values: Vec<Vec<f64>> = args.get("matrix")?;
+    let named_by = if args.is_given("rows") { "rows" } else { "labels" };
+    let labels: Option<Vec<String>> = args.opt("labels")?;
+    let rows: Vec<String> = args.opt("rows")?.or_else(|| labels.clone()).unwrap_or_default();
+    let columns: Vec<String> = args.opt("columns")?.or(labels).unwrap_or_default();
+    if !rows.is_empty() && rows.len() != values.len() {
+        let what = format!("names {} rows, but the matrix has {}", rows.len(), values.len());
+        return Err(args.wrong(named_by, what));
+    }
+    let (low, high): (Option<f64>, Option<f64>) = (args.opt("low")?, args.opt("high")?);
+    let finite = || values.iter().flatten().copied().filter(|v| v.is_finite());
+    let range = match (low, high) {
+        (None, None) => None,
+        (low, high) => Some((
+            low.unwrap_or_else(|| finite().fold(f64::INFINITY, f64::min)),
+            high.unwrap_or_else(|| finite().fold(f64::NEG_INFINITY, f64::max)),
+        )),
+    };
+    let map = HeatMap { title: args.get("title")?, rows, columns, values, range };
+    write(ctx, args, map.to_svg())
+}
+
+fn write(ctx: &Ctx, args: &mut Args, svg: String) -> Result<String> {
+    if let Some(path) = args.opt::<String>("path")? {
+        let path = ctx.files.allow(&path)?;
+        let io = |e| lota_runtime::Error::io(&path, e);
+        lota_runtime::host::write_atomic(&path, |w| w.write_all(svg.as_bytes()).map_err(io))
+            .map_err(Error::from)?;
+    }
+    Ok(svg)
+}

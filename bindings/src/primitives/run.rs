@@ -1,0 +1,161 @@
+//! `run.*` and `Run`: run folders; `markdown`: tables for reports.
+
+use std::sync::{Mutex, MutexGuard};
+
+use lota_script::{
+    Args, Ctx, Map, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json,
+};
+
+use crate::runs::{RunFolder, markdown_table};
+
+/// A run folder that a script holds.
+pub struct Run {
+    folder: Mutex<RunFolder>,
+    /// Its metrics file stays open.
+    _open: OpenFile,
+}
+
+impl Scripted for Run {
+    const TYPE: &'static str = "Run";
+
+    fn show(&self) -> String {
+        let folder = self.folder();
+        format!("Run({}, {} records)", folder.dir().display(), folder.logged())
+    }
+}
+
+impl Run {
+    fn folder(&self) -> MutexGuard<'_, RunFolder> {
+        self.folder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+pub(super) fn register(r: &mut Registry) {
+    r.area("run", "Run folders: the config, metrics and files of one run.");
+    r.object("Run", "A run folder.");
+    r.add(
+        Primitive::new("run.start", "Starts a run in a folder.")
+            .details(
+                "The folder gets config.json (the config) and metrics.jsonl (one JSON object for each call of \
+                 run:log). A folder that holds a run already is an error unless resume is true; then the config \
+                 must be the same.",
+            )
+            .arg("dir", "string", "the folder; it is made if it does not exist")
+            .opt("config", "map", (), "what this run was asked to do, written to config.json")
+            .opt("resume", "boolean", false, "continue the run that is in the folder, if there is one")
+            .returns("Run", "the run")
+            .example("local run = lota.run.start('run-start', {config = {lr = 0.1}})\nrun:log {step = 1, loss = 2.5}")
+            .call(start),
+    );
+    methods(r);
+    r.add(
+        Primitive::new("markdown", "A Markdown table, padded so that it also reads well as text.")
+            .details("Columns of numbers are aligned to the right.")
+            .arg("header", "list of string", "the names of the columns")
+            .arg("rows", "list", "the rows, each a list of texts, numbers or booleans")
+            .returns("string", "the table")
+            .example(
+                "local text = lota.markdown({'method', 'score'}, {{'lota', 0.5}, {'random', 0.25}})\n\
+                 assert(text:find('| lota   |   0.5 |', 1, true), text)",
+            )
+            .call(markdown),
+    );
+}
+
+fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+    let dir: String = args.get("dir")?;
+    let config: Option<Value> = args.opt("config")?;
+    let config =
+        config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
+    let resume = args.get("resume")?;
+    let dir = ctx.files.allow(&dir)?;
+    let open = ctx.meter.open_file()?;
+    let folder = RunFolder::start(&dir, config.as_ref(), resume)?;
+    Ok(Value::object(Run { folder: Mutex::new(folder), _open: open }))
+}
+
+/// An empty table is a map here.
+fn as_map(value: Value) -> Value {
+    match value {
+        Value::List(items) if items.is_empty() => Value::Map(Map::new()),
+        other => other,
+    }
+}
+
+fn methods(r: &mut Registry) {
+    r.add(
+        Primitive::method(
+            "Run",
+            "log",
+            "Adds one record to metrics.jsonl; it is on the disk when this returns.",
+        )
+        .arg("record", "map", "the record")
+        .example("local run = lota.run.start('run-log')\nrun:log {step = 1, loss = 2.5}")
+        .call(|_, args| {
+            let run = args.this::<Run>()?;
+            let record = as_map(args.get("record")?);
+            if !matches!(record, Value::Map(_)) {
+                return Err(args.wrong("record", format!("must be a map, got {}", record.describe())));
+            }
+            let json = to_json(&record).map_err(|e| args.wrong("record", e.message()))?;
+            Ok(run.folder().log(&json)?)
+        }),
+    );
+    r.add(
+        Primitive::method("Run", "records", "The records logged so far, those of before a resume included.")
+            .returns("list of map", "the records in order")
+            .example("local run = lota.run.start('run-records')\nrun:log {step = 1}\nassert(run:records()[1].step == 1)")
+            .call(|_, args| {
+                let records = args.this::<Run>()?.folder().records()?;
+                Ok(records.into_iter().map(from_json).collect::<Vec<_>>())
+            }),
+    );
+    r.add(
+        Primitive::method("Run", "path", "The path of a file of this run, its folder made.")
+            .details("A name that leads out of the run folder is refused.")
+            .arg("name", "string", "the name inside the run folder, such as plots/loss.svg")
+            .returns("string", "the path")
+            .example(
+                "local run = lota.run.start('run-path')\nassert(run:path('plots/loss.svg'):find('plots'))",
+            )
+            .call(|_, args| {
+                let run = args.this::<Run>()?;
+                let path = run.folder().path(&args.get::<String>("name")?)?;
+                Ok(path.to_string_lossy().into_owned())
+            }),
+    );
+    r.add(
+        Primitive::method("Run", "write", "Writes a file of this run: all of it or nothing.")
+            .arg("name", "string", "the name inside the run folder")
+            .arg("text", "string", "what to write")
+            .returns("string", "the path")
+            .example("local run = lota.run.start('run-write')\nrun:write('report.md', '# Report')")
+            .call(|_, args| {
+                let run = args.this::<Run>()?;
+                let (name, text): (String, String) = (args.get("name")?, args.get("text")?);
+                let path = run.folder().write(&name, text.as_bytes())?;
+                Ok(path.to_string_lossy().into_owned())
+            }),
+    );
+    r.add(
+        Primitive::method("Run", "dir", "The folder of this run.")
+            .returns("string", "the path")
+            .example("assert(lota.run.start('run-dir'):dir():find('run-dir', 1, true))")
+            .call(|_, args| Ok(args.this::<Run>()?.folder().dir().to_string_lossy().into_owned())),
+    );
+}
+
+fn markdown(_: &Ctx, args: &mut Args) -> Result<String> {
+    let cell = |value: Value| match value {
+        Value::Str(s) => s,
+        Value::Int(i) => i.to_string(),
+        Value::Float(x) => x.to_string(),
+        Value::Bool(b) => b.to_string(),
+        Value::Nil => String::new(),
+        other => other.describe(),
+    };
+    let header: Vec<String> = args.get("header")?;
+    let rows: Vec<Vec<Value>> = args.get("rows")?;
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
+    Ok(markdown_table(&header, &rows))
+}

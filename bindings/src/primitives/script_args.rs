@@ -1,0 +1,356 @@
+//! `args`: the options of a script, declared in the script.
+
+use lota_script::{Args, Ctx, Error, ErrorKind, Map, Primitive, Registry, Result, Value, did_you_mean};
+
+pub(super) fn register(r: &mut Registry) {
+    r.add(
+        Primitive::new("args", "Declares the options of this script and reads them from the command line.")
+            .details(
+                "Each option is `name = {default, help}`. The default gives the type: a number, a whole number, a \
+                 string, a boolean (a switch: `--name`, `--no-name`), or a list (written with commas). \
+                 `{type = \"number\", help = ...}` declares one without a default, `choices = {...}` limits it, \
+                 `required = true` demands it. On the command line `_` is written `-`: `--batch-size 8` or \
+                 `--batch-size=8`. `--help` prints them all and ends the script.",
+            )
+            .arg("options", "map", "the options by name")
+            .returns("map", "the values by name")
+            .example(
+                "local args = lota.args { lr = {0.1, 'learning rate'}, tasks = {{'a', 'b'}, 'in this order'} }\n\
+                 assert(args.lr == 0.1 and args.tasks[2] == 'b')",
+            )
+            .call(read),
+    );
+}
+
+fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
+    let mut declared = Vec::new();
+    for (name, spec) in args.get::<Map>("options")? {
+        declared.push(
+            Declared::new(&name, spec).map_err(|what| args.wrong("options", format!("`{name}`: {what}")))?,
+        );
+    }
+    let mut values = parse(&declared, &ctx.script_args).map_err(|stop| match stop {
+        Stop::Help => {
+            if let Err(error) = ctx.print(&help(&ctx.script_name, &header(ctx), &declared)) {
+                return error;
+            }
+            Error::exit(0)
+        }
+        Stop::Wrong(what) => Error::new(ErrorKind::Usage, format!("{what} (--help lists the options)")),
+    })?;
+    for option in &declared {
+        if values.get(&option.name).is_none() {
+            if option.required {
+                let what =
+                    format!("--{} is required: {} (--help lists the options)", option.flag(), option.help);
+                return Err(Error::new(ErrorKind::Usage, what));
+            }
+            values.set(option.name.clone(), option.default.clone());
+        }
+    }
+    Ok(values)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Switch,
+    Whole,
+    Number,
+    Text,
+}
+
+impl Kind {
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(_) => Some(Self::Switch),
+            Value::Int(_) => Some(Self::Whole),
+            Value::Float(_) => Some(Self::Number),
+            Value::Str(_) => Some(Self::Text),
+            _ => None,
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "boolean" => Some(Self::Switch),
+            "integer" => Some(Self::Whole),
+            "number" => Some(Self::Number),
+            "string" => Some(Self::Text),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Switch => "true|false",
+            Self::Whole => "integer",
+            Self::Number => "number",
+            Self::Text => "string",
+        }
+    }
+
+    fn read(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Switch => match text {
+                "true" | "yes" | "1" => Some(Value::Bool(true)),
+                "false" | "no" | "0" => Some(Value::Bool(false)),
+                _ => None,
+            },
+            Self::Whole => text.replace('_', "").parse().ok().map(Value::Int),
+            Self::Number => text.replace('_', "").parse().ok().map(Value::Float),
+            Self::Text => Some(Value::from(text)),
+        }
+    }
+}
+
+struct Declared {
+    name: String,
+    kind: Kind,
+    list: bool,
+    default: Value,
+    help: String,
+    choices: Vec<String>,
+    required: bool,
+}
+
+impl Declared {
+    fn new(name: &str, spec: Value) -> Result<Self, String> {
+        const FORM: &str =
+            "must be {default, \"help\"}, or a map with default or type, help, choices, required";
+        let mut spec = match spec {
+            Value::Map(map) => map,
+            Value::List(items) if (1..=2).contains(&items.len()) => {
+                let mut items = items.into_iter();
+                let mut map = Map::new();
+                map.set("default", items.next().unwrap_or_default());
+                map.set("help", items.next().unwrap_or_else(|| Value::from("")));
+                map
+            }
+            _ => return Err(FORM.into()),
+        };
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || name == "help" {
+            return Err("the name of an option is made of letters, digits and _, and is not `help`".into());
+        }
+        let default = spec.take("default").unwrap_or_default();
+        let (kind, list) = match (&default, spec.take("type")) {
+            (Value::Nil, Some(Value::Str(word))) => {
+                let kind = Kind::named(&word);
+                (
+                    kind.ok_or_else(|| format!("type '{word}' is not boolean, integer, number or string"))?,
+                    false,
+                )
+            }
+            (Value::List(items), _) => {
+                let kind = items.first().map_or(Some(Kind::Text), Kind::of);
+                (kind.ok_or("a list may hold booleans, numbers or strings")?, true)
+            }
+            (value, _) => (Kind::of(value).ok_or(FORM)?, false),
+        };
+        let help = match spec.take("help") {
+            Some(Value::Str(help)) => help,
+            None => String::new(),
+            Some(_) => return Err("help must be a string".into()),
+        };
+        let choices = match spec.take("choices") {
+            None => Vec::new(),
+            Some(Value::List(items)) => items.iter().map(show).collect(),
+            Some(_) => return Err("choices must be a list".into()),
+        };
+        let required = matches!(spec.take("required"), Some(Value::Bool(true)));
+        match spec.iter().next() {
+            Some((unknown, _)) => Err(format!("unknown field '{unknown}'; it {FORM}")),
+            None => Ok(Self { name: name.into(), kind, list, default, help, choices, required }),
+        }
+    }
+
+    fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    fn read(&self, text: &str) -> Result<Value, String> {
+        let one = |text: &str| {
+            let expected = if self.kind == Kind::Whole { "a whole number" } else { self.kind.word() };
+            let value = self
+                .kind
+                .read(text)
+                .ok_or_else(|| format!("--{} must be {expected}, got '{text}'", self.flag()))?;
+            if !self.choices.is_empty() && !self.choices.iter().any(|c| *c == show(&value)) {
+                let hint = did_you_mean(text, self.choices.iter().map(String::as_str)).unwrap_or_default();
+                return Err(format!(
+                    "--{} must be one of {}, got '{text}'{hint}",
+                    self.flag(),
+                    self.choices.join(", ")
+                ));
+            }
+            Ok(value)
+        };
+        if self.list {
+            let parts = text.split(',').map(str::trim).filter(|t| !t.is_empty());
+            parts.map(one).collect::<Result<Vec<_>, _>>().map(Value::List)
+        } else {
+            one(text)
+        }
+    }
+}
+
+enum Stop {
+    Help,
+    Wrong(String),
+}
+
+fn parse(declared: &[Declared], given: &[String]) -> Result<Map, Stop> {
+    let mut values = Map::new();
+    let mut words = given.iter();
+    while let Some(word) = words.next() {
+        if word == "--help" || word == "-h" {
+            return Err(Stop::Help);
+        }
+        let Some(flag) = word.strip_prefix("--") else {
+            return Err(Stop::Wrong(format!("unexpected argument '{word}': options begin with --")));
+        };
+        let (flag, inline) = match flag.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (flag, None),
+        };
+        let name = flag.replace('-', "_");
+        let find = |name: &str| declared.iter().find(|d| d.name == name);
+        if let Some(option) = find(&name) {
+            let value = if let Some(text) = inline {
+                option.read(text).map_err(Stop::Wrong)?
+            } else if option.kind == Kind::Switch && !option.list {
+                Value::Bool(true)
+            } else if let Some(text) = words.next() {
+                option.read(text).map_err(Stop::Wrong)?
+            } else {
+                return Err(Stop::Wrong(format!("--{flag} needs a value ({})", option.kind.word())));
+            };
+            values.set(name, value);
+            continue;
+        }
+        match name.strip_prefix("no_").and_then(find) {
+            Some(option) if option.kind == Kind::Switch && inline.is_none() => {
+                values.set(option.name.clone(), Value::Bool(false));
+            }
+            _ => {
+                let flags: Vec<String> = declared.iter().map(Declared::flag).collect();
+                let hint = did_you_mean(flag, flags.iter().map(String::as_str)).unwrap_or_default();
+                return Err(Stop::Wrong(format!("unknown option '--{flag}'{hint}")));
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The line that a script begins with, where it is a comment: what the script does.
+fn header(ctx: &Ctx) -> String {
+    let source = ctx.files.allow(&ctx.script_name).ok().and_then(|path| std::fs::read_to_string(path).ok());
+    let first = source.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
+    let mark = ctx.language.comment();
+    first.strip_prefix(mark).unwrap_or_default().trim_start_matches(['-', '/', '!']).trim().to_string()
+}
+
+fn help(script: &str, header: &str, declared: &[Declared]) -> String {
+    let name = if script.is_empty() { "SCRIPT" } else { script };
+    let mut out = if header.is_empty() { String::new() } else { format!("{header}\n\n") };
+    out += &format!("Usage: lota run {name} [--option value ...]\n\nOptions:\n");
+    let left = |d: &Declared| match (d.kind, d.list) {
+        (Kind::Switch, false) => format!("--{}", d.flag()),
+        (kind, false) => format!("--{} <{}>", d.flag(), kind.word()),
+        (kind, true) => format!("--{} <{},...>", d.flag(), kind.word()),
+    };
+    let width = declared.iter().map(|d| left(d).len()).max().unwrap_or(0);
+    for option in declared {
+        let mut notes = Vec::new();
+        if !option.choices.is_empty() {
+            notes.push(format!("one of {}", option.choices.join(", ")));
+        }
+        if option.required {
+            notes.push("required".into());
+        } else if !matches!(option.default, Value::Nil | Value::Bool(false)) {
+            let default = show(&option.default);
+            notes.push(format!("default {}", if default.is_empty() { "empty" } else { &default }));
+        }
+        let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
+        out.push_str(&format!("  {:width$}  {}{notes}\n", left(option), option.help));
+    }
+    out.push_str(
+        "\nlota's own --device, --threads, --quiet and --reference go here too (`lota run --help`).\n",
+    );
+    out
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Bool(b) => b.to_string(),
+        Value::Int(i) => i.to_string(),
+        Value::Float(x) => x.to_string(),
+        Value::Str(s) => s.clone(),
+        Value::List(items) => items.iter().map(show).collect::<Vec<_>>().join(","),
+        other => other.type_name().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared() -> Vec<Declared> {
+        let pair = |default: Value| Value::List(vec![default, Value::from("what it is")]);
+        let choice = Map::new().with("default", "sgd").with("choices", vec!["sgd", "adamw"]);
+        vec![
+            Declared::new("learning_rate", pair(Value::Float(0.1))).expect("a number"),
+            Declared::new("steps", pair(Value::Int(10))).expect("a whole number"),
+            Declared::new("resume", pair(Value::Bool(false))).expect("a switch"),
+            Declared::new("sizes", pair(Value::from(vec![1i64, 2]))).expect("a list"),
+            Declared::new("optimizer", Value::Map(choice)).expect("a choice"),
+        ]
+    }
+
+    fn run(words: &[&str]) -> Result<String, String> {
+        let given: Vec<String> = words.iter().map(ToString::to_string).collect();
+        match parse(&declared(), &given) {
+            Ok(map) => Ok(map.iter().map(|(k, v)| format!("{k}={}", show(v))).collect::<Vec<_>>().join(" ")),
+            Err(Stop::Help) => Ok(help("dir/x.lua", "Does something.", &declared())),
+            Err(Stop::Wrong(what)) => Err(what),
+        }
+    }
+
+    #[test]
+    fn options_are_read_by_the_type_of_their_default() {
+        let words = [
+            "--learning-rate",
+            "1e-3",
+            "--steps=1_000",
+            "--resume",
+            "--sizes",
+            "3,4",
+            "--optimizer",
+            "adamw",
+        ];
+        assert_eq!(
+            run(&words).as_deref(),
+            Ok("learning_rate=0.001 steps=1000 resume=true sizes=3,4 optimizer=adamw")
+        );
+        assert_eq!(run(&["--no-resume"]).as_deref(), Ok("resume=false"));
+        assert_eq!(run(&["--learning_rate", "-2"]).as_deref(), Ok("learning_rate=-2"));
+    }
+
+    #[test]
+    fn mistakes_say_what_to_do() {
+        assert_eq!(run(&["--stepz", "1"]), Err("unknown option '--stepz'; did you mean 'steps'?".into()));
+        assert_eq!(run(&["--steps", "1.5"]), Err("--steps must be a whole number, got '1.5'".into()));
+        assert_eq!(run(&["--steps"]), Err("--steps needs a value (integer)".into()));
+        assert!(run(&["--optimizer", "adam"]).expect_err("no choice").contains("did you mean 'adamw'"));
+        assert!(run(&["x"]).expect_err("no option").contains("begin with --"));
+    }
+
+    #[test]
+    fn help_lists_every_option() {
+        let text = run(&["--help"]).expect("help");
+        assert!(text.starts_with("Does something.\n\nUsage: lota run dir/x.lua "), "{text}");
+        assert!(
+            text.contains("--sizes <integer,...>") && text.contains("[one of sgd, adamw; default sgd]"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Reductions: over all elements, or along one dimension.
+
+use candle_core::{D, DType, Tensor};
+use lota_script::{Primitive, Registry};
+
+use super::operand::{dim, float};
+use crate::error::Told as _;
+use crate::primitives::tensor::ScriptTensor;
+
+type Reduce = fn(&Tensor, usize) -> candle_core::Result<Tensor>;
+
+/// A reduction that keeps the dimension with length 1, given to be dropped or kept.
+fn reduction(name: &'static str, doc: &'static str, example: &'static str, f: Reduce) -> Primitive {
+    Primitive::method("Tensor", name, doc)
+        .arg_or("dim", "dim", (), "the dimension to reduce; all if not given")
+        .opt("keep", "boolean", false, "keeps the dimension, with length 1")
+        .returns("Tensor", "the reduced tensor; without a dimension it holds one number (see item)")
+        .example(example)
+        .call(move |_, args| {
+            let x = args.this::<ScriptTensor>()?.get();
+            let keep: bool = args.get("keep")?;
+            match dim(args, "dim", &x)? {
+                Some(dim) => {
+                    let kept = f(&x, dim).told()?;
+                    Ok(if keep { kept } else { kept.squeeze(dim).told()? })
+                }
+                None => {
+                    let one = f(&x.flatten_all().told()?, 0).told()?.squeeze(0).told()?;
+                    Ok(if keep { one.reshape(vec![1; x.rank()]).told()? } else { one })
+                }
+            }
+        })
+}
+
+/// Sums of many f32 are taken in f32 by candle; bf16 and f16 would lose them.
+fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
+    match x.dtype() {
+        DType::BF16 | DType::F16 => x.to_dtype(DType::F32),
+        DType::U8 | DType::U32 | DType::I16 | DType::I32 => x.to_dtype(DType::I64),
+        _ => Ok(x.clone()),
+    }
+}
+
+fn softmax(x: &Tensor, dim: usize, log: bool) -> candle_core::Result<Tensor> {
+    let x = float(x)?;
+    let shifted = x.broadcast_sub(&x.max_keepdim(dim)?.detach())?;
+    let total = shifted.exp()?.sum_keepdim(dim)?;
+    if log { shifted.broadcast_sub(&total.log()?) } else { shifted.exp()?.broadcast_div(&total) }
+}
+
+pub(super) fn register(r: &mut Registry) {
+    r.add(reduction(
+        "sum",
+        "The sum. Half-precision numbers are summed in f32, whole numbers in i64.",
+        "local x = lota.tensor({{1, 2}, {3, 4}})\nassert(x:sum():item() == 10 and x:sum(1):totable()[2] == 6)",
+        |x, d| wide(x)?.sum_keepdim(d),
+    ));
+    r.add(reduction("mean", "The mean.", "assert(lota.tensor({1, 2, 3}):mean():item() == 2)", |x, d| {
+        let x = wide(x)?;
+        float(&x)?.mean_keepdim(d)
+    }));
+    r.add(reduction(
+        "var",
+        "The variance (over n - 1).",
+        "assert(lota.tensor({1, 2, 3}):var():item() == 1)",
+        |x, d| {
+            let x = wide(x)?;
+            float(&x)?.var_keepdim(d)
+        },
+    ));
+    r.add(reduction("max", "The largest.", "assert(lota.tensor({1, 3, 2}):max():item() == 3)", |x, d| {
+        x.max_keepdim(d)
+    }));
+    r.add(reduction("min", "The smallest.", "assert(lota.tensor({1, 3, 2}):min():item() == 1)", |x, d| {
+        x.min_keepdim(d)
+    }));
+    r.add(reduction(
+        "argmax",
+        "The place of the largest, stored from 0.",
+        "assert(lota.tensor({1, 3, 2}):argmax():item() == 1)",
+        |x, d| x.argmax_keepdim(d),
+    ));
+    r.add(reduction(
+        "argmin",
+        "The place of the smallest, stored from 0.",
+        "assert(lota.tensor({3, 1, 2}):argmin():item() == 1)",
+        |x, d| x.argmin_keepdim(d),
+    ));
+    r.add(
+        Primitive::method("Tensor", "norm", "The Euclidean length of all elements together.")
+            .returns("Tensor", "one number")
+            .example("assert(lota.tensor({3, 4}):norm():item() == 5)")
+            .call(|_, args| {
+                Ok(float(&wide(&args.this::<ScriptTensor>()?.get()).told()?)
+                    .told()?
+                    .sqr()
+                    .told()?
+                    .sum_all()
+                    .told()?
+                    .sqrt()
+                    .told()?)
+            }),
+    );
+    r.add(
+        Primitive::method("Tensor", "cumsum", "The running sum along a dimension.")
+            .arg_or("dim", "dim", (), "the dimension; the last if not given")
+            .returns("Tensor", "a new tensor of the same shape")
+            .example("assert(lota.tensor({1, 2, 3}):cumsum():totable()[3] == 6)")
+            .call(|_, args| {
+                let x = args.this::<ScriptTensor>()?.get();
+                let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
+                Ok(float(&x).told()?.cumsum(dim).told()?)
+            }),
+    );
+    for (name, log) in [("softmax", false), ("log_softmax", true)] {
+        let doc = if log { "The logarithm of softmax." } else { "Positive numbers that sum to 1." };
+        r.add(
+            Primitive::method("Tensor", name, doc)
+                .arg_or("dim", "dim", (), "the dimension; the last if not given")
+                .returns("Tensor", "a new tensor of the same shape")
+                .example(if log {
+                    "assert(math.abs(lota.tensor({1, 1}):log_softmax():exp():sum():item() - 1) < 1e-6)"
+                } else {
+                    "assert(math.abs(lota.tensor({1, 2, 3}):softmax():sum():item() - 1) < 1e-6)"
+                })
+                .call(move |_, args| {
+                    let x = args.this::<ScriptTensor>()?.get();
+                    let dim = match dim(args, "dim", &x)? {
+                        Some(dim) => dim,
+                        None => candle_core::shape::Dim::to_index(&D::Minus1, x.shape(), name).told()?,
+                    };
+                    Ok(softmax(&x, dim, log).told()?)
+                }),
+        );
+    }
+}

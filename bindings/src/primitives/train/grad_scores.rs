@@ -1,0 +1,99 @@
+//! `train.grad_scores`: scores from gradients, parameter by parameter.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use lota_runtime::data::Batch;
+use lota_runtime::mask::Scores;
+use lota_runtime::model::ParamSpec;
+use lota_runtime::model::decoder::LossFn;
+use lota_runtime::train::{ScoreKind, grad_scores};
+use lota_script::{Args, Ctx, Error, IntoValue, Primitive, Registry, Result, ScriptFn, Value};
+
+use super::BEGIN;
+use super::loss::{LOSS_DOC, ScriptLoss};
+use super::options::word;
+use super::trainer::subject;
+use crate::error::of_callback;
+use crate::primitives::data::all_batches;
+use crate::primitives::model::ScriptModel;
+use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::tensor::ScriptTensor;
+use crate::primitives::tensor::of_value;
+
+pub(super) fn register(r: &mut Registry) {
+    r.add(
+        Primitive::new("train.grad_scores", "Scores from gradients, gathered as the backward finds them.")
+            .details(
+                "No model-sized gradient is held besides the scores. gradient: the magnitude of the gradient of the mean \
+                 loss over all batches. fisher: the mean over batches of its square. A function is called with each \
+                 parameter's name, its gradient for a batch and what it returned for the batch before (nil at first).",
+            )
+            .arg("model", "Model", "the model; it is not changed")
+            .arg("batches", "Batches|Examples|Batch|list of Batch", "the data; of a stream, its current epoch")
+            .opt("kind", "string|function", "gradient", "gradient, fisher, or function(name, gradient, gathered) -> Tensor")
+            .opt("params", PARAMS, "adaptable", PARAMS_DOC)
+            .opt("limit", "integer", (), "use only so many batches")
+            .opt("loss", "function", (), LOSS_DOC)
+            .opt("checkpoint", "string", "none", "none, or block: compute activations again, for less memory and more time")
+            .returns("Scores", "the scores of these parameters")
+            .example(format!(
+                "{BEGIN}local s = lota.train.grad_scores(m, b, {{kind = function(name, g, sum)\n\
+                 \x20 return sum and sum:add(g:abs()) or g:abs()\n\
+                 end}})\nassert(s:nonzero() > 0)"
+            ))
+            .call(scores),
+    );
+}
+
+fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
+    let model: Arc<ScriptModel> = args.get("model")?;
+    let limit: Option<usize> = args.opt("limit")?;
+    let batches = all_batches(args, "batches")?;
+    let batches: Vec<Batch> =
+        batches.iter().take(limit.unwrap_or(usize::MAX)).map(|b| (**b).clone()).collect();
+    let universe = model.params().universe().clone();
+    let params = chosen(args, &universe)?;
+    let checkpoint = word(args, "checkpoint", &["none", "block"])?.parse()?;
+    let mut loss = args.opt::<Arc<dyn ScriptFn>>("loss")?.map(ScriptLoss);
+    let loss = loss.as_mut().map(|l| l as &mut dyn LossFn);
+    let kind: Value = args.get("kind")?;
+    let mut gather;
+    let kind = match kind {
+        Value::Str(name) if name == "gradient" => ScoreKind::Gradient,
+        Value::Str(name) if name == "fisher" => ScoreKind::Fisher,
+        Value::Str(name) => return Err(args.not_one_of("kind", &name, &["gradient", "fisher"])),
+        Value::Function(function) => {
+            gather = move |spec: &ParamSpec, gradient: &Tensor, gathered: Option<Tensor>| {
+                Ok(call(&*function, spec, gradient, gathered).map_err(of_callback)?)
+            };
+            ScoreKind::Custom(&mut gather)
+        }
+        other => {
+            return Err(
+                args.wrong("kind", format!("must be a string or a function, got {}", other.describe()))
+            );
+        }
+    };
+    let choose =
+        |spec: &ParamSpec| universe.index_of(&spec.name).is_some_and(|i| params.binary_search(&i).is_ok());
+    Ok(grad_scores(subject(&model.0), &ctx.host, &batches, &choose, kind, loss, checkpoint)?)
+}
+
+fn call(
+    function: &dyn ScriptFn,
+    spec: &ParamSpec,
+    gradient: &Tensor,
+    gathered: Option<Tensor>,
+) -> Result<Tensor> {
+    let name = Value::from(spec.name.as_str());
+    let returned =
+        function.call(&[name, Value::object(ScriptTensor::new(gradient.clone())), gathered.into_value()])?;
+    let what = returned.describe();
+    of_value(returned).map_err(|_| {
+        Error::argument(format!(
+            "the function of kind must return a Tensor for {}, and returned {what}",
+            spec.name
+        ))
+    })
+}

@@ -1,0 +1,42 @@
+//! Whose parameters a value is about: a model's, or those of the model a mask, scores or ticket
+//! belong to.
+
+use std::sync::Arc;
+
+use lota_runtime::mask::Source;
+use lota_runtime::model::Universe;
+use lota_script::{Args, Result, Value};
+
+use crate::primitives::shared::{ScriptMask, ScriptScores};
+
+/// The universe of the argument `model`.
+pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
+    let value: Value = args.get("model")?;
+    of(&value).ok_or_else(|| {
+        args.wrong(
+            "model",
+            format!("must be a Model, or a Mask, Scores or Ticket of one, got {}", value.describe()),
+        )
+    })
+}
+
+fn of(value: &Value) -> Option<Arc<Universe>> {
+    let Value::Object(object) = value else { return None };
+    if let Some(mask) = object.downcast_ref::<ScriptMask>() {
+        return Some(mask.universe().clone());
+    }
+    if let Some(scores) = object.downcast_ref::<ScriptScores>() {
+        return Some(scores.universe().clone());
+    }
+    super::model::universe_of(object).or_else(|| super::shared::mask_of(object).map(|m| m.universe().clone()))
+}
+
+/// The universe of the value of an option that may not be given.
+pub(crate) fn of_optional(args: &Args, name: &str, value: &Value) -> Result<Option<Arc<Universe>>> {
+    if value.is_nil() {
+        return Ok(None);
+    }
+    let wrong =
+        || args.wrong(name, format!("must be a Model, Mask, Scores or Ticket, got {}", value.describe()));
+    of(value).map(Some).ok_or_else(wrong)
+}

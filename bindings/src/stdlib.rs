@@ -1,0 +1,14 @@
+//! The modules built into the library: every Lua and Rhai file of `stdlib/`.
+
+use lota_script::Modules;
+
+/// Their names (`lota.adapt`, in Rhai `lota/adapt`) and sources.
+pub const MODULES: Modules = Modules {
+    lua: include!(concat!(env!("OUT_DIR"), "/stdlib.rs")),
+    rhai: include!(concat!(env!("OUT_DIR"), "/stdlib_rhai.rs")),
+};
+
+/// The source of a module in Lua.
+pub fn source(module: &str) -> Option<&'static str> {
+    MODULES.lua.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
+}

@@ -1,0 +1,204 @@
+//! The registry as text to read in a terminal.
+
+use std::fmt::Write as _;
+
+use lota_script::{Language, Op, Place, Primitive, Registry, literal_in, nearest};
+
+use super::examples;
+use crate::stdlib;
+
+/// The operator of a primitive as a language writes it, if it has it.
+pub(super) fn operator(p: &Primitive, language: Language) -> Option<String> {
+    let op = p.operator_tag()?;
+    let symbol = op.symbol_in(language)?;
+    Some(match op {
+        Op::Neg | Op::Not | Op::Len => format!("{symbol}a"),
+        Op::Index => "a[i]".into(),
+        Op::Call => "a(...)".into(),
+        _ => format!("a {symbol} b"),
+    })
+}
+
+/// The text of one primitive, for scripts of a language.
+pub fn primitive(p: &Primitive, language: Language) -> String {
+    let prefix = match (p.owner(), language) {
+        (Some(_), _) => "",
+        (None, Language::Rhai) => "lota::",
+        (None, _) => "lota.",
+    };
+    let mut out = format!("{prefix}{}\n    {}\n", p.signature_in(language), p.doc());
+    if !p.long_doc().is_empty() {
+        let _ = write!(out, "\n{}", wrap(p.long_doc(), 4));
+    }
+    let shown: Vec<_> = p.params().iter().filter(|q| q.name != "self").collect();
+    for (title, option) in [("arguments", false), ("options", true)] {
+        let these: Vec<_> = shown.iter().filter(|q| (q.place == Place::Option) == option).collect();
+        let open = p.open_doc().filter(|_| option);
+        if these.is_empty() && open.is_none() {
+            continue;
+        }
+        let _ = writeln!(out, "\n{title}:");
+        for q in these {
+            let name = if q.place == Place::Rest { "...".to_string() } else { q.name.to_string() };
+            let default = match &q.default {
+                _ if q.required && option => " (required)".to_string(),
+                _ if q.required => String::new(),
+                _ if q.default.is_nil() || q.place == Place::Rest => String::new(),
+                value => format!(" (default {})", literal_in(value, language)),
+            };
+            let _ = writeln!(out, "    {name:<16} {}: {}{default}", q.ty, q.doc);
+        }
+        if let Some(doc) = open {
+            let _ = writeln!(out, "    {:<16} {doc}", "...");
+        }
+    }
+    let (ty, doc) = p.result();
+    if ty != "nil" || !doc.is_empty() {
+        let _ = writeln!(out, "\nreturns:\n    {ty}{}{doc}", if doc.is_empty() { "" } else { ": " });
+    }
+    if let Some(form) = operator(p, language) {
+        let _ = writeln!(out, "\noperator:\n    {form}");
+    }
+    let example = match language {
+        Language::Lua => p.example_source().to_string(),
+        Language::Rhai => examples::rhai(p).unwrap_or_default(),
+    };
+    if !example.is_empty() {
+        let example = example.replace('\n', "\n    ");
+        let _ = writeln!(out, "\nexample:\n    {example}");
+    }
+    out
+}
+
+/// One line for each primitive of the list.
+fn lines<'a>(out: &mut String, primitives: impl Iterator<Item = &'a Primitive>) {
+    for p in primitives {
+        let _ = writeln!(out, "    {:<28} {}", p.name(), p.doc());
+    }
+}
+
+/// The comment that a module of the standard library begins with.
+fn header(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("--"));
+    let mut out = String::new();
+    for line in lines {
+        let line = line.strip_prefix('-').unwrap_or(line);
+        let _ = writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(line));
+    }
+    out
+}
+
+/// A module of the standard library: its name and its comment.
+fn module(name: &str) -> Option<String> {
+    let full = format!("lota.{name}");
+    let text = header(stdlib::source(&full)?).trim_end().replace('\n', "\n    ");
+    Some(format!("require \"{full}\"\n    {text}\n"))
+}
+
+/// The names that the modules of the standard library have pages under.
+pub fn module_names() -> impl Iterator<Item = &'static str> {
+    stdlib::MODULES.lua.iter().filter_map(|(name, _)| name.strip_prefix("lota."))
+}
+
+/// A line for each module of the standard library.
+fn modules(out: &mut String) {
+    let title =
+        "Modules: Lua files built in; `require 'lota.adapt'` returns one, `lota doc adapt` shows its page.";
+    let _ = writeln!(out, "{title}");
+    for (name, source) in stdlib::MODULES.lua {
+        let text = header(source);
+        let line = text.lines().next().unwrap_or_default();
+        let end = line.find(". ").unwrap_or(line.len());
+        let _ = writeln!(out, "    {name:<28} {}", &line[..end]);
+    }
+}
+
+/// The text for a name: a primitive, an area, a type, a module; or, for an empty name, everything in
+/// a line each. Letter case matters only where two names differ in nothing else. `Err` holds the
+/// nearest known name.
+pub fn lookup(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
+    let name = &name.replace("::", ".");
+    find(registry, name, language).or_else(|near| {
+        let plain = name.strip_prefix("lota.").unwrap_or(name);
+        let names = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
+        match names.into_iter().find(|known| known.eq_ignore_ascii_case(plain)) {
+            Some(known) => find(registry, known, language),
+            None => Err(near),
+        }
+    })
+}
+
+fn find(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
+    let name = name.strip_prefix("lota.").unwrap_or(name);
+    let mut out = String::new();
+    if name.is_empty() || name == "lota" {
+        for (area, doc) in [("", "The top table.")].into_iter().chain(registry.areas()) {
+            let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
+            let _ = writeln!(out, "{title}: {doc}");
+            lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
+            out.push('\n');
+        }
+        for (ty, doc) in registry.types() {
+            let _ = writeln!(out, "{ty}: {doc}");
+            lines(&mut out, registry.methods(ty).map(|p| &**p));
+            out.push('\n');
+        }
+        modules(&mut out);
+        return Ok(out);
+    }
+    let alternative = name.rsplit_once('.').map(|(owner, short)| format!("{owner}:{short}"));
+    if let Some(p) = registry.get(name).or_else(|| alternative.and_then(|a| registry.get(&a))) {
+        return Ok(primitive(p, language));
+    }
+    if let Some((area, doc)) = registry.areas().find(|(area, _)| *area == name) {
+        let _ = writeln!(out, "lota.{area}: {doc}");
+        lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
+        if let Some(text) = module(name) {
+            let _ = write!(out, "\n{text}");
+        }
+        return Ok(out);
+    }
+    if let Some((ty, doc)) = registry.types().find(|(ty, _)| *ty == name) {
+        let _ = writeln!(out, "{ty}: {doc}");
+        lines(&mut out, registry.methods(ty).map(|p| &**p));
+        return Ok(out);
+    }
+    if let Some(text) = module(name) {
+        return Ok(text);
+    }
+    let same_end: Vec<&Primitive> =
+        registry.iter().filter(|p| p.short_name() == name).map(|p| &**p).collect();
+    match same_end[..] {
+        [] => {
+            let modules: Vec<&str> = module_names().collect();
+            let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
+            Err(nearest(name, known.chain(modules)).map(str::to_string))
+        }
+        [one] => Ok(primitive(one, language)),
+        _ => {
+            lines(&mut out, same_end.into_iter());
+            Ok(out)
+        }
+    }
+}
+
+fn wrap(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let len = word.chars().count();
+        if column == 0 || column + 1 + len > 96 {
+            if column > 0 {
+                out.push('\n');
+            }
+            out.push_str(&" ".repeat(indent));
+            column = indent + len;
+        } else {
+            out.push(' ');
+            column += 1 + len;
+        }
+        out.push_str(word);
+    }
+    out.push('\n');
+    out
+}

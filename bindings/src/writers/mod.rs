@@ -1,0 +1,7 @@
+//! What is written from the registry: pages for the terminal, the reference, definitions for editors.
+
+pub mod doc;
+pub mod examples;
+pub mod reference;
+pub mod types;
+pub mod types_rhai;
