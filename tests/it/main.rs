@@ -7,6 +7,7 @@ mod engine;
 mod generated;
 mod merge;
 mod pages;
+mod merge_killed;
 mod repl;
 mod rhai;
 mod saved;

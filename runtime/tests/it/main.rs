@@ -15,8 +15,6 @@ mod gguf;
 mod layers;
 mod lora;
 mod merging;
-mod merging_adapters;
-mod merging_folders;
 mod plain;
 mod readers;
 mod templates;
