@@ -17,7 +17,7 @@ use super::slot::Slot;
 use super::trainer::{Subject, Trainer};
 use crate::data::BatchState;
 use crate::host::{Event, Host};
-use crate::mask::archive::{self, Archive, Kind, Part};
+use crate::host::archive::{self, Archive, Kind, Part};
 use crate::{Error, Result};
 
 /// Version 1 had no hash.
@@ -177,7 +177,7 @@ impl Trainer {
             Ok(())
         })?;
         if let Some(name) = expected.keys().min() {
-            return Err(file.damaged(&format!("{name} is missing")));
+            return Err(file.damaged(&format!("{name} is missing")).into());
         }
         let differences = info.settings.differences(&Settings::of(self));
         if !differences.is_empty() {
