@@ -16,8 +16,8 @@ use super::optimizer::Optimizer;
 use super::slot::Slot;
 use super::trainer::{Subject, Trainer};
 use crate::data::BatchState;
-use crate::host::{Event, Host};
 use crate::host::archive::{self, Archive, Kind, Part};
+use crate::host::{Event, Host};
 use crate::{Error, Result};
 
 /// Version 1 had no hash.
