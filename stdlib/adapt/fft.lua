@@ -6,7 +6,7 @@ local options = require "lota.options"
 local phase = require "lota.adapt.phase"
 
 local defaults = options.with(phase.defaults, {
-  params = "all", -- or a glob, a list of globs, a function(parameter) → boolean
+  params = { "all", "the parameters that may change: a name, a glob, a list, a function(parameter) → boolean" },
 })
 
 return function(model, task, given)

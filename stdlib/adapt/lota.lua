@@ -13,15 +13,15 @@ local phase = require "lota.adapt.phase"
 local scores = require "lota.scores"
 
 local defaults = options.with(phase.defaults, {
-  density = 0.1, -- fraction of the `params` entries in the mask
-  calibration_steps = 100,
-  calibration_lr = options.optional, -- `lr` when absent
-  calibrate = "all", -- the parameters that calibrating may move
-  params = "adaptable", -- the parameters that a mask may pick from: attention and MLP matrices
-  scope = "global", -- or "parameter", "layer", "row": where the density holds
-  score = options.optional, -- function(model, before, task) → Scores, instead of |delta|
-  avoid = options.optional, -- a mask that neither phase may touch
-  base = options.optional, -- fingerprint that the ticket names as its base
+  density = { 0.1, "fraction of the `params` entries in the mask", above = 0, most = 1 },
+  calibration_steps = { 100, "optimizer steps of calibration", least = 0 },
+  calibration_lr = { nil, "learning rate of calibration; `lr` when absent", type = "number", above = 0 },
+  calibrate = { "all", "the parameters that calibrating may move: a name, a glob, a list, a function" },
+  params = { "adaptable", "the parameters that a mask may pick from: attention and MLP matrices" },
+  scope = { "global", "where the density holds", choices = { "global", "parameter", "layer", "row" } },
+  score = { nil, "f(model, before, task) → Scores, instead of |delta|", type = "function" },
+  avoid = { nil, "a mask that neither phase may touch", type = "Mask" },
+  base = { nil, "fingerprint that the ticket names as its base", type = "string" },
 })
 
 return function(model, task, given)

@@ -9,7 +9,6 @@
 -- { stages = { what adapt.lota returns, … }, taken = union of the masks, capacity = fraction of entries still free }.
 -- All tickets name the first model as their base: being disjoint, they apply to it in any order and number.
 
-local check = require "lota.adapt.check"
 local lota = require "lota"
 local options = require "lota.options"
 local phase = require "lota.adapt.phase"
@@ -17,8 +16,8 @@ local sparse = require "lota.adapt.lota"
 
 --- Options of this function itself; every other one is handed to adapt.lota.
 local defaults = {
-  after = options.optional, -- function(index, stage), called when a task is done: the place to evaluate
-  avoid = options.optional, -- a mask that no task may touch
+  after = { nil, "called as f(index, stage) when a task is done: the place to evaluate", type = "function" },
+  avoid = { nil, "a mask that no task may touch", type = "Mask" },
 }
 
 return function(model, tasks, given)
@@ -26,11 +25,7 @@ return function(model, tasks, given)
     local got = tasks.train and "one task: write { task }" or "an empty one"
     error("adapt.lotto: expected a list of tasks, got " .. got, 2)
   end
-  local o = options.pick(defaults, given or {})
-  local wrong = check(o)
-  if wrong then
-    error("adapt.lotto: " .. wrong, 2)
-  end
+  local o = options.read("adapt.lotto", defaults, options.pick(defaults, given or {}))
   local read
   for _, task in ipairs(tasks) do
     read = sparse(model, task, options.with(options.without(given, { "after" }), { dry_run = true }))

@@ -3,7 +3,6 @@
 -- Examples are prompt and target joined; only target positions carry a label. The batches of a phase depend on the seed
 -- alone, so calibrating and adapting see the same data in the same order, as in the published scripts.
 
-local check = require "lota.adapt.check"
 local lota = require "lota"
 local options = require "lota.options"
 
@@ -11,24 +10,24 @@ local phase = {}
 
 --- What every method accepts about training itself.
 phase.defaults = {
-  steps = 100, -- optimizer steps
-  lr = 1e-5,
-  batch = 4, -- examples a step
-  accumulate = 1, -- batches a step
-  max_len = 512, -- tokens of prompt and target together
-  max_prompt = 256, -- tokens of the prompt of an example that is too long; at most half of max_len
-  optimizer = "rmsprop",
-  schedule = "constant",
-  warmup = 0, -- steps over which the learning rate rises; at most half of the phase
-  clip_norm = options.optional,
-  checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
-  keep_packed = false, -- keeps frozen matrices as products read them: more memory, less time
-  seed = 0,
-  save_to = options.optional, -- a folder, for one call alone, that keeps each phase's training, also on Ctrl-C
-  save_every = 0, -- steps between two savings; 0: only on Ctrl-C and at the end of a phase
-  resume = false, -- go on from what is in save_to: the same bits as a run that was never stopped
-  on_step = options.optional, -- function(info, phase name); returning false ends the phase
-  dry_run = false, -- only look at the options and the tasks, and return the options with their defaults
+  steps = { 100, "optimizer steps", least = 1 },
+  lr = { 1e-5, "learning rate", above = 0 },
+  batch = { 4, "examples a step", least = 1 },
+  accumulate = { 1, "batches a step", least = 1 },
+  max_len = { 512, "tokens of prompt and target together", least = 2 },
+  max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 1 },
+  optimizer = { "rmsprop", "how steps are taken, as `lota.train.new` names it" },
+  schedule = { "constant", "how the learning rate goes on after its rise, as `lota.train.new` names it" },
+  warmup = { 0, "steps over which the learning rate rises; at most half of the phase", least = 0 },
+  clip_norm = { nil, "the norm above which a gradient is made smaller", type = "number", least = 0 },
+  checkpoint = { nil, "`block` recomputes activations: less memory, more time", type = "string" },
+  keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
+  seed = { 0, "orders the batches", least = 0 },
+  save_to = { nil, "a folder, for one call alone, that keeps each phase's training, also on Ctrl-C", type = "string" },
+  save_every = { 0, "steps between two savings; 0: only on Ctrl-C and at the end of a phase", least = 0 },
+  resume = { false, "go on from what is in save_to: the same bits as a run that was never stopped" },
+  on_step = { nil, "called as f(info, phase name) after each step; returning false ends the phase", type = "function" },
+  dry_run = { false, "only look at the options and the tasks, and return the options with their defaults" },
 }
 
 --- The settings of all optimizers are options too: momentum, betas, weight_decay, …
@@ -36,7 +35,7 @@ local settings = {}
 for _, optimizer in ipairs(lota.train.optimizers()) do
   for name in pairs(optimizer.options) do
     settings[name] = true
-    phase.defaults[name] = options.optional
+    phase.defaults[name] = { nil, "a setting of the optimizer, as `lota.train.new` names it" }
   end
 end
 
@@ -71,12 +70,11 @@ local function examples(model, task, o)
   return lota.data.examples(model, task.train, room)
 end
 
---- Looks at everything that a method is told before it trains: the options, the tasks, the folder to save to, and how steps
--- are taken. `where` is the method's name in errors.
+--- Looks at what a method is told before it trains and options.read cannot know: the tasks, the folder to save to, and how
+-- steps are taken. `where` is the method's name in errors.
 function phase.check(where, model, tasks, o)
-  local wrong = check(o)
-  if wrong then
-    error(where .. ": " .. wrong, 3)
+  if not o.save_to and (o.resume or o.save_every > 0) then
+    error(where .. ": option `save_to` is missing: resume and save_every need a folder", 3)
   end
   -- A trainer of the smallest parameter shows what is wrong with the optimizer and its settings at no cost.
   local smallest

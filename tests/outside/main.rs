@@ -25,7 +25,7 @@ fn main() {
 #[cfg(unix)]
 fn terminals() -> Vec<Trial> {
     let tmux = std::process::Command::new("tmux").arg("-V").output().is_ok();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 7] = [
         ("a_prompt_is_typed_at", terminal::a_prompt_is_typed_at),
         (
             "ctrl_c_stops_training_and_keeps_the_variables",
@@ -35,6 +35,11 @@ fn terminals() -> Vec<Trial> {
         (
             "colours_are_shown_unless_they_are_not_wanted",
             terminal::colours_are_shown_unless_they_are_not_wanted,
+        ),
+        ("the_demo_shows_how_far_it_is", terminal::the_demo_shows_how_far_it_is),
+        (
+            "a_terminal_is_as_it_was_when_a_signal_has_ended_a_prompt",
+            terminal::a_terminal_is_as_it_was_when_a_signal_has_ended_a_prompt,
         ),
         ("history_is_there_the_next_time", terminal::history_is_there_the_next_time),
     ];

@@ -13,16 +13,30 @@ struct Terminal {
 impl Terminal {
     /// Starts a prompt.
     fn open(name: &str, environment: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let terminal = Self { socket: format!("lota-{}-{name}", std::process::id()), folder };
+        let terminal = Self::empty(name);
         terminal.start(environment);
         terminal
     }
 
+    /// Starts a program that is not the prompt.
+    fn run(name: &str, words: &str) -> Self {
+        let terminal = Self::empty(name);
+        terminal.begin(&format!("trap : INT; {} {words}; echo left $?; cat", env!("CARGO_BIN_EXE_lota")));
+        terminal
+    }
+
+    fn empty(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { socket: format!("lota-{}-{name}", std::process::id()), folder }
+    }
+
     fn start(&self, environment: &str) {
-        let line = self.program(environment);
-        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", &line]);
+        self.begin(&self.program(environment));
         self.wait("lota 1>");
+    }
+
+    fn begin(&self, line: &str) {
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", line]);
     }
 
     /// Starts a second prompt in the terminal of the first. The session stays: a tmux without
@@ -170,6 +184,27 @@ pub fn ctrl_c_stops_training_and_keeps_the_variables() {
     terminal.until("a second stop", |screen| screen.matches("stopped").count() == 2);
     terminal.line("1 + 1");
     terminal.wait("\n2\n");
+}
+
+pub fn the_demo_shows_how_far_it_is() {
+    let terminal = Terminal::run("demo", "demo");
+    terminal.until("a bar with its time and loss", |screen| {
+        let bar = screen.lines().find(|line| line.starts_with("adapt "));
+        bar.is_some_and(|bar| bar.contains("/500 ") && bar.contains("(left ") && bar.contains("loss "))
+    });
+    terminal.key("C-c");
+    terminal.wait("stopped\nleft 130");
+    assert!(!terminal.screen().contains("\nadapt "), "the bar is gone:\n{}", terminal.screen());
+}
+
+pub fn a_terminal_is_as_it_was_when_a_signal_has_ended_a_prompt() {
+    let terminal = Terminal::run("ended", "repl; stty -a | grep -o '[-]*icanon'");
+    terminal.wait("lota 1>");
+    let pane = terminal.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+    let ended = Command::new("pkill").args(["-TERM", "-P", pane.trim()]).status().expect("pkill runs");
+    assert!(ended.success());
+    terminal.wait("left");
+    terminal.until("a terminal that reads lines", |screen| screen.lines().any(|line| line == "icanon"));
 }
 
 pub fn a_pasted_script_is_one_input() {

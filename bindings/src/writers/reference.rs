@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use lota_script::{Error, ErrorKind, Language, Op, Place, Primitive, Registry, Result, Value, literal};
 use serde_json::{Value as Json, json};
@@ -44,8 +45,27 @@ pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, Str
         }
         pages.push((format!("{title}.md"), page));
     }
+    contents(&mut index, registry);
     pages.push(("README.md".into(), index));
     Ok(pages)
+}
+
+/// A table of every primitive by its short name, and of the modules.
+fn contents(index: &mut String, registry: &Registry) {
+    index.push_str("\n## Everything a script can call\n\n| | what | primitives |\n|---|---|---|\n");
+    let mut row = |title: &str, line: &str, names: Vec<String>| {
+        let _ = writeln!(index, "| `{title}` | {line} | {} |", names.join(", "));
+    };
+    let short = |p: &Arc<Primitive>| format!("`{}`", p.short_name());
+    for (area, line) in [("", "The top table.")].into_iter().chain(registry.areas()) {
+        let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
+        row(&title, line, registry.iter().filter(|p| p.area() == Some(area)).map(short).collect());
+    }
+    for (ty, line) in registry.types() {
+        row(ty, line, registry.methods(ty).map(short).collect());
+    }
+    let modules = doc::module_names().map(|name| format!("`{name}`")).collect();
+    row("Modules", "Built in; `require 'lota.adapt'` returns one, `lota doc adapt` shows its page.", modules);
 }
 
 /// The area whose page describes a type: that of its name, else of what makes it.

@@ -3,9 +3,9 @@
 use candle_core::{DType, Tensor};
 
 use super::{Adapter, Module};
-use crate::mask::Scores;
 use crate::model::{Params, Universe};
 use crate::ops::Exec;
+use crate::vectors::Scores;
 use crate::{Error, Result};
 
 impl Module {

@@ -1,6 +1,7 @@
 //! Models: their parameters by name, and everything that reads, runs and writes them.
 
 pub mod config;
+mod conversation;
 pub mod decoder;
 mod defaults;
 mod files;

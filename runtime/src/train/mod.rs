@@ -15,7 +15,7 @@ mod slot;
 mod trainer;
 
 pub use accumulate::Accumulation;
-pub use checkpoint::Companions;
+pub use checkpoint::{Companions, Saved};
 pub use fit::{FitOptions, FitReport, Save, fit};
 pub use frozen::frozen_fingerprint;
 pub use gradient::Clip;

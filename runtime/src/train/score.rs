@@ -7,10 +7,10 @@ use super::gradient::{accumulate, add_to};
 use super::trainer::Subject;
 use crate::data::Batch;
 use crate::host::Host;
-use crate::mask::Scores;
 use crate::model::ParamSpec;
 use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, LossFn, Want};
 use crate::ops::{Exec, slice};
+use crate::vectors::Scores;
 use crate::{Error, Result};
 
 /// Takes a parameter, the gradient of a batch and what was gathered so far, and returns what is

@@ -44,7 +44,7 @@ pub(crate) fn raise(error: Error) -> Box<EvalAltResult> {
     }
 }
 
-/// The same, of an error that the interpreter's thread makes in the midst of a script: its memory is the host's.
+/// Like `raise`, for an error that is made while a script runs: its memory counts as the host's.
 pub(crate) fn raise_with(make: impl FnOnce() -> Error) -> Box<EvalAltResult> {
     raise(outside(make))
 }

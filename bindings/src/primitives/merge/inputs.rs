@@ -192,7 +192,7 @@ impl Given {
         if self.any_base {
             return Ok(());
         }
-        let base = model.stack().base(&model.0.exec, model.params())?;
+        let base = model.params().fingerprint(&model.0.exec)?;
         ticket
             .check(model.params(), &base)
             .map_err(|e| Error::argument(format!("{label}: {e} (any_base merges it all the same)")))

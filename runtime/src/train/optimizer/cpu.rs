@@ -190,7 +190,7 @@ impl<'a, const N: usize> Piece<'a, N> {
             (WeightMut::BF16(w), masters) => {
                 let stored = if whole { load(w, k, n) } else { at.map(|i| w[i]) };
                 match masters {
-                    // A weight that something else has changed since replaces its master.
+                    // If the weight was changed from outside since the last step, it replaces its master copy.
                     Some(masters) => {
                         let mut current = load(masters, k, n);
                         for (i, (master, stored)) in current.iter_mut().zip(stored).enumerate() {
