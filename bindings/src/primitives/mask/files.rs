@@ -52,11 +52,20 @@ pub(super) fn register(r: &mut Registry) {
         .opt("inverted", "boolean", true, "a one in the file means frozen, as in the published code")
         .returns("Mask", "the mask: what is in it is trained")
         .example(
-            "local m = lota.model.init({model_type = 'llama', vocab_size = 7, hidden_size = 4, intermediate_size = 6,\n\
-             \x20 num_hidden_layers = 2, num_attention_heads = 1, tie_word_embeddings = true, rms_norm_eps = 1e-5,\n\
-             \x20 max_position_embeddings = 16})\n\
+            "local config = lota.model.init('tiny'):config()\n\
+             config.vocab_size = 7\nconfig.hidden_size = 4\nconfig.intermediate_size = 6\n\
+             config.num_attention_heads = 1\nconfig.num_key_value_heads = 1\n\
+             local m = lota.model.init(config)\n\
              local mask = lota.mask.published(m, '0.9_mask.pt')\n\
              assert(mask:count() == 8)",
+        )
+        .example_rhai(
+            "let config = lota::model::init(\"tiny\").config();\n\
+             config.vocab_size = 7;\nconfig.hidden_size = 4;\nconfig.intermediate_size = 6;\n\
+             config.num_attention_heads = 1;\nconfig.num_key_value_heads = 1;\n\
+             let m = lota::model::init(config);\n\
+             let mask = lota::mask::published(m, \"0.9_mask.pt\");\n\
+             assert(mask.count() == 8);",
         )
         .call(|ctx, args| {
             let universe = of_model(args)?;
