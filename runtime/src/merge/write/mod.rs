@@ -78,7 +78,7 @@ impl Plan {
         let _lock = Lock::beside(&places.folder, &host.events)?;
         places.check()?;
         let identity = Identity::of(self, options)?;
-        let layout = Layout::of(self, options.shard_bytes);
+        let layout = Layout::of(self, options.shard_bytes)?;
         let repaired = places.settle(host)?;
         if let Some(record) = self.there(&places, &identity, &layout, options, repaired, host)? {
             places.clear()?;
