@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::record::sync_folder;
-use super::shards::write_at;
+use super::write_at::write_at;
 use crate::host::container::shards::{self, INDEX};
 use crate::host::container::{self, Declared};
 use crate::merge::files::put;

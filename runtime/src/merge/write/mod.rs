@@ -11,6 +11,7 @@ mod left;
 mod place;
 mod record;
 mod shards;
+mod write_at;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
