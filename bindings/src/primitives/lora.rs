@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use lota_runtime::lora::{Adapter, ExtractOptions, Extracted};
-use lota_runtime::mask::Source;
 use lota_runtime::ticket::FileDelta;
+use lota_runtime::vectors::Source;
 use lota_script::{Args, Ctx, Map, Object, Primitive, Registry, Result, Scripted, Value};
 
 use super::model::{ScriptModel, TINY};
