@@ -14,6 +14,8 @@ use self::place::Place;
 use super::command;
 use super::syntax::{Kind, Syntax, Token, tokens};
 
+pub use infer::{Thing, thing};
+
 /// What completion may look at.
 pub trait World {
     /// The language.
