@@ -155,6 +155,15 @@ function options.with(base, more)
   return out
 end
 
+--- A copy of `base` without the entries of these names.
+function options.without(base, names)
+  local out = options.with(base, {})
+  for _, name in ipairs(names) do
+    out[name] = nil
+  end
+  return out
+end
+
 --- Only those entries of `from` whose names are keys of `defaults`.
 function options.pick(defaults, from)
   local out = {}

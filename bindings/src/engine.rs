@@ -12,6 +12,7 @@ use lota_script::{
 };
 
 use crate::machine::Machine;
+use crate::primitives::claims::Claims;
 use crate::primitives::standard;
 use crate::stdlib;
 
@@ -85,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// Where progress, notices and saved files are told.
+    /// Where events go: progress, notices and saved files.
     pub fn on_event(mut self, sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.host.events = Events::new(sink);
         self
@@ -115,10 +116,10 @@ impl Builder {
         let registry = Arc::new(self.registry);
         let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let mut things = Things::default();
-        things.put(self.machine).put(registry.clone());
+        things.put(self.machine).put(registry.clone()).put(Claims::default());
         let ctx = Arc::new(Ctx {
             meter,
-            host: self.host,
+            host: Host { fixed: self.files.granted().into(), ..self.host },
             files: self.files,
             memory: Memory::default(),
             script_args: self.script_args,

@@ -11,6 +11,10 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.fft", defaults, given)
+  phase.check("adapt.fft", model, { task }, o)
+  if o.dry_run then
+    return o
+  end
   local losses = phase.train("adapt", model, task, o.params, o)
   return { losses = { adapt = losses } }
 end

@@ -26,14 +26,23 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.lota", defaults, given)
+  phase.check("adapt.lota", model, { task }, o)
+  phase.check_masks("adapt.lota", model, 1, o)
+  if o.calibration_steps == 0 and not o.score then
+    error("adapt.lota: nothing moves in 0 calibration_steps, so nothing can be chosen by it: give `score`", 2)
+  end
+  local free = o.calibrate
+  if o.avoid then
+    free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
+  end
+  local within = lota.mask.all(model, { params = o.params })
+  if o.dry_run then
+    return o
+  end
   local before = model:snapshot()
   local calibrated
 
   if o.calibration_steps > 0 then
-    local free = o.calibrate
-    if o.avoid then
-      free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
-    end
     local calibration = options.with(o, { steps = o.calibration_steps, lr = o.calibration_lr or o.lr })
     calibrated = phase.train("calibrate", model, task, free, calibration)
   end
@@ -43,7 +52,7 @@ return function(model, task, given)
   local mask = lota.mask.from_scores(moved, {
     density = o.density,
     scope = o.scope,
-    within = lota.mask.all(model, { params = o.params }),
+    within = within,
     avoid = o.avoid,
   })
 

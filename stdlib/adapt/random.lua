@@ -1,4 +1,4 @@
---- A random mask: the same density as a ticket and the same training, but entries drawn blindly. The control that tells
+--- A random mask: the same density as a ticket and the same training, but entries drawn by chance. The control that tells
 -- how much of LoTA is the choice of entries and how much is sparsity alone (arXiv 2406.16797 compares with it too).
 --
 -- There is nothing to calibrate, so give it a ticket's calibration and adaptation steps together to be fair.
@@ -18,6 +18,11 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.random", defaults, given)
+  phase.check("adapt.random", model, { task }, o)
+  phase.check_masks("adapt.random", model, 1, o)
+  if o.dry_run then
+    return o
+  end
   local mask = lota.mask.random(model, {
     density = o.density,
     params = o.params,

@@ -1,18 +1,20 @@
 //! Tests from outside: the program, the prompt, and what an embedding host sees.
 
 mod cli;
+mod durable;
 mod embed;
 mod engine;
 mod generated;
 mod merge;
+mod merge_killed;
+mod pages;
 mod repl;
 mod rhai;
 mod saved;
+mod scripts;
 #[cfg(unix)]
 mod signals;
 mod start;
-#[cfg(unix)]
-mod terminal;
 mod ticket;
 
 /// Some tests limit the memory of Rhai scripts.

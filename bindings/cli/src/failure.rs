@@ -1,4 +1,4 @@
-//! How a failure is told: the message, the line of the script, and who called it.
+//! How a failure is shown: the message, the line of the script, and who called it.
 
 use std::process::ExitCode;
 

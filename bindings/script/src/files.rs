@@ -22,6 +22,11 @@ impl Files {
         Self { everything: false, roots: roots.into_iter().collect() }
     }
 
+    /// The folders granted, if not everything is.
+    pub fn granted(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
     /// The path to open for `path`, or a refusal.
     ///
     /// Every link is followed before the path is judged, and what is given back has none. A script has no way to

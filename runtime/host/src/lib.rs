@@ -1,19 +1,32 @@
 //! `lota-host`: what the other crates are handed instead of reaching for it. A way to be stopped, a
-//! place for events, seeded randomness and safe file writing. It knows neither tensors nor scripts.
+//! place for events, seeded randomness, safe file writing and the container of stored tensors. It knows neither
+//! models nor scripts, and of a stored tensor only its name, type, shape and bytes.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub mod archive;
 mod cancel;
+pub mod container;
 mod error;
 mod event;
 mod fault;
 mod file;
+mod folder;
+mod foreign;
+mod lock;
 mod nearest;
 mod rng;
+mod temporary;
 
 pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
-pub use file::write_atomic;
+pub use file::{check_writable, write_atomic};
+pub use folder::{finish_folder, write_folder};
+pub use foreign::{is_reading_foreign, read_foreign};
+pub use lock::Lock;
 pub use nearest::{did_you_mean, nearest};
 pub use rng::Rng;
 
@@ -24,4 +37,6 @@ pub struct Host {
     pub cancel: Cancel,
     /// Where progress and messages go.
     pub events: Events,
+    /// Folders that others hold on to, as those granted to a script: their files are replaced, never they themselves.
+    pub fixed: Arc<[PathBuf]>,
 }

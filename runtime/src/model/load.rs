@@ -8,7 +8,7 @@ use candle_core::DType;
 use super::gguf::{self, Gguf};
 use super::weights::{self, Shards};
 use super::{ChatTemplate, Config, Decoder, GenerationDefaults, Model, Tokenizer};
-use crate::host::Host;
+use crate::host::{Host, finish_folder, read_foreign};
 use crate::ops::Exec;
 use crate::{Error, Result};
 
@@ -21,11 +21,11 @@ pub struct LoadOptions {
     pub exec: Exec,
     /// A `tokenizer.json` to use instead of the model's own.
     pub tokenizer: Option<PathBuf>,
-    /// Where and how models of the hub are had.
+    /// Where models of the hub are kept, and how they are downloaded.
     pub hub: HubOptions,
 }
 
-/// Where and how models of the Hugging Face hub are had.
+/// Where models of the Hugging Face hub are kept, and how they are downloaded.
 #[derive(Clone, Debug, Default)]
 pub struct HubOptions {
     /// The hub's cache, which other tools share (`~/.cache/huggingface/hub`).
@@ -50,6 +50,7 @@ impl Default for LoadOptions {
 pub(super) fn locate(source: &str, hub: &HubOptions, host: &Host) -> Result<PathBuf> {
     let path = Path::new(source);
     if path.exists() {
+        finish_folder(path)?;
         return Ok(path.to_path_buf());
     }
     if !looks_like_id(source) {
@@ -103,7 +104,7 @@ fn file(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result
     let params = weights::read_params(&weights, decoder.universe(), options.dtype, &options.exec, host)?;
     let tokenizer = match &options.tokenizer {
         Some(path) => Some(Tokenizer::open(path)?),
-        None => Tokenizer::of_gguf(meta)?,
+        None => read_foreign(path, "a GGUF file", || Tokenizer::of_gguf(meta))?,
     };
     let tokenizer = tokenizer.map(Arc::new);
     let chat_template = match meta.text_or("tokenizer.chat_template")? {

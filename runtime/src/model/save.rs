@@ -8,9 +8,10 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::fingerprint::each_chunk;
-use super::weights::{self, Header};
 use super::{Model, ParamSpec};
-use crate::host::{Event, Host, write_atomic};
+use crate::host::container::shards::{self, INDEX};
+use crate::host::container::{self, Declared};
+use crate::host::{Event, Host, write_atomic, write_folder};
 use crate::{Error, Result};
 
 /// How a model is written.
@@ -33,30 +34,14 @@ impl Model {
     /// read: `config.json`, `generation_config.json`, safetensors (several with an index where they
     /// would be too large), and the tokenizer's files. Returns the files.
     ///
-    /// A new folder appears whole or not at all. In one that exists, each file is replaced whole,
-    /// and weight files of a former model are removed.
+    /// The folder is replaced as one: whatever interrupts this, it holds the model that was there or the new one. Files
+    /// that do not belong to a model are kept, those of a former model removed.
     pub fn save(&self, folder: &Path, options: &SaveOptions, host: &Host) -> Result<Vec<PathBuf>> {
         let dtype = options.dtype.unwrap_or(self.params.dtype());
         let stored = Stored::of(dtype)?;
-        let names = if folder.exists() {
-            let names = self.write_files(folder, stored, options.shard_bytes, host)?;
-            remove_former(folder, &names)?;
-            names
-        } else {
-            let parent = match folder.parent() {
-                Some(p) if !p.as_os_str().is_empty() => p,
-                _ => Path::new("."),
-            };
-            std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-            let beside = tempfile::Builder::new().prefix(".lota-").tempdir_in(parent);
-            let beside = beside.map_err(|e| Error::io(parent, e))?;
-            let names = self.write_files(beside.path(), stored, options.shard_bytes, host)?;
-            readable(beside.path())?;
-            std::fs::rename(beside.path(), folder).map_err(|e| Error::io(folder, e))?;
-            // The folder is no longer where it would be removed from.
-            let _ = beside.keep();
-            names
-        };
+        let names = write_folder(folder, &is_of_a_model, host, |new| {
+            self.write_files(new, stored, options.shard_bytes, host)
+        })?;
         host.events.emit(Event::Saved(folder.to_path_buf()));
         Ok(names.into_iter().map(|name| folder.join(name)).collect())
     }
@@ -129,59 +114,43 @@ impl Model {
     ) -> Result<Vec<String>> {
         let specs = self.params.universe().specs();
         let size = |spec: &ParamSpec| spec.entries() * stored.size as u64;
-        let mut shards: Vec<Vec<usize>> = vec![Vec::new()];
-        let mut filled = 0;
-        for (i, spec) in specs.iter().enumerate() {
-            let last = shards.len() - 1;
-            if filled + size(spec) > shard_bytes && !shards[last].is_empty() {
-                shards.push(vec![i]);
-                filled = 0;
-            } else {
-                shards[last].push(i);
-            }
-            filled += size(spec);
-        }
+        let sizes: Vec<u64> = specs.iter().map(size).collect();
+        let files = shards::cut(&sizes, shard_bytes);
         let mut names = Vec::new();
-        let mut map = Map::new();
-        for (at, shard) in shards.iter().enumerate() {
-            let name = match shards.len() {
-                1 => "model.safetensors".to_string(),
-                n => format!("model-{:05}-of-{n:05}.safetensors", at + 1),
-            };
+        for (at, file) in files.iter().enumerate() {
+            let name = shards::file_name(at, files.len());
             let path = folder.join(&name);
-            let headers: Vec<Header<'_>> = shard
+            let headers: Vec<Declared<'_>> = specs[file.clone()]
                 .iter()
-                .map(|&i| Header {
-                    name: &specs[i].name,
+                .map(|spec| Declared {
+                    name: &spec.name,
                     dtype: stored.name,
-                    shape: &specs[i].shape,
-                    bytes: size(&specs[i]),
+                    shape: &spec.shape,
+                    bytes: size(spec),
                 })
                 .collect();
-            write_atomic(&path, |out| {
-                weights::write_safetensors(out, &path, &headers, &[("format", "pt")], |i, out| {
+            write_atomic(&path, |out| -> Result<()> {
+                container::write(out, &path, &[("format", "pt")], &headers, |i, out| {
                     host.cancel.check()?;
-                    let index = shard[i];
+                    let index = file.start + i;
                     host.events.progress("save", index as u64 + 1, specs.len() as u64, "");
                     write_tensor(out, &path, &specs[index].name, self.params.get(index), stored)
                 })
             })?;
-            map.extend(shard.iter().map(|&i| (specs[i].name.clone(), json!(name))));
             names.push(name);
         }
-        if shards.len() > 1 {
-            let total: u64 = specs.iter().map(size).sum();
-            let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
+        if files.len() > 1 {
+            let of = |at: usize| specs[files[at].clone()].iter().map(|spec| spec.name.as_str());
+            let places =
+                names.iter().enumerate().flat_map(|(at, name)| of(at).map(|spec| (spec, name.as_str())));
+            let text = shards::index(sizes.iter().sum(), places)?;
             let path = folder.join(INDEX);
-            let text = pretty(&index)?;
             write_atomic(&path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e)))?;
             names.push(INDEX.to_string());
         }
         Ok(names)
     }
 }
-
-const INDEX: &str = "model.safetensors.index.json";
 
 /// A type weights are stored as.
 #[derive(Clone, Copy)]
@@ -238,32 +207,32 @@ pub(crate) fn write_tensor(
     })
 }
 
-/// Removes weight files that are not of the model just written: a reader might prefer them.
-fn remove_former(folder: &Path, names: &[String]) -> Result<()> {
-    let listed = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    for entry in listed {
-        let entry = entry.map_err(|e| Error::io(folder, e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let shard = name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors");
-        let ours = shard || name == "model.safetensors" || name == INDEX;
-        if ours && !names.contains(&name) {
-            std::fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
-        }
-    }
-    Ok(())
+/// Whether a file of this name belongs to the model of its folder, so that it must not stay when another model is
+/// written there: a reader might take it for the new one's.
+fn is_of_a_model(name: &str) -> bool {
+    let weights = |begin: &str, end: &str| name.starts_with(begin) && name.ends_with(end);
+    weights("model", ".safetensors")
+        || weights("model", ".safetensors.index.json")
+        || weights("pytorch_model", ".bin")
+        || weights("pytorch_model", ".bin.index.json")
+        || is_of_a_tokenizer(name)
+        || ["config.json", "generation_config.json", "chat_template.jinja", "chat_template.json"]
+            .contains(&name)
 }
 
-/// Gives a folder made as a temporary one the usual permissions.
-fn readable(folder: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder, mode).map_err(|e| Error::io(folder, e))?;
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
+/// The same of the tokenizer in a folder.
+pub(super) fn is_of_a_tokenizer(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "tokenizer.model",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+    ];
+    NAMES.contains(&name)
 }
 
 fn pretty(value: &Value) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::optimizer::{Now, Optimizer, Target, update, updated};
+use super::optimizer::{Now, Optimizer, Target};
 use crate::model::decoder::Want;
 use crate::ops::simd::dither_bf16;
 use crate::ops::slice::{self, WeightMut};
@@ -104,10 +104,23 @@ impl Slot {
         }
     }
 
-    /// Gives `visit` the values the optimizer works on.
+    /// Gives `visit` the values the optimizer works on: the next step begins with them.
     pub fn values<R>(&self, exec: &Exec, w: &Tensor, visit: impl FnOnce(&[f32]) -> R) -> Result<R> {
         if let Some(masters) = &self.masters {
-            return masters.with(visit);
+            // A weight that was changed from outside since the last step has a master that no longer belongs to it.
+            let mut values = self.gathered(exec, w)?.to_vec1::<f32>()?;
+            let places: Box<dyn Iterator<Item = u32>> = match self.index() {
+                Some(index) => Box::new(index.iter()),
+                None => Box::new(0..),
+            };
+            masters.with(|masters| {
+                for ((value, &master), place) in values.iter_mut().zip(masters).zip(places) {
+                    if dither_bf16(master, place).to_f32() == *value {
+                        *value = master;
+                    }
+                }
+            })?;
+            return Ok(visit(&values));
         }
         if w.device().is_cpu() && self.index().is_none() {
             let read = slice::read(w)?;
@@ -221,7 +234,7 @@ impl Slot {
         let index = self.index();
         let work = |weight: WeightMut<'_>| {
             let target = Target { weight, index, masters: masters.as_deref_mut() };
-            exec.run(|| update(optimizer, now, target, g, &mut states));
+            exec.run(|| optimizer.update(now, target, g, &mut states));
         };
         let done = slice::write(w, work);
         for (slot, values) in self.states.iter_mut().zip(states) {
@@ -249,7 +262,7 @@ impl Slot {
         let stored = self.gathered(exec, w)?;
         let current = match &self.masters {
             None => stored,
-            // Where the weight was changed by someone else, it and not the old master counts.
+            // If the weight was changed from outside since the last step, the weight replaces its master copy.
             Some(masters) => {
                 let masters = tensor(masters)?;
                 let same = self.rounded(w, &masters)?.eq(&stored)?;
@@ -258,7 +271,7 @@ impl Slot {
         };
         let mut states = self.states.iter().map(tensor).collect::<Result<Vec<_>>>()?;
         let grad = grad.flatten_all()?;
-        let next = updated(optimizer, now, &current, &grad, &mut states)?;
+        let next = optimizer.updated(now, &current, &grad, &mut states)?;
         self.put(exec, w, &next)?;
         self.states = states.into_iter().map(Numbers::Device).collect();
         if self.masters.is_some() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lota_runtime::merge::{
     Body, Config, Folder, Held, Input, Method, Overlay, Reference, Scalar, Settings, Source, method,
 };
-use lota_runtime::model::{LoadOptions, Model, load};
+use lota_runtime::model::{Hold, LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
 use lota_script::{Args, Ctx, Error, FromValue, Map, Object, Result, ScriptFn, Value, to_json};
 
@@ -42,6 +42,8 @@ pub(super) struct Given {
     pub own: Option<Arc<dyn Method>>,
     shared: Settings,
     any_base: bool,
+    /// A method of the script cannot change the models that it merges.
+    _holds: Vec<Hold>,
 }
 
 impl Given {
@@ -109,7 +111,11 @@ impl Given {
                 );
             }
         };
-        Ok(Self { items, base, method: name, own, shared, any_base })
+        let holds = items.iter().filter_map(|item| match &item.thing {
+            Thing::Model(model) => Some(model.params().hold("a merge")),
+            _ => None,
+        });
+        Ok(Self { _holds: holds.collect(), items, base, method: name, own, shared, any_base })
     }
 
     /// The configuration that says the same.
@@ -186,7 +192,7 @@ impl Given {
         if self.any_base {
             return Ok(());
         }
-        let base = model.stack().base(&model.0.exec, model.params())?;
+        let base = model.params().fingerprint(&model.0.exec)?;
         ticket
             .check(model.params(), &base)
             .map_err(|e| Error::argument(format!("{label}: {e} (any_base merges it all the same)")))

@@ -14,6 +14,7 @@ use minijinja::{Environment, Error as JinjaError, ErrorKind, State, Value as Jin
 use serde_json::{Map, Value};
 
 use super::Tokenizer;
+use crate::host::read_foreign;
 use crate::{Error, Result};
 
 /// A chat template.
@@ -57,14 +58,16 @@ impl ChatTemplate {
         };
         if file.exists() {
             let source = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
-            return Self::new(source).map(Some).map_err(at(&file));
+            let parse = || Self::new(source).map(Some).map_err(at(&file));
+            return read_foreign(&file, "a chat template", parse);
         }
         let source = match config.get("chat_template") {
             Some(Value::String(source)) => Some(source.as_str()),
             Some(Value::Array(list)) => named(list, "default").or_else(|| list.first().and_then(text_of)),
             _ => None,
         };
-        source.map(Self::new).transpose().map_err(at(&folder.join("tokenizer_config.json")))
+        let file = folder.join("tokenizer_config.json");
+        read_foreign(&file, "a chat template", || source.map(Self::new).transpose().map_err(at(&file)))
     }
 
     /// The Jinja source.
@@ -109,7 +112,7 @@ impl ChatTemplate {
 }
 
 /// Messages without the fields that are null: some interfaces write them, and templates ask whether a
-/// field is there. Transformers leaves them out likewise.
+/// field is there. Transformers leaves them out too.
 fn stated(messages: &[Value]) -> Value {
     let message = |message: &Value| match message {
         Value::Object(fields) => {
