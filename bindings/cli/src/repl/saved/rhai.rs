@@ -1,6 +1,6 @@
 //! Inputs as statements of a Rhai script.
 
-use super::versions::distinct;
+use super::versions::{deeper, distinct};
 use super::{End, Input, body, comment, with_comments};
 use crate::repl::syntax::{RHAI, Token, tokens};
 
@@ -136,14 +136,6 @@ impl<'a> Piece<'a> {
         let found = tokens(&RHAI, self.text);
         let name = found.iter().filter(|t| !t.is_comment()).nth(1)?;
         Some((name.text(self.text), self.text[name.end..].trim()))
-    }
-}
-
-pub(super) fn deeper(depth: usize, text: &str) -> usize {
-    match text {
-        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
-        ")" | "]" | "}" => depth.saturating_sub(1),
-        _ => depth,
     }
 }
 

@@ -3,7 +3,6 @@
 //! do copies of the functions that call them.
 
 use super::Input;
-use super::rhai::deeper;
 use crate::repl::syntax::{RHAI, Token, tokens};
 
 /// A function by its name and the number of its arguments.
@@ -126,6 +125,15 @@ fn definitions(text: &str) -> Vec<Definition> {
         depth = deeper(depth, word);
     }
     out
+}
+
+/// How many brackets are open after one more token.
+pub(super) fn deeper(depth: usize, text: &str) -> usize {
+    match text {
+        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
+        ")" | "]" | "}" => depth.saturating_sub(1),
+        _ => depth,
+    }
 }
 
 /// Where the block after arguments ends.
