@@ -68,6 +68,26 @@ impl Builder {
     }
 
     /// How much the script may use. Without this there are no limits.
+    ///
+    /// The memory of a Rhai script is counted by the program's allocator, which is one static item of the program:
+    ///
+    /// ```standalone_crate
+    /// #[global_allocator]
+    /// static ALLOCATOR: lota::Counting = lota::Counting::system();
+    ///
+    /// # fn main() {
+    /// # use lota::{Engine, Language, Limits};
+    /// assert!(Engine::builder(Language::Rhai).limits(Limits::untrusted()).build().is_ok());
+    /// # }
+    /// ```
+    ///
+    /// A program without it is told so:
+    ///
+    /// ```
+    /// # use lota::{Engine, Language, Limits};
+    /// let refused = Engine::builder(Language::Rhai).limits(Limits::untrusted()).build().err().expect("a limit nobody keeps");
+    /// assert!(refused.message().contains("lota::Counting"));
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
