@@ -156,22 +156,34 @@ local function measure(kind, seed, bar)
   end
 end
 
+--- The records of the run, of each arm and seed the last: a run that was stopped amid a seed has logged some twice.
+local function logged()
+  local all, places = {}, {}
+  for _, record in ipairs(run:records()) do
+    local key = table.concat({ record.kind, record.of, record.arm or "", record.seed or "" }, "/")
+    places[key] = places[key] or #all + 1
+    all[places[key]] = record
+  end
+  return all
+end
+
 if #run:records() == 0 then
   score(model, "none", "no training", nil)
 end
 local kinds = { "lota", "full" }
 local bar = report.progress("merge", args.seeds * (2 * #opened + #merges "lota" + #merges "full"))
-local finished = report.where(run:records(), { kind = "result", arm = "magmax" })
+local finished = logged()
 for seed = args.first_seed, args.first_seed + args.seeds - 1 do
   for _, kind in ipairs(kinds) do
-    if #report.where(finished, { of = kind, seed = seed }) == 0 then
+    local arms = merges(kind)
+    if #report.where(finished, { kind = "result", of = kind, arm = arms[#arms][1], seed = seed }) == 0 then
       measure(kind, seed, bar)
     end
   end
 end
 bar.done()
 
-local records, rows = run:records(), {}
+local records, rows = logged(), {}
 rows[1] = { "no training", report.where(records, { kind = "result", of = "none" }) }
 for _, kind in ipairs(kinds) do
   local arms = { "alone" }

@@ -5,6 +5,7 @@ mod embed;
 mod engine;
 mod generated;
 mod merge;
+mod merge_killed;
 mod repl;
 mod rhai;
 #[cfg(unix)]

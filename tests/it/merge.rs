@@ -109,6 +109,151 @@ fn steps_are_made_in_order_and_reports_are_written() {
     assert!(same("out", "kept"));
 }
 
+/// A merge of two steps, the first of which weighs its model by `weight`.
+fn steps(weight: f32) -> String {
+    format!(
+        "name: one\nmerge_method: linear\nmodels: [{{model: a, parameters: {{weight: {weight}}}}}]\nparameters: {{normalize: \
+         false}}\n---\nmerge_method: passthrough\nmodels: [{{model: one}}]\n"
+    )
+}
+
+#[test]
+fn a_step_is_made_again_when_its_document_changes() {
+    let folder = models();
+    let merge = |weight: f32, args: &[&str]| {
+        write(folder.path(), "merge.yml", &steps(weight));
+        lota(folder.path(), &[&["merge", "merge.yml"], args].concat())
+    };
+    let weights = |n: &str| std::fs::read(folder.path().join(n).join("model.safetensors")).expect("weights");
+    good(&merge(1.0, &["first", "-I", "between"]));
+    let again = merge(1.0, &["again", "-I", "between"]);
+    good(&again);
+    assert!(
+        text(&again.stderr).contains("between/one was made by this very merge"),
+        "{}",
+        text(&again.stderr)
+    );
+    good(&merge(3.0, &["second", "-I", "between"]));
+    good(&merge(3.0, &["clean", "-I", "clean-between"]));
+    assert!(weights("second") == weights("clean") && weights("first") == weights("again"));
+    assert!(weights("first") != weights("second"));
+    // What no merge has made is neither used nor replaced.
+    std::fs::create_dir(folder.path().join("mine")).expect("a folder");
+    std::fs::rename(folder.path().join("b"), folder.path().join("mine/one")).expect("renames");
+    let refused = merge(3.0, &["third", "-I", "mine"]);
+    assert!(text(&refused.stderr).contains("was not made by a merge"), "{}", text(&refused.stderr));
+    // That the result is there already is said before any step is made.
+    let refused = merge(5.0, &["first", "-I", "never"]);
+    assert!(
+        text(&refused.stderr).contains("first is there already") && !folder.path().join("never").exists()
+    );
+    // Of a step that was being removed when the program was killed, the record is left.
+    std::fs::remove_file(folder.path().join("between/one/model.safetensors")).expect("removes");
+    good(&merge(3.0, &["fifth", "-I", "between"]));
+    assert!(weights("fifth") == weights("clean"));
+    // Steps that are not kept are removed, and nothing else.
+    std::fs::create_dir(folder.path().join("fourth-steps")).expect("a folder");
+    write(folder.path(), "fourth-steps/mine.txt", "mine");
+    good(&merge(3.0, &["fourth"]));
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path().join("fourth-steps")).expect("lists").flatten().collect();
+    assert_eq!(left.len(), 1);
+}
+
+#[test]
+fn a_merge_stays_in_the_granted_folder() {
+    use lota::api::Files;
+    use lota::{Engine, Language};
+    let outside = tempfile::tempdir().expect("a temporary folder");
+    let root = outside.path().join("root");
+    std::fs::create_dir(&root).expect("a folder");
+    let engine =
+        Engine::builder(Language::Lua).files(Files::roots([root.clone()])).build().expect("an engine");
+    let run = |code: &str| engine.run(&format!("local lota = require 'lota'\n{code}"), "merge").map(drop);
+    run("lota.model.init('tiny', {seed = 1}):save('a')").expect("saves");
+    std::fs::create_dir(root.join("x")).expect("a folder");
+    let linear = "{merge_method = 'passthrough', models = {{model = 'a'}}}";
+    let based = "{merge_method = 'task_arithmetic', base_model = 'a', models = {{model = 'a', parameters = {weight = 1}}}}";
+    let absolute = outside.path().join("absolute").to_string_lossy().into_owned();
+    let mut codes = vec![
+        format!("lota.merge.config({linear}, '.')"),
+        format!("lota.merge.config({linear}, 'x/..')"),
+        format!("lota.merge.config({linear}, '../out')"),
+        format!("lota.merge.config({linear}, '{absolute}')"),
+        format!("lota.merge.config({linear}, 'o1', {{between = '../between'}})"),
+        format!("lota.merge.config({based}, 'o2', {{report = '../report'}})"),
+        format!("lota.merge.config({based}, 'o3', {{report = '{absolute}'}})"),
+    ];
+    for name in ["../../escaped", "..", "/etc/escaped", &absolute, "a/b", "a\\b", ".", ".x", ""] {
+        let file = format!(
+            "name: '{name}'\nmerge_method: passthrough\nmodels: [{{model: a}}]\n---\nmerge_method: passthrough\nmodels: \
+             [{{model: '{name}'}}]\n"
+        );
+        write(&root, "step.yml", &file);
+        let refused = run("lota.merge.config('step.yml', 'out')").expect_err(name).to_string();
+        assert!(refused.contains("name: "), "{name}: {refused}");
+    }
+    #[cfg(unix)]
+    {
+        // Links that another program has put where the merge would write.
+        let link = |to: &str| {
+            let at = root.join(to);
+            std::fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
+            std::os::unix::fs::symlink(outside.path().join("elsewhere"), at).expect("a link");
+        };
+        std::fs::create_dir(outside.path().join("elsewhere")).expect("a folder");
+        for (hidden, out) in
+            [(".l1.merge", "l1"), (".l2.old", "l2"), (".l3.lock", "l3"), ("l4", "l4"), ("l5-steps/one", "l5")]
+        {
+            link(hidden);
+            write(&root, &format!("{out}.yml"), &steps(1.0));
+            codes.push(format!("lota.merge.config('{out}.yml', '{out}')"));
+        }
+        link("report.md");
+        codes.push(format!("lota.merge.config({based}, 'o4', {{report = 'report'}})"));
+    }
+    for code in &codes {
+        let refused = run(code).expect_err(code).to_string();
+        assert!(refused.contains("granted"), "{code}: {refused}");
+    }
+    let names = |folder: &Path| {
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .expect("lists")
+            .flatten()
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let expected: &[&str] = if cfg!(unix) { &["elsewhere", "root"] } else { &["root"] };
+    assert_eq!(names(outside.path()), expected);
+    if cfg!(unix) {
+        assert_eq!(names(&outside.path().join("elsewhere")), [""; 0]);
+    }
+    for out in ["o1", "o2", "o3", "o4"] {
+        assert!(!root.join(out).exists(), "{out}: refused after the work");
+    }
+    run(&format!("lota.merge.config({based}, 'good', {{report = 'deep/good'}})")).expect("all inside");
+    assert!(root.join("deep/good.svg").exists());
+}
+
+#[test]
+fn a_report_that_cannot_be_is_refused_before_the_merge_and_can_be_had_after_it() {
+    let folder = models();
+    write(folder.path(), "linear.yml", LINEAR);
+    let refused = lota(folder.path(), &["merge", "linear.yml", "out", "--report", "report"]);
+    assert!(text(&refused.stderr).contains("has no base_model"), "{}", text(&refused.stderr));
+    let based =
+        "merge_method: task_arithmetic\nbase_model: a\nmodels: [{model: b, parameters: {weight: 1}}]\n";
+    write(folder.path(), "merge.yml", based);
+    let refused = lota(folder.path(), &["merge", "merge.yml", "out", "--report", "merge.yml/report"]);
+    assert!(!refused.status.success());
+    assert!(!folder.path().join("out").exists());
+    good(&lota(folder.path(), &["merge", "merge.yml", "out"]));
+    good(&lota(folder.path(), &["merge", "merge.yml", "out", "--report", "report"]));
+    assert!(folder.path().join("report.svg").exists());
+}
+
 #[test]
 fn a_report_scores_models_on_tasks() {
     let folder = tempfile::tempdir().expect("a temporary folder");

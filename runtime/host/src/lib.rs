@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod fault;
 mod file;
+mod lock;
 mod nearest;
 mod rng;
 
@@ -15,6 +16,8 @@ pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::write_atomic;
 pub use nearest::{closest, did_you_mean, nearest};
+pub use lock::Lock;
+pub use nearest::{did_you_mean, nearest};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.

@@ -2,7 +2,7 @@
 //! generation.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -27,66 +27,58 @@ const COPIED: [&str; 9] = [
     "generation_config.json",
 ];
 
-/// Files written into a folder.
-pub(super) struct Files {
-    folder: PathBuf,
-    written: Vec<String>,
+/// Writes a file of a folder.
+pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = folder.join(name);
+    write_atomic(&path, |out| out.write_all(bytes).map_err(|e| Error::io(&path, e)))
 }
 
-impl Files {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), written: Vec::new() }
-    }
-
-    pub(super) fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.folder.join(name);
-        write_atomic(&path, |out| out.write_all(bytes).map_err(|e| Error::io(&path, e)))?;
-        if !self.written.iter().any(|w| w == name) {
-            self.written.push(name.to_string());
-        }
-        Ok(())
-    }
-
-    pub(super) fn text(&mut self, name: &str, text: &str) -> Result<()> {
-        self.bytes(name, text.as_bytes())
-    }
-
-    pub(super) fn json(&mut self, name: &str, value: &Value) -> Result<()> {
-        let text = serde_json::to_string_pretty(value).map_err(|e| Error::format(name, e.to_string()))?;
-        self.text(name, &(text + "\n"))
-    }
-
-    pub(super) fn written(self) -> Vec<String> {
-        self.written
-    }
-}
-
-/// Writes the tokenizer's files: the donor's, with the tokenizer and the template of the merge.
-pub(super) fn tokenizer(plan: &Plan, files: &mut Files) -> Result<()> {
+/// The tokenizer's files: the donor's, with the tokenizer and the template of the merge.
+pub(super) fn tokenizer_files(plan: &Plan) -> Result<Vec<(String, Vec<u8>)>> {
     let donor = plan.inputs[plan.donor].as_ref();
+    let mut all: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut set = |name: &str, bytes: Vec<u8>| match all.iter_mut().find(|(known, _)| known == name) {
+        Some((_, known)) => *known = bytes,
+        None => all.push((name.to_string(), bytes)),
+    };
     for name in COPIED {
         if let Some(bytes) = beside(donor, name)? {
-            files.bytes(name, &bytes)?;
+            set(name, bytes);
         }
     }
     if let Some(vocabulary) = &plan.vocabulary {
         let refused = |e: tokenizers::Error| Error::argument(format!("the tokenizer cannot be written: {e}"));
-        files.text("tokenizer.json", &vocabulary.tokenizer.to_string(true).map_err(refused)?)?;
+        set("tokenizer.json", vocabulary.tokenizer.to_string(true).map_err(refused)?.into_bytes());
     }
-    let Some(wanted) = &plan.chat_template else { return Ok(()) };
-    let Some(source) = template(plan, wanted)? else { return Ok(()) };
-    crate::model::ChatTemplate::new(source.clone())
-        .map_err(|e| Error::argument(format!("chat_template: {e}")))?;
-    files.text("chat_template.jinja", &source)?;
-    // An older place for the same, which would contradict it.
-    if let Some(bytes) = beside(donor, TOKENIZER_CONFIG)? {
-        let path = donor.folder().unwrap_or(Path::new("")).join(TOKENIZER_CONFIG);
-        let mut config: Map<String, Value> = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::format(&path, format!("not a JSON object: {e}")))?;
-        config.insert("chat_template".into(), json!(source));
-        files.json(TOKENIZER_CONFIG, &Value::Object(config))?;
+    if let Some(source) = chat_template(plan)? {
+        set("chat_template.jinja", source.clone().into_bytes());
+        // Older models keep the template there; it would contradict the new one.
+        if let Some(bytes) = beside(donor, TOKENIZER_CONFIG)? {
+            let path = donor.folder().unwrap_or(Path::new("")).join(TOKENIZER_CONFIG);
+            let mut config: Map<String, Value> = serde_json::from_slice(&bytes)
+                .map_err(|e| Error::format(&path, format!("not a JSON object: {e}")))?;
+            config.insert("chat_template".into(), json!(source));
+            set(TOKENIZER_CONFIG, json_text(&path, &Value::Object(config))?.into_bytes());
+        }
     }
-    Ok(())
+    Ok(all)
+}
+
+/// The source of the chat template that the plan asks for, if it does.
+pub(super) fn chat_template(plan: &Plan) -> Result<Option<String>> {
+    let Some(wanted) = &plan.chat_template else { return Ok(None) };
+    let source = template(plan, wanted)?;
+    if let Some(source) = &source {
+        crate::model::ChatTemplate::new(source.clone())
+            .map_err(|e| Error::argument(format!("chat_template: {e}")))?;
+    }
+    Ok(source)
+}
+
+/// Indented JSON; `path` is for messages.
+pub(super) fn json_text(path: &Path, value: &Value) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::format(path, e.to_string()))?;
+    Ok(text + "\n")
 }
 
 /// The source of the template that is asked for.
@@ -125,7 +117,7 @@ fn template_of(input: &dyn Input) -> Option<String> {
     }
 }
 
-/// The template that most have; of several the one that comes first.
+/// The most common template; among equally common ones the first.
 fn most_common(all: impl Iterator<Item = String>) -> Option<String> {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for template in all {

@@ -1,7 +1,7 @@
 //! The floating types that weights are stored in and merges are computed as: names, promotion,
 //! rounding, bytes.
 //!
-//! Arithmetic is f32 whatever the type; a type says to what inputs and results are rounded.
+//! Arithmetic is always f32; inputs and results are rounded to these types.
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -22,15 +22,20 @@ pub enum Float {
 impl Float {
     /// The type of a name in a merge configuration (`bfloat16`, `torch.bfloat16`, `bf16`).
     pub fn parse(name: &str) -> Result<Self> {
+        Self::named("dtype", name)
+    }
+
+    /// [`Float::parse`], with the key that has the name for messages.
+    pub(super) fn named(key: &str, name: &str) -> Result<Self> {
         match name.strip_prefix("torch.").unwrap_or(name) {
             "float32" | "f32" => Ok(Self::F32),
             "float16" | "f16" | "half" => Ok(Self::F16),
             "bfloat16" | "bf16" => Ok(Self::BF16),
-            "float64" | "f64" => {
-                Err(Error::argument("dtype float64: merges are computed in float32; write float32 instead"))
-            }
+            "float64" | "f64" => Err(Error::argument(format!(
+                "{key} float64: merges are computed in float32; write float32 instead"
+            ))),
             other => Err(Error::argument(format!(
-                "dtype {other:?} is not known: use float32, bfloat16 or float16"
+                "{key} {other:?} is not known: use float32, bfloat16 or float16"
             ))),
         }
     }
@@ -71,6 +76,26 @@ impl Float {
     /// The smallest type that holds both: two different half types meet in f32.
     pub fn promote(self, other: Self) -> Self {
         if self == other { self } else { Self::F32 }
+    }
+
+    /// The first finite value that this type can only hold as infinity, if there is one.
+    pub(super) fn overflow(self, values: &[f32]) -> Option<f32> {
+        // Half way between the largest number of the type and the next that it would have.
+        let limit = match self {
+            Self::F32 => return None,
+            Self::F16 => 65_520.0,
+            Self::BF16 => f32::from_bits(0x7f7f_8000),
+        };
+        values.iter().copied().find(|v| v.is_finite() && v.abs() >= limit)
+    }
+
+    /// The error for a value of a tensor that this type cannot hold.
+    pub(super) fn too_large(self, value: f32, tensor: &str, key: &str) -> Error {
+        let wider = if self == Self::F16 { "bfloat16 or float32" } else { "float32" };
+        Error::mismatch(format!(
+            "{tensor}: {value} is more than {} can hold, and would become infinite: set {key} to {wider}",
+            self.torch()
+        ))
     }
 
     /// Rounds values to the nearest of this type, ties to even.
@@ -145,6 +170,15 @@ mod tests {
             float.decode(&bytes, &mut read);
             float.round(&mut rounded);
             assert_eq!(read, rounded, "{float:?}");
+        }
+        for float in [Float::F16, Float::BF16] {
+            for bits in (0x4700_0000..0x4790_0000u32).chain(0x7f7f_0000..0x7f80_0000) {
+                let v = [-f32::from_bits(bits)];
+                let mut rounded = v;
+                float.round(&mut rounded);
+                assert_eq!(float.overflow(&v).is_some(), rounded[0].is_infinite(), "{float:?} {v:?}");
+            }
+            assert_eq!(float.overflow(&[f32::INFINITY, f32::NAN, 1.0]), None);
         }
         assert_eq!(Float::F16.promote(Float::BF16), Float::F32);
         assert_eq!(Float::parse("torch.bfloat16").expect("known"), Float::BF16);

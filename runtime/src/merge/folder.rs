@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::Float;
-use super::input::{Info, Input, Reader, missing, stamp};
+use super::identity::stamp;
+use super::input::{Info, Input, Reader, missing};
 use crate::model::weights::{Raw, Shards};
 use crate::{Error, Result};
 
@@ -88,7 +89,11 @@ impl Input for Folder {
         Some(&self.path)
     }
 
-    fn identity(&self) -> String {
+    fn files(&self) -> Vec<PathBuf> {
+        self.shards.paths().map(Path::to_path_buf).collect()
+    }
+
+    fn identity(&self) -> Result<String> {
         stamp(self.shards.paths())
     }
 }

@@ -9,7 +9,7 @@ use super::{Float, Input, Reader, Resolved};
 use crate::host::Host;
 use crate::{Error, Result};
 
-/// Entries in a piece, about: of some five inputs a piece fits the second-level cache.
+/// About the number of entries in a piece: a piece of five inputs fits the second-level cache.
 const PIECE: usize = 1 << 15;
 
 /// Takes the entries of a result. Called from several threads, each entry once.
@@ -60,7 +60,7 @@ pub struct Group<'a> {
     pub entries: Vec<Entry<'a>>,
     /// The parameters of the method, resolved for this tensor.
     pub params: &'a Resolved,
-    /// To what inputs are rounded before anything else.
+    /// The type that inputs are rounded to before anything else.
     pub float: Float,
     /// The seed of random methods.
     pub seed: u64,
@@ -178,8 +178,8 @@ impl<'a> Group<'a> {
         made
     }
 
-    /// An error naming the input and the entry, if any value is not finite: what ranks, compares or
-    /// measures entries has no meaning for such a tensor.
+    /// An error that names the input and the entry, if any value is infinite or NaN: ranking, comparing or measuring
+    /// entries has no meaning for such a tensor.
     pub fn check_finite(&self) -> Result<()> {
         let all: Vec<usize> = (0..self.entries.len()).collect();
         let bad = self.fold(Unit::Entries, &all, |piece, values| {
@@ -204,9 +204,12 @@ impl<'a> Group<'a> {
 struct Scratch(Vec<Vec<f32>>);
 
 /// Rounds what another reader gives.
-pub(crate) struct Rounded<'a> {
+pub(super) struct Rounded<'a> {
     pub inner: Box<dyn Reader + 'a>,
     pub float: Float,
+    /// The tensor's name and its input's label, for messages.
+    pub name: &'a str,
+    pub label: &'a str,
 }
 
 impl Reader for Rounded<'_> {
@@ -215,6 +218,10 @@ impl Reader for Rounded<'_> {
         let values = self.inner.read(start, len, &mut own)?;
         scratch.clear();
         scratch.extend_from_slice(values);
+        if let Some(value) = self.float.overflow(scratch) {
+            let tensor = format!("{} of {}", self.name, self.label);
+            return Err(self.float.too_large(value, &tensor, "dtype"));
+        }
         self.float.round(scratch);
         Ok(scratch)
     }

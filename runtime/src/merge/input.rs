@@ -1,15 +1,16 @@
 //! What can be merged: anything that gives the entries of named tensors, a stretch at a time.
 //!
 //! A model that is loaded, a folder that is only mapped, or what a ticket, a task vector or an adapter
-//! makes of a base. What an input is made of is no business of a merge method.
+//! makes of a base. Merge methods do not see the difference.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
 use super::Float;
+use super::identity::{contents, stamp};
 use crate::mask::read_tensor;
 use crate::model::{Model, Params};
 use crate::{Error, Result};
@@ -19,7 +20,7 @@ use crate::{Error, Result};
 pub struct Info {
     /// The shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// The type it is stored in; `None` if that is no floating type.
+    /// The type it is stored in; `None` if it is not a floating type.
     pub float: Option<Float>,
     /// The type as its file names it, for messages.
     pub dtype: String,
@@ -34,7 +35,7 @@ pub trait Reader: Sync {
     fn release(&self, _start: usize, _len: usize) {}
 }
 
-/// A model, or what amounts to one: named tensors.
+/// A model, or anything that can be read like one: named tensors.
 pub trait Input: Send + Sync {
     /// What messages call it.
     fn label(&self) -> &str;
@@ -56,13 +57,18 @@ pub trait Input: Send + Sync {
     fn folder(&self) -> Option<&Path> {
         None
     }
-    /// The loaded model that it is or lies over, if there is one: for its tokenizer.
+    /// The loaded model it is, or changes, if there is one: for its tokenizer.
     fn model(&self) -> Option<&Model> {
         None
     }
-    /// What changes when its weights do, so that a merge is not resumed with others.
-    fn identity(&self) -> String {
-        self.label().to_string()
+    /// The files that its entries are or were read from.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+    /// A text that differs when the weights differ, so that a merge is not resumed with other weights. By default a hash
+    /// of all entries.
+    fn identity(&self) -> Result<String> {
+        contents(self)
     }
     /// The set of entries it changes, where it is a ticket.
     fn claims(&self, _name: &str) -> Option<&RoaringBitmap> {
@@ -82,20 +88,6 @@ pub(super) fn beside(input: &dyn Input, name: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Names, sizes and times of files: what differs when they were written anew.
-pub(super) fn stamp<'p>(files: impl IntoIterator<Item = &'p Path>) -> String {
-    let mut out = String::new();
-    for path in files {
-        let (size, changed) = match std::fs::metadata(path) {
-            Ok(m) => (m.len(), m.modified().ok()),
-            Err(_) => (0, None),
-        };
-        let changed = changed.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-        out += &format!("{} {size} {}\n", path.display(), changed.as_nanos());
-    }
-    out
-}
-
 /// The error for a tensor that is not there.
 pub(crate) fn missing(label: &str, name: &str) -> Error {
     Error::mismatch(format!("{label} has no tensor {name}"))
@@ -107,12 +99,13 @@ pub struct Held {
     params: Params,
     config: Option<Map<String, Value>>,
     model: Option<Model>,
+    files: Vec<PathBuf>,
 }
 
 impl Held {
     /// The weights of a model; `config` is what its `config.json` holds.
     pub fn new(label: impl Into<String>, params: Params, config: Option<Map<String, Value>>) -> Self {
-        Self { label: label.into(), params, config, model: None }
+        Self { label: label.into(), params, config, model: None, files: Vec::new() }
     }
 
     /// A loaded model.
@@ -120,6 +113,12 @@ impl Held {
         let dtype = if model.params.dtype() == candle_core::DType::BF16 { "bfloat16" } else { "float32" };
         let config = model.config.to_json(dtype).as_object().cloned();
         Self { model: Some(model.clone()), ..Self::new(label, model.params.clone(), config) }
+    }
+
+    /// Names the files that the weights were read from. Their stamps then identify the weights, which are not hashed.
+    pub fn read_from(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.files = files.into_iter().collect();
+        self
     }
 }
 
@@ -152,6 +151,19 @@ impl Input for Held {
 
     fn model(&self) -> Option<&Model> {
         self.model.as_ref()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.clone()
+    }
+
+    fn identity(&self) -> Result<String> {
+        let of = if self.files.is_empty() {
+            contents(self)?
+        } else {
+            stamp(self.files.iter().map(PathBuf::as_path))?
+        };
+        Ok(format!("{}\n{of}", self.label))
     }
 }
 

@@ -1,5 +1,5 @@
-//! How the tensors of a model lie: which belong to which layer. Told from their names, so that
-//! models of architectures that cannot be run here can still be merged.
+//! Which tensors of a model belong to which layer. Only names are used, so that models whose
+//! architecture cannot be run here can still be merged.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,12 @@ pub(super) fn is_vocabulary(name: &str) -> bool {
     .any(|end| name.ends_with(end))
 }
 
-/// The output head, which files leave out where it is the embedding.
+/// Whether a tensor only holds what is computed from `config.json`: rotary frequencies.
+pub(super) fn is_computed(name: &str) -> bool {
+    name.ends_with(".rotary_emb.inv_freq")
+}
+
+/// The output head. Files leave it out where it is tied to the embedding.
 pub(super) const HEAD: &str = "lm_head.weight";
 /// The embedding.
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";

@@ -83,8 +83,8 @@ impl Plan {
     }
 }
 
-/// What can be merged as a model in memory, with weights held as `dtype`: what a merge is given, to be
-/// tried. A tokenizer comes from the folder or the model that it lies over.
+/// An input as a model in memory that can be run, with weights held as `dtype`. The tokenizer comes from its folder or
+/// from the model it changes.
 pub fn as_model(input: &Arc<dyn Input>, dtype: DType, exec: &Exec, host: &Host) -> Result<Model> {
     let label = input.label();
     let json = input.config().cloned().ok_or_else(|| {
@@ -108,7 +108,7 @@ pub fn as_model(input: &Arc<dyn Input>, dtype: DType, exec: &Exec, host: &Host) 
     }
 }
 
-/// Tensors in memory, turned into something as soon as they are whole.
+/// Collects tensors in memory and converts each as soon as it is complete.
 struct Memory<'p, T, F> {
     plan: &'p Plan,
     keep: F,
@@ -132,11 +132,12 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
     fn sink<'s>(&'s self, job: usize) -> Result<Box<dyn Sink + 's>> {
         let mut open = self.open[job].lock().unwrap_or_else(PoisonError::into_inner);
         open.resize(self.plan.jobs[job].entries(), 0.0);
-        Ok(Box::new(InMemory { open: &self.open[job], out: self.plan.jobs[job].out }))
+        let planned = &self.plan.jobs[job];
+        Ok(Box::new(InMemory { open: &self.open[job], out: planned.out, name: &planned.name }))
     }
 
     fn bytes(&self, _: usize, _: &[u8]) -> Result<()> {
-        // Tensors that are not of a floating type are no parameters.
+        // Tensors that are not of a floating type are not parameters.
         Ok(())
     }
 
@@ -151,10 +152,14 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
 struct InMemory<'s> {
     open: &'s Mutex<Vec<f32>>,
     out: Float,
+    name: &'s str,
 }
 
 impl Sink for InMemory<'_> {
     fn write(&self, start: usize, values: &[f32]) -> Result<()> {
+        if let Some(value) = self.out.overflow(values) {
+            return Err(self.out.too_large(value, self.name, "out_dtype"));
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut open[start..start + values.len()];
         place.copy_from_slice(values);

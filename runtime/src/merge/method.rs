@@ -1,4 +1,4 @@
-//! What a merge method is: its parameters, which inputs it takes, and what it makes of one tensor.
+//! Merge methods: their parameters, the inputs they take, and how they merge one tensor.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,11 @@ pub enum Base {
     Required,
     /// It uses one that is given.
     Optional,
-    /// To it a base is an input like any other.
+    /// It treats a base like any other input.
     Ignored,
 }
 
-/// How many.
+/// The least and the most allowed number; `None`: no limit.
 pub type Count = (usize, Option<usize>);
 
 /// The description of a method.
@@ -37,7 +37,7 @@ pub struct Spec {
     pub inputs: Count,
     /// How many it takes besides the base.
     pub others: Count,
-    /// Whether inputs that hold infinities and such are carried through instead of refused.
+    /// Whether infinities and NaN in the inputs are passed on; otherwise such inputs are an error.
     pub any_values: bool,
     /// Whether it draws random numbers.
     pub random: bool,
@@ -83,7 +83,7 @@ impl Spec {
         self
     }
 
-    /// Says that it carries any values through.
+    /// Says that infinities and NaN in the inputs are passed on.
     pub fn any_values(mut self) -> Self {
         self.any_values = true;
         self
@@ -107,6 +107,11 @@ impl Spec {
         self.param(name, Kind::Number, Scope::Shared, Some(Scalar::Number(default)), doc)
     }
 
+    /// Adds a number with a default, of each input besides the base.
+    pub fn each(self, name: &'static str, default: f64, doc: &'static str) -> Self {
+        self.param(name, Kind::Number, Scope::Other, Some(Scalar::Number(default)), doc)
+    }
+
     /// Adds a truth value of the merge.
     pub fn flag(self, name: &'static str, default: bool, doc: &'static str) -> Self {
         self.param(name, Kind::Flag, Scope::Shared, Some(Scalar::Flag(default)), doc)
@@ -117,8 +122,8 @@ impl Spec {
         self.param("weight", Kind::Number, Scope::Other, None, "how much of the model goes in")
     }
 
-    /// The place of the base among the inputs with these labels, as the method sees it: none for one
-    /// that ignores bases. An error if the inputs are not what it takes.
+    /// The position of the base among the inputs with these labels; `None` for a method that ignores bases. An error if
+    /// the number of inputs or the missing base does not suit the method.
     pub fn check(&self, labels: &[&str], base: Option<&str>, place: &str) -> Result<Option<usize>> {
         let at = if place.is_empty() { String::new() } else { format!(" ({place})") };
         let refused = |what: String| Error::argument(format!("{}{at} {what}", self.name));
@@ -131,7 +136,12 @@ impl Spec {
         let found = match self.base {
             Base::Ignored => None,
             Base::Required if found.is_none() => {
-                return Err(refused("needs a base model: say base_model".to_string()));
+                return Err(refused(match base {
+                    None => "needs a base model: say base_model".to_string(),
+                    Some(base) => format!(
+                        "needs {base}, the base_model, among its sources: add it there, or name another base_model in this slice"
+                    ),
+                }));
             }
             Base::Optional | Base::Required => found,
         };
@@ -159,9 +169,15 @@ pub trait Method: Send + Sync {
     /// Its description.
     fn spec(&self) -> &Spec;
 
-    /// Merges the tensors of a group and writes every entry of the result. The group's inputs are as
-    /// the description asks.
+    /// Merges the tensors of a group and writes every entry of the result. The inputs have been checked against the
+    /// description.
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()>;
+
+    /// Whether the same inputs and parameters always give the same result. A function of a script may not, and may differ
+    /// in the next run, so that a merge with it is never resumed.
+    fn repeatable(&self) -> bool {
+        true
+    }
 
     /// Whether it must run on the thread that asked for the merge, one tensor after the other.
     fn sequential(&self) -> bool {

@@ -12,10 +12,10 @@
 //!   mergekit rounds every step to bf16;
 //! - where equal magnitudes compete, the first in position wins; mergekit's choice there is that of
 //!   an unstable sort;
-//! - a tensor that holds infinities or what is no number is refused, by all methods that compare or
-//!   measure; mergekit spreads them over the result.
+//! - a tensor that holds infinities or NaN is an error in all methods that compare or measure;
+//!   mergekit spreads them over the result.
 //!
-//! Nothing here knows of scripts, of YAML, or of what tensors are for.
+//! Nothing here depends on scripts, on YAML, or on what a tensor is used for.
 
 mod config;
 mod files;
@@ -23,6 +23,7 @@ mod float;
 mod folder;
 mod gram;
 mod group;
+mod identity;
 mod input;
 mod kernels;
 mod layout;
@@ -52,4 +53,4 @@ pub use overlay::Overlay;
 pub use plan::{Plan, PlanOptions};
 pub use report::{Conflicts, conflicts};
 pub use settings::{Kind, Param, Resolved, Scalar, Scope, Settings, resolve};
-pub use write::FolderOptions;
+pub use write::{Existing, FolderOptions, discard, hidden};

@@ -1,4 +1,4 @@
-//! From the name of a model to something that can be merged.
+//! Opening the models that a configuration names.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// What an adapter's folder must hold.
 const ADAPTER: [&str; 2] = [CONFIG, WEIGHTS];
 
-/// Where a model that a configuration names is to be had.
+/// Where a model named by a configuration was found.
 pub enum Found {
     /// It is loaded already.
     Model(Box<Model>),
@@ -28,7 +28,7 @@ pub enum Found {
 }
 
 /// Opens all models of a configuration, each once: folders are only mapped, GGUF files are loaded,
-/// ticket files are laid over the base, adapters over their model, ids are had from the hub. `find`
+/// ticket files are laid over the base, adapters over their model, ids are fetched from the hub. `find`
 /// says where a path or an id is.
 pub fn open_all(
     config: &Config,
@@ -88,10 +88,11 @@ impl Opener<'_> {
             let base = base
                 .ok_or_else(|| Error::argument(format!("{label} is a ticket, which needs a base_model")))?;
             let ticket = Arc::new(Ticket::load(&path, None)?);
-            return Ok(Arc::new(Overlay::ticket(label, base.clone(), ticket)?.read_from([path.as_path()])));
+            return Ok(Arc::new(Overlay::ticket(label, base.clone(), ticket)?.read_from([path])));
         }
         let options = LoadOptions { dtype: DType::F32, hub: self.hub.clone(), ..LoadOptions::default() };
-        Ok(Arc::new(Held::of(label, &load(&path.to_string_lossy(), &options, self.host)?)))
+        let model = load(&path.to_string_lossy(), &options, self.host)?;
+        Ok(Arc::new(Held::of(label, &model).read_from([path])))
     }
 
     /// An adapter over its model.
@@ -106,7 +107,7 @@ impl Opener<'_> {
         let adapter = Arc::new(Adapter::load(&folder)?);
         let files = ADAPTER.map(|name| folder.join(name));
         let over = Overlay::adapter(reference.to_string(), model, adapter)?;
-        Ok(Arc::new(over.read_from(files.iter().map(PathBuf::as_path))))
+        Ok(Arc::new(over.read_from(files)))
     }
 }
 

@@ -1,14 +1,15 @@
 //! Tickets, task vectors and adapters as inputs of a merge: each laid over a base, whose entries are
 //! changed as they are read. The changed model is never held.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
-use super::input::{Info, Input, OfTensor, Reader, missing, stamp};
+use super::identity::{contents, stamp};
+use super::input::{Info, Input, OfTensor, Reader, missing};
 use crate::lora::{Adapter, Module};
 use crate::mask::{Scores, Source as _};
 use crate::model::Model;
@@ -20,7 +21,7 @@ pub struct Overlay {
     label: String,
     base: Arc<dyn Input>,
     over: Over,
-    stamp: String,
+    files: Vec<PathBuf>,
 }
 
 enum Over {
@@ -36,7 +37,7 @@ impl Overlay {
         for (_, spec, _) in ticket.mask().selected() {
             fits(&label, base.as_ref(), &spec.name, &spec.shape)?;
         }
-        Ok(Self { label, base, over: Over::Ticket(ticket), stamp: String::new() })
+        Ok(Self { label, base, over: Over::Ticket(ticket), files: Vec::new() })
     }
 
     /// `base` with a task vector added.
@@ -47,7 +48,7 @@ impl Overlay {
                 fits(&label, base.as_ref(), &spec.name, &spec.shape)?;
             }
         }
-        Ok(Self { label, base, over: Over::Vector(vector), stamp: String::new() })
+        Ok(Self { label, base, over: Over::Vector(vector), files: Vec::new() })
     }
 
     /// `base` with a LoRA adapter merged into its weights: in f32, and not rounded to their type.
@@ -59,12 +60,12 @@ impl Overlay {
                 None => Err(missing(base.label(), name)),
             })
             .map_err(|e| Error::mismatch(format!("{label}: {e}")))?;
-        Ok(Self { label, base, over: Over::Adapter(adapter), stamp: String::new() })
+        Ok(Self { label, base, over: Over::Adapter(adapter), files: Vec::new() })
     }
 
-    /// Says from which files the change was read, so that a merge is not resumed after they changed.
-    pub fn read_from<'p>(mut self, files: impl IntoIterator<Item = &'p Path>) -> Self {
-        self.stamp = stamp(files);
+    /// Names the files that the change was read from. Their stamps then identify it, and it is not hashed.
+    pub fn read_from(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.files = files.into_iter().collect();
         self
     }
 }
@@ -142,8 +143,16 @@ impl Input for Overlay {
         self.base.model()
     }
 
-    fn identity(&self) -> String {
-        format!("{}{}\n{}", self.base.identity(), self.label, self.stamp)
+    fn files(&self) -> Vec<PathBuf> {
+        [self.base.files(), self.files.clone()].concat()
+    }
+
+    fn identity(&self) -> Result<String> {
+        if self.files.is_empty() {
+            return contents(self);
+        }
+        let over = stamp(self.files.iter().map(PathBuf::as_path))?;
+        Ok(format!("{}{}\n{over}", self.base.identity()?, self.label))
     }
 
     fn claims(&self, name: &str) -> Option<&RoaringBitmap> {

@@ -1,4 +1,4 @@
-//! How task vectors lie to each other: what they change, where they meet, where they pull apart.
+//! Comparing task vectors: what they change, which entries several change, where they disagree in sign.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Conflicts {
     pub base_norm: f64,
     /// Entries that several change.
     pub shared: u64,
-    /// Of those, the ones that are pulled to both sides.
+    /// Of those, the ones that are changed in both directions.
     pub conflicts: u64,
     /// Entries that any changes.
     pub any: u64,
@@ -59,8 +59,8 @@ struct Sums {
     merged: f64,
 }
 
-/// Compares task vectors of `models` from `base`, layer by layer in order, what lies outside of layers
-/// first; the last row is all together. `merged` is a model that was made of them.
+/// Compares the task vectors of `models` from `base`, layer by layer. Tensors outside of layers come first; the last row
+/// sums up all. `merged` is a model that was made of them.
 pub fn conflicts(
     base: &Arc<dyn Input>,
     models: &[Arc<dyn Input>],

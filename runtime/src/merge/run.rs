@@ -13,7 +13,7 @@ use crate::Result;
 use crate::host::Host;
 use crate::ops::Exec;
 
-/// Tensors smaller than this together are made at the same time whatever the largest one's size.
+/// Tensors with fewer entries than this together are always made at the same time.
 const TOGETHER: usize = 1 << 22;
 
 /// Where finished tensors go.
@@ -127,6 +127,7 @@ impl Plan {
         if float == Float::F32 || stored == Some(float) && feed.rows.is_none() {
             return Ok(reader);
         }
-        Ok(Box::new(Rounded { inner: reader, float }))
+        let label = self.inputs[feed.input].label();
+        Ok(Box::new(Rounded { inner: reader, float, name: &feed.name, label }))
     }
 }

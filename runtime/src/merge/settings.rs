@@ -1,5 +1,5 @@
-//! Parameters of a merge as they are written: a number, one number for each layer, or a list of
-//! either with filters of names. And what they come to for one tensor.
+//! Parameters of a merge as they are written (a number, a list of numbers from the first layer to the last, or a list of
+//! either with filters on tensor names), and their values for one tensor.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,14 +23,14 @@ pub enum Kind {
     Word(&'static [&'static str]),
 }
 
-/// Of what a parameter is.
+/// What a parameter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Of the merge.
+    /// The merge: one value for all inputs.
     Shared,
-    /// Of each input, the base too.
+    /// Each input, including the base.
     Input,
-    /// Of each input but the base.
+    /// Each input except the base.
     Other,
 }
 
@@ -41,9 +41,9 @@ pub struct Param {
     pub name: Cow<'static, str>,
     /// What it may be.
     pub kind: Kind,
-    /// Of what it is.
+    /// What it belongs to.
     pub scope: Scope,
-    /// What it is where nothing says it; `None`: it must be said.
+    /// The default; `None`: it must be given.
     pub default: Option<Scalar>,
     /// One line.
     pub doc: &'static str,
@@ -52,7 +52,7 @@ pub struct Param {
 /// A parameter's value for one tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar {
-    /// Nothing was said, where that is allowed.
+    /// Not given, where that is allowed.
     Nothing,
     /// A number.
     Number(f64),
@@ -114,9 +114,8 @@ fn number(scalar: Option<&Scalar>) -> f64 {
     }
 }
 
-/// The value of a parameter for a tensor, from the settings of the places that may say it, nearest
-/// first. `at` is the layer's place in its slice, 0 for the first and 1 for the last; `whose` is for
-/// messages.
+/// The value of a parameter for a tensor. `places` are the settings that may give it, most specific first. `at` is the
+/// position of the layer in its slice, from 0 for the first to 1 for the last; `whose` is for messages.
 pub fn resolve(param: &Param, places: &[&Settings], tensor: &str, at: f64, whose: &str) -> Result<Scalar> {
     for place in places {
         if let Some(setting) = place.get(param.name.as_ref())
@@ -134,7 +133,7 @@ pub fn resolve(param: &Param, places: &[&Settings], tensor: &str, at: f64, whose
     })
 }
 
-/// What a setting comes to; `None` if no filter of it fits the tensor.
+/// The value of a setting for a tensor; `None` if none of its filters matches the tensor's name.
 fn evaluate(param: &Param, setting: &Value, tensor: &str, at: f64) -> Result<Option<Scalar>> {
     match setting {
         Value::Array(items) if items.is_empty() => Ok(None),
@@ -176,7 +175,7 @@ fn conditional<'v>(param: &Param, item: &'v Map<String, Value>, tensor: &str) ->
     }
 }
 
-/// Numbers are interpolated between the first layer and the last; others hold from their place on.
+/// A list of values over the layers: numbers are interpolated, other values hold until the next one.
 fn gradient(param: &Param, items: &[Value], at: f64) -> Result<Scalar> {
     let values = items.iter().map(|item| one(param, item)).collect::<Result<Vec<_>>>()?;
     let scaled = at * (values.len() - 1) as f64;
@@ -190,8 +189,8 @@ fn gradient(param: &Param, items: &[Value], at: f64) -> Result<Scalar> {
     one(param, &Value::from(mixed))
 }
 
-/// A single value, read as generously as the configurations of the field are written: numbers as
-/// text (YAML takes `1e-5` for text), and the usual words for true and false.
+/// A single value. Numbers may be text (YAML reads `1e-5` as text), and true and false may be written with the words of
+/// YAML 1.1.
 fn one(param: &Param, value: &Value) -> Result<Scalar> {
     let wrong = |what: &str| refused(param, &format!("{value} is not {what}"));
     let number = || match value {
@@ -214,17 +213,22 @@ fn one(param: &Param, value: &Value) -> Result<Scalar> {
             Value::Bool(b) => Ok(Scalar::Flag(*b)),
             Value::Number(n) if n.as_f64() == Some(0.0) => Ok(Scalar::Flag(false)),
             Value::Number(n) if n.as_f64() == Some(1.0) => Ok(Scalar::Flag(true)),
-            Value::String(s) => match s.to_ascii_lowercase().as_str() {
-                "true" | "t" | "yes" | "y" | "on" | "1" => Ok(Scalar::Flag(true)),
-                "false" | "f" | "no" | "n" | "off" | "0" => Ok(Scalar::Flag(false)),
-                _ => Err(wrong("true or false")),
-            },
+            Value::String(s) => truth(s).map(Scalar::Flag).ok_or_else(|| wrong("true or false")),
             _ => Err(wrong("true or false")),
         },
         Kind::Word(words) => match value.as_str().and_then(|s| words.iter().find(|w| **w == s)) {
             Some(word) => Ok(Scalar::Word(word)),
             None => Err(wrong(&format!("one of {}", words.join(", ")))),
         },
+    }
+}
+
+/// A truth value as text: the words that YAML 1.1 has for it.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+        _ => None,
     }
 }
 

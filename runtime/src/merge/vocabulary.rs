@@ -1,5 +1,5 @@
-//! Models with different tokens: the tokenizer of the result, and for each model which rows of its
-//! embedding and head become which of the result's.
+//! Models with different tokens: the tokenizer of the result, and for each of its rows of embedding and
+//! head the rows of the models that it is made of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) struct Vocabulary {
     configured: BTreeMap<usize, (From, bool)>,
 }
 
-/// Where a row comes from that a model does not have itself.
+/// Where a row comes from if a model does not have it.
 #[derive(Clone, Debug, PartialEq)]
 enum From {
     Usual,
@@ -61,6 +61,7 @@ impl Vocabulary {
         references: &[Reference],
         inputs: &[Arc<dyn Input>],
         rows: &[Option<usize>],
+        notices: &mut Vec<String>,
     ) -> Result<Self> {
         let mut tokenizers = Vec::new();
         for (i, input) in inputs.iter().enumerate() {
@@ -72,6 +73,9 @@ impl Vocabulary {
                     "{} has no tokenizer.json, which tokenizer_source needs",
                     input.label()
                 )));
+            }
+            if tokenizer.is_none() {
+                notices.push(untold(inputs, rows, i)?);
             }
             tokenizers.push(tokenizer);
         }
@@ -102,7 +106,7 @@ impl Vocabulary {
         let largest = vocabulary.values().max().map_or(0, |id| *id as usize + 1);
         let size = largest.max(vocabulary.len());
         let padded = config.pad_to_multiple_of.map_or(size, |m| size.next_multiple_of(m));
-        // A model without a tokenizer of its own is taken to have the first one's.
+        // A model without a tokenizer is assumed to have the first one's tokens.
         let vocabularies: Vec<HashMap<String, u32>> = tokenizers
             .iter()
             .map(|t| t.as_ref().or(tokenizers[0].as_ref()).map_or_else(HashMap::new, |t| t.get_vocab(true)))
@@ -187,6 +191,25 @@ impl Vocabulary {
 }
 
 impl RowMap {
+    /// Adds the whole map to a hash.
+    pub(super) fn hash(&self, hash: &mut blake3::Hasher) {
+        let mut add = |kind: u8, numbers: &[usize]| {
+            hash.update(&[kind]);
+            hash.update(&(numbers.len() as u64).to_le_bytes());
+            for n in numbers {
+                hash.update(&(*n as u64).to_le_bytes());
+            }
+        };
+        for row in &self.rows {
+            match row {
+                Row::Of(at, row) => add(0, &[*at, *row]),
+                Row::Mean(all) => add(1, &all.iter().flat_map(|(at, row)| [*at, *row]).collect::<Vec<_>>()),
+                Row::Zero => add(2, &[]),
+                Row::Filling => add(3, &[]),
+            }
+        }
+    }
+
     /// The first rows as they are.
     pub(super) fn first(at: usize, rows: usize) -> Self {
         Self { rows: (0..rows).map(|row| Row::Of(at, row)).collect() }
@@ -257,6 +280,19 @@ impl Reader for Mapped<'_> {
             at += to - from;
         }
         Ok(scratch)
+    }
+}
+
+/// The notice that input `i`, which has no tokenizer, is assumed to have the first one's tokens; an error if its embedding
+/// has another number of rows, so that this cannot be.
+fn untold(inputs: &[Arc<dyn Input>], rows: &[Option<usize>], i: usize) -> Result<String> {
+    let (label, first) = (inputs[i].label(), inputs[0].label());
+    match (rows[i], rows[0]) {
+        (Some(own), Some(of_first)) if own != of_first => Err(Error::mismatch(format!(
+            "{label} has no tokenizer.json, and its {own} rows are not the {of_first} of {first}: which row is which token is \
+             not known; put the tokenizer.json of {label} into its folder"
+        ))),
+        _ => Ok(format!("{label} has no tokenizer.json: its tokens are taken to be those of {first}")),
     }
 }
 

@@ -14,8 +14,6 @@ mod generating;
 mod gguf;
 mod lora;
 mod merging;
-mod merging_adapters;
-mod merging_folders;
 mod plain;
 mod smollm2;
 mod templates;

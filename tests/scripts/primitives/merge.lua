@@ -149,3 +149,52 @@ test.case("a configuration may be a table, with methods of one's own", function(
   local own, built_in = lota.model.load(run:path "own"), lota.model.load(run:path "built-in")
   test.near((own:param(name) - built_in:param(name)):abs():max():item(), 0, 1e-6)
 end)
+
+test.case("a merged ticket says which base it is for, whatever was applied before", function()
+  local model = base:clone()
+  local on = a:apply(model, { any_base = true })
+  local other = "model.layers.1.mlp.up_proj.weight"
+  model:set_param(other, model:param(other):mul(3))
+  on:unapply()
+  test.raises(function()
+    lota.merge.tickets({ a, b }, { base = model })
+  end, "another base")
+  local both = lota.merge.tickets({ a, b }, { base = model, any_base = true })
+  test.equal(both:info().base, model:fingerprint())
+  test.equal(lota.merge.tickets({ a, b }, { base = base }):info().base, fingerprint)
+end)
+
+test.case("a method that changes a model is refused", function()
+  local model = base:clone()
+  local function meddle(tensors)
+    model:set_param(name, model:param(name):mul(2))
+    return tensors[1]
+  end
+  test.raises(function()
+    lota.merge.models({ model }, { method = meddle })
+  end, "model 1 was changed while it was merged")
+end)
+
+test.case("a merge with a method of the script is never resumed", function()
+  local run = lota.run.start(os.tmpname() .. ".run")
+  base:save(run:path "a")
+  local config = { merge_method = "mine", models = { { model = run:path "a" } }, dtype = "float32" }
+  local calls = 0
+  local function stops(tensors)
+    calls = calls + 1
+    if calls == 4 then
+      error "stopped"
+    end
+    return tensors[1]
+  end
+  test.raises(function()
+    lota.merge.config(config, run:path "out", { methods = { mine = stops } })
+  end, "stopped")
+  local function twice(tensors)
+    return tensors[1] * 2
+  end
+  lota.merge.config(config, run:path "out", { methods = { mine = twice } })
+  lota.merge.config(config, run:path "clean", { methods = { mine = twice } })
+  local out, clean = lota.model.load(run:path "out"), lota.model.load(run:path "clean")
+  test.equal(out:fingerprint(), clean:fingerprint())
+end)

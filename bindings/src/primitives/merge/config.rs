@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use lota_runtime::merge::{
-    Config, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, as_model, conflicts, open_all,
+    Config, Existing, Folder, FolderOptions, Found, Input, Method, Plan, PlanOptions, as_model, conflicts,
+    open_all,
 };
 use lota_runtime::model::{LoadOptions, Model};
 use lota_script::{
@@ -15,6 +16,7 @@ use lota_script::{
 use super::inputs::functions;
 use super::own::{OwnMethod, names_of};
 use super::steps::{Step, documents, order};
+use super::targets::{Targets, granted};
 use crate::builtin;
 use crate::error::of_callback;
 use crate::machine::OnMachine as _;
@@ -25,9 +27,12 @@ pub(super) fn register(r: &mut Registry) {
             Primitive::new("merge.config", "Merges as a configuration of mergekit says, into a folder.")
                 .details(
                     "The configuration is a YAML file, or the same as a table. Weights are read from their files as they are \
-                     needed, so that models may be larger than memory. The folder appears whole; a merge that was \
-                     stopped goes on where it stood when it is asked for again. A model may also be a ticket's \
-                     file, a model with an adapter (`model+adapter`), or `builtin`. Of a file with several documents, those with a name are made first.",
+                     needed, so that models may be larger than memory. The folder appears whole. A merge that was stopped \
+                     goes on where it stood when it is asked for again, unless its method is a function of the script or \
+                     one of the models has changed. One process at a time writes a folder. A model may also be a ticket's \
+                     file, a model with an adapter (`model+adapter`), or `builtin`. Of a file with several documents, those \
+                     with a name are made first, each in a folder of this name; what is there already is used if this very \
+                     step made it.",
                 )
                 .arg("config", "string|map", "a file, or the configuration")
                 .arg("out", "string", "the folder to write"),
@@ -172,44 +177,54 @@ fn find(ctx: &Ctx, folder: Option<&Path>, place: &str) -> Result<Found> {
 
 fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     let call = Call::read(ctx, args)?;
-    let out = ctx.files.allow(args.get::<String>("out")?)?;
-    let kept = args.opt::<String>("between")?.map(|p| ctx.files.allow(p)).transpose()?;
-    let between = kept.clone().unwrap_or_else(|| {
-        let mut name = out.file_name().unwrap_or_default().to_os_string();
-        name.push("-steps");
-        out.with_file_name(name)
-    });
-    let report = args.opt::<String>("report")?.map(|p| ctx.files.allow(p)).transpose()?;
+    let targets = Targets::read(ctx, args)?;
     let scores = args.opt::<Arc<dyn ScriptFn>>("scores")?;
-    if scores.is_some() && report.is_none() {
+    if scores.is_some() && targets.report.is_none() {
         return Err(args.wrong("scores", "are for the report: give `report`, the name of its files"));
     }
     let seed = args.get::<i64>("seed")? as u64;
     let (shard_bytes, replace) = (crate::primitives::model::shard_bytes(args)?, args.get::<bool>("replace")?);
-    let steps = order(&call.documents, &out, &between)?;
-    let mut files = Vec::new();
-    for step in &steps {
-        let last = step.out == out;
-        // What an earlier try has made whole is not made again.
-        if !last && step.out.join("config.json").exists() {
-            ctx.host.events.notice(format!("{} is there already and is used as it is", step.out.display()));
-            continue;
-        }
-        let plan = call.plan(ctx, step)?;
-        let source = if step.source.is_empty() { call.source.clone() } else { step.source.clone() };
-        let options = FolderOptions { shard_bytes, seed, replace: replace && last, source: Some(source) };
-        let written = plan.write(&step.out, &options, ctx.exec()?, &ctx.host)?;
-        if last {
-            let mut all = written;
-            if let Some(report) = &report {
-                all.extend(compare(ctx, &plan, step, report, scores.as_deref())?);
-            }
-            files = all.into_iter().map(|p| p.to_string_lossy().into_owned()).collect();
+    let mut steps = order(&call.documents, &targets.out, &targets.between)?;
+    for step in &mut steps {
+        step.out = granted(ctx, &step.out)?;
+        let last = step.out == targets.out;
+        if last && targets.report.is_some() && step.config.base.is_none() {
+            return Err(Error::argument(
+                "a report compares with the base: the configuration has no base_model",
+            ));
         }
     }
-    if kept.is_none() && steps.len() > 1 {
-        std::fs::remove_dir_all(&between)
-            .map_err(|e| Error::runtime(format!("{}: {e}", between.display())))?;
+    // Told before the first step, not after the last but one.
+    let there = std::fs::read_dir(&targets.out).is_ok_and(|mut entries| entries.next().is_some());
+    if there && !replace && targets.report.is_none() && steps.len() > 1 {
+        return Err(Error::argument(format!(
+            "{} is there already, and is not overwritten",
+            targets.out.display()
+        )));
+    }
+    let mut files = Vec::new();
+    for step in &steps {
+        let last = step.out == targets.out;
+        let plan = call.plan(ctx, step)?;
+        let source = if step.source.is_empty() { call.source.clone() } else { step.source.clone() };
+        let existing = match (last, replace) {
+            (false, _) => Existing::Renew,
+            (true, true) => Existing::Replace,
+            // A report may be wanted of what was merged before.
+            (true, false) if targets.report.is_some() => Existing::Keep,
+            (true, false) => Existing::Refuse,
+        };
+        let options = FolderOptions { shard_bytes, seed, existing, source: Some(source) };
+        let mut written = plan.write(&step.out, &options, ctx.exec()?, &ctx.host)?;
+        if last {
+            if let Some(report) = &targets.report {
+                written.extend(compare(ctx, &plan, step, report, scores.as_deref())?);
+            }
+            files = written.into_iter().map(|p| p.to_string_lossy().into_owned()).collect();
+        }
+    }
+    if !targets.kept {
+        targets.remove_steps(&steps)?;
     }
     Ok(files)
 }
@@ -220,13 +235,10 @@ fn compare(
     ctx: &Ctx,
     plan: &Plan,
     step: &Step,
-    file: &Path,
+    files: &[PathBuf; 2],
     judge: Option<&dyn ScriptFn>,
 ) -> Result<Vec<PathBuf>> {
     let [base, models @ ..] = plan.inputs() else { return Ok(Vec::new()) };
-    if step.config.base.is_none() {
-        return Err(Error::argument("a report compares with the base: the configuration has no base_model"));
-    }
     let merged: Arc<dyn Input> = Arc::new(Folder::open(&step.out, "the merge")?);
     let rows = conflicts(base, models, Some(&merged), ctx.exec()?, &ctx.host)?;
     let names: Vec<String> = models.iter().map(|m| m.label().to_string()).collect();
@@ -238,7 +250,8 @@ fn compare(
             scores.push((input.label().to_string(), judged(judge, model, input.label())?));
         }
     }
-    super::report::write(file, &rows, &names, &scores)
+    super::report::write(files, &rows, &names, &scores)?;
+    Ok(files.to_vec())
 }
 
 /// What a script's function says of a model.

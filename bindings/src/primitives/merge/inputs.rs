@@ -42,6 +42,8 @@ pub(super) struct Given {
     pub own: Option<Arc<dyn Method>>,
     shared: Settings,
     any_base: bool,
+    /// The versions of the parameters of models, by the place of their item.
+    versions: Vec<(usize, u64)>,
 }
 
 impl Given {
@@ -109,7 +111,12 @@ impl Given {
                 );
             }
         };
-        Ok(Self { items, base, method: name, own, shared, any_base })
+        let version = |(i, item): (usize, &Item)| match &item.thing {
+            Thing::Model(model) => Some((i, model.params().version())),
+            _ => None,
+        };
+        let versions = items.iter().enumerate().filter_map(version).collect();
+        Ok(Self { items, base, method: name, own, shared, any_base, versions })
     }
 
     /// The configuration that says the same.
@@ -186,7 +193,7 @@ impl Given {
         if self.any_base {
             return Ok(());
         }
-        let base = model.stack().base(&model.0.exec, model.params())?;
+        let base = model.params().fingerprint(&model.0.exec)?;
         ticket
             .check(model.params(), &base)
             .map_err(|e| Error::argument(format!("{label}: {e} (any_base merges it all the same)")))
@@ -211,6 +218,21 @@ impl Given {
         })?;
         let options = LoadOptions { exec: ctx.exec()?.clone(), ..LoadOptions::default() };
         Ok(Arc::new(load(&path.to_string_lossy(), &options, &ctx.host)?))
+    }
+
+    /// An error if a model was changed while it was merged, as only a method of the script can do: the result would be a
+    /// mixture of both.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        for (i, version) in &self.versions {
+            let item = &self.items[*i];
+            if matches!(&item.thing, Thing::Model(model) if model.params().version() != *version) {
+                return Err(Error::argument(format!(
+                    "{} was changed while it was merged: a method must leave the models as they are",
+                    item.label
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Those of the things that are tickets.

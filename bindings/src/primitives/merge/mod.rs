@@ -5,6 +5,7 @@ mod inputs;
 mod own;
 mod report;
 mod steps;
+mod targets;
 
 use std::sync::Arc;
 
@@ -145,6 +146,7 @@ fn models(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let like = given.like(ctx)?;
     let universe = like.params.universe().clone();
     let params = plan.params(&universe, like.params.dtype(), seed, &like.exec, &ctx.host)?;
+    given.check_unchanged()?;
     let merged =
         Model { params, source: format!("merged ({})", plan.method().spec().name), ..(*like).clone() };
     Ok(merged.into_value())
@@ -152,19 +154,23 @@ fn models(ctx: &Ctx, args: &mut Args) -> Result<Value> {
 
 fn tickets(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let base: Value = args.get("base")?;
+    let model = inputs::model(&base)
+        .ok_or_else(|| args.wrong("base", format!("must be a Model, got {}", base.describe())))?;
+    bare(&model)?;
+    // Of the weights as they are: what is applied or was before has no part in it.
+    let fingerprint = model.params().fingerprint(&model.0.exec)?;
     let seed = args.get::<i64>("seed")? as u64;
-    let (plan, given) = plan(ctx, args, "tickets", Some(base.clone()))?;
+    let (plan, given) = plan(ctx, args, "tickets", Some(base))?;
     let all = given.tickets();
     if all.len() != given.count() {
         return Err(args.wrong("tickets", "must be Tickets; lota.merge.models merges other things with them"));
     }
     let mask = union(&all.iter().map(|t| t.mask()).collect::<Vec<_>>())?;
-    let model = inputs::model(&base).ok_or_else(|| Error::argument("option 'base' must be a Model"))?;
-    let mut meta =
-        Meta::new(model.stack().base(&model.0.exec, model.params())?, plan.method().spec().name.to_string());
+    let mut meta = Meta::new(fingerprint, plan.method().spec().name.to_string());
     meta.settings.insert("merged".into(), serde_json::json!(all.len()));
-    let exec = model.0.exec.clone();
-    Ok(Value::object(ScriptTicket::new(plan.ticket(&mask, meta, seed, &exec, &ctx.host)?)))
+    let ticket = plan.ticket(&mask, meta, seed, &model.0.exec, &ctx.host)?;
+    given.check_unchanged()?;
+    Ok(Value::object(ScriptTicket::new(ticket)))
 }
 
 /// A model whose weights tickets can lie over: one with none applied.

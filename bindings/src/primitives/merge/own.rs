@@ -108,4 +108,8 @@ impl Method for OwnMethod {
     fn sequential(&self) -> bool {
         true
     }
+
+    fn repeatable(&self) -> bool {
+        false
+    }
 }

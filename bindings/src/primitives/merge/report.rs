@@ -101,26 +101,20 @@ fn report(ctx: &Ctx, args: &mut Args) -> Result<String> {
 /// A model's name, and what it scores on each task.
 pub(super) type Scored = (String, Vec<(String, f64)>);
 
-/// Writes the report of a merge as FILE.md and FILE.svg. Returns their paths.
+/// Writes the report of a merge: a table and a chart, each file whole or not at all.
 pub(super) fn write(
-    file: &Path,
+    [table_file, chart_file]: &[PathBuf; 2],
     rows: &[Conflicts],
     names: &[String],
     scores: &[Scored],
-) -> Result<Vec<PathBuf>> {
-    let named = |end: &str| {
-        let mut name = file.as_os_str().to_os_string();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let paths = vec![named(".md"), named(".svg")];
+) -> Result<()> {
     let mut text = table(rows, names);
     if !scores.is_empty() {
         text = format!("{}\n{text}", scored(scores));
     }
-    save(&paths[0], &text)?;
-    save(&paths[1], &chart(rows, names, "Task vectors".to_string()))?;
-    Ok(paths)
+    let chart = chart(rows, names, "Task vectors".to_string());
+    save(table_file, &text)?;
+    save(chart_file, &chart)
 }
 
 fn save(path: &Path, text: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lota_runtime::merge::{Body, Config, Reference, TokenizerSource};
+use lota_runtime::merge::{Body, Config, Reference, TokenSource, TokenizerSource};
 use lota_script::{Error, Result};
 use serde_json::Value as Json;
 
@@ -29,7 +29,8 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Json>> {
 }
 
 /// The steps in an order in which each comes after those it uses. Named ones are written to
-/// `between`, the one without a name to `out`; where all have names, the last goes to `out`.
+/// `between`, the one without a name to `out`; where all have names, the last goes to `out`. A name is one plain part of a
+/// path, so that no step is written anywhere else.
 pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Vec<Step>> {
     let mut configs: Vec<(Config, String)> = Vec::new();
     for (i, document) in documents.iter().enumerate() {
@@ -37,6 +38,9 @@ pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Ve
             1 => Error::from(e),
             _ => Error::argument(format!("document {}: {e}", i + 1)),
         })?;
+        if let Some(name) = &config.name {
+            check_name(name)?;
+        }
         let source = if documents.len() == 1 { String::new() } else { to_yaml(document) };
         configs.push((config, source));
     }
@@ -59,6 +63,16 @@ pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Ve
         Some(name) if i != last => between.join(name),
         _ => out.to_path_buf(),
     };
+    for (i, name) in names.iter().enumerate().filter(|(i, _)| *i != last) {
+        if overlap(&place(i), out)? {
+            return Err(Error::argument(format!(
+                "the result of {:?} would be written to {} and that of the whole to {}: neither may lie in the other",
+                name.as_deref().unwrap_or_default(),
+                place(i).display(),
+                out.display()
+            )));
+        }
+    }
     let uses = |config: &Config| -> Vec<usize> {
         let models: Vec<String> = config.references().into_iter().map(|r| r.model).collect();
         (0..names.len()).filter(|&i| names[i].as_ref().is_some_and(|n| models.contains(n))).collect()
@@ -93,6 +107,37 @@ pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Ve
     Ok(steps)
 }
 
+/// An error unless a name can be that of a folder in another, and of nothing else.
+fn check_name(name: &str) -> Result<()> {
+    let wrong = |what: &str| {
+        Err(Error::argument(format!(
+            "name: {name:?} {what}: the result of this step is a folder that is called so"
+        )))
+    };
+    if name.is_empty() || name.len() > 200 {
+        return wrong("must have 1 to 200 bytes");
+    }
+    if name.starts_with('.') {
+        return wrong("must not begin with a dot");
+    }
+    if name.contains(['/', '\\', ':']) || name.chars().any(char::is_control) {
+        return wrong("must have no slash, backslash, colon or control character");
+    }
+    Ok(())
+}
+
+/// Whether one of two folders lies in the other, or is it.
+fn overlap(a: &Path, b: &Path) -> Result<bool> {
+    let real = |path: &Path| -> Result<PathBuf> {
+        if let Ok(real) = path.canonicalize() {
+            return Ok(real);
+        }
+        std::path::absolute(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))
+    };
+    let (a, b) = (real(a)?, real(b)?);
+    Ok(a.starts_with(&b) || b.starts_with(&a))
+}
+
 /// Replaces the names of earlier steps by where their results are.
 fn rename(config: &mut Config, to: &dyn Fn(&str) -> Option<String>) {
     let one = |reference: &mut Reference| {
@@ -110,10 +155,18 @@ fn rename(config: &mut Config, to: &dyn Fn(&str) -> Option<String>) {
             }
         }
     }
-    if let Some(tokenizer) = &mut config.tokenizer
-        && let TokenizerSource::Model(model) = &mut tokenizer.source
-    {
-        one(model);
+    if let Some(tokenizer) = &mut config.tokenizer {
+        if let TokenizerSource::Model(model) = &mut tokenizer.source {
+            one(model);
+        }
+        for (_, source, _) in &mut tokenizer.tokens {
+            match source {
+                TokenSource::Model(model) | TokenSource::Token(model, _) | TokenSource::Id(model, _) => {
+                    one(model)
+                }
+                TokenSource::Usual | TokenSource::Zero => {}
+            }
+        }
     }
 }
 
@@ -158,6 +211,35 @@ mod tests {
         );
         assert_eq!(text("# nothing\n".to_string()), "merge.yml: holds no configuration");
         assert!(text("a: [1".to_string()).starts_with("merge.yml: not YAML: "));
+    }
+
+    #[test]
+    fn names_are_plain_parts_of_a_path() {
+        for name in ["..", ".", "../x", "/etc/x", "a/b", "a\\\\b", "c:x", ".hidden", "", "a\\nb", "a\\0"] {
+            let text = format!(
+                "name: \"{name}\"\nmerge_method: linear\nmodels: [{{model: a}}]\n---\nmerge_method: linear\nmodels: [{{model: b}}]\n"
+            );
+            let refused = steps(&text).expect_err(name).to_string();
+            assert!(refused.starts_with("name: "), "{refused}");
+        }
+        let one = |name: &str| format!("name: {name}\nmerge_method: linear\nmodels: [{{model: a}}]\n---\n");
+        assert!(steps(&format!("{}{}", one("käse 2.0"), one("x"))).is_ok());
+        // `between` may be the folder that `out` is in.
+        let documents = documents(&format!("{}{}", one("out"), one("last")), "merge.yml").expect("YAML");
+        let refused =
+            order(&documents, Path::new("here/out"), Path::new("here")).expect_err("the same folder");
+        assert!(refused.to_string().contains("neither may lie in the other"), "{refused}");
+    }
+
+    #[test]
+    fn tokens_of_a_step_are_had_from_its_folder() {
+        let text = "name: first\nmerge_method: linear\nmodels: [{model: a}]\n---\nmerge_method: linear\nmodels: [{model: first}]\n\
+                    tokenizer: {source: union, tokens: {x: {source: first}}}\n";
+        let steps =
+            order(&documents(text, "merge.yml").expect("YAML"), Path::new("out"), Path::new("between"));
+        let steps = steps.expect("valid");
+        let tokens = &steps[1].config.tokenizer.as_ref().expect("a tokenizer").tokens;
+        assert_eq!(tokens[0].1, TokenSource::Model(Reference::new("between/first")));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `breadcrumbs` and `breadcrumbs_ties`: of each task vector the large entries but not the very
+//! `breadcrumbs` and `breadcrumbs_ties`: the large entries of each task vector except the very
 //! largest (arXiv 2312.06795).
 //!
 //! `gamma · n` entries are taken off the top and then `density · n` stay, both rounded down; where
@@ -7,7 +7,6 @@
 use super::sparsify::{Keep, Sparsify, Window};
 use super::task_vectors::TaskVectors;
 use crate::Result;
-use crate::merge::settings::{Kind, Scalar, Scope};
 use crate::merge::{Group, Spec};
 
 pub(super) fn linear() -> TaskVectors {
@@ -19,13 +18,8 @@ pub(super) fn ties() -> TaskVectors {
 }
 
 fn method(name: &'static str, doc: &'static str, elect: bool) -> TaskVectors {
-    let spec = Spec::new(name, doc, "arXiv 2312.06795").param(
-        "gamma",
-        Kind::Number,
-        Scope::Other,
-        Some(Scalar::Number(0.01)),
-        "the fraction of entries that is too large to stay",
-    );
+    let gamma = "the fraction of entries that is too large to stay";
+    let spec = Spec::new(name, doc, "arXiv 2312.06795").each("gamma", 0.01, gamma);
     TaskVectors::new(spec, Some(Box::new(Large)), elect, false, false)
 }
 

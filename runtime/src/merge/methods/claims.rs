@@ -1,4 +1,4 @@
-//! Which entries an input changes: a ticket says it, of others it is those that differ from the base.
+//! Which entries an input changes: those in a ticket's mask; in other inputs, those that differ from the base.
 
 use crate::merge::Group;
 use crate::merge::group::Piece;

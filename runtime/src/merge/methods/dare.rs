@@ -47,7 +47,7 @@ impl Sparsify for Dropping {
     }
 }
 
-/// What brings the magnitudes that `keep` leaves of a task vector back to their sum before it. `keep` does not scale yet.
+/// The factor that restores the sum of magnitudes of a task vector after `keep`, which does not scale yet.
 pub(super) fn scale(group: &Group<'_>, unit: Unit, pair: [usize; 2], keep: &dyn Keep) -> Result<f32> {
     let parts = group.fold(unit, &pair, |piece, values| {
         let mut delta = vec![0.0; piece.len];

@@ -9,7 +9,6 @@ use super::sparsify::{Keep, Sparsify};
 use super::task_vectors::TaskVectors;
 use crate::host::Rng;
 use crate::merge::group::{Piece, Unit};
-use crate::merge::settings::{Kind, Scalar, Scope};
 use crate::merge::{Group, Spec};
 use crate::{Error, Result};
 
@@ -26,13 +25,8 @@ pub(super) fn linear() -> TaskVectors {
 }
 
 fn method(name: &'static str, doc: &'static str, elect: bool) -> TaskVectors {
-    let spec = Spec::new(name, doc, "arXiv 2406.11617").random().param(
-        "epsilon",
-        Kind::Number,
-        Scope::Other,
-        Some(Scalar::Number(0.15)),
-        "how far probabilities lie from the density at most",
-    );
+    let epsilon = "how far probabilities lie from the density at most";
+    let spec = Spec::new(name, doc, "arXiv 2406.11617").random().each("epsilon", 0.15, epsilon);
     TaskVectors::new(spec, Some(Box::new(Ranked)), elect, elect, true)
 }
 
@@ -103,7 +97,7 @@ impl Keep for Drop {
 }
 
 impl Drop {
-    /// Of the entry of a row with so many entries below it.
+    /// The probability of the entry that has `rank` smaller ones in its row.
     fn probability(&self, rank: usize) -> f64 {
         if self.cols < 2 {
             return self.density;

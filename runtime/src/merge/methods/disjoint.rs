@@ -1,7 +1,8 @@
-//! `disjoint`: every task vector whole and exact, where no two claim an entry. Made for tickets
-//! whose masks are kept apart, and refused where they are not, unless it is said what to do there.
+//! `disjoint`: every task vector added exactly, where no two change the same entry. It is made for tickets with
+//! disjoint masks. Where masks overlap it is an error, unless the parameter `overlap` says what to do.
 
 use super::claims::claims;
+use super::inputs::Inputs;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
 use crate::merge::settings::{Kind, Scalar, Scope};
@@ -15,13 +16,7 @@ impl Disjoint {
         Self(
             Spec::new("disjoint", "Task vectors that share no entry, whole and exact.", "lota")
                 .base(Base::Required)
-                .param(
-                    "weight",
-                    Kind::Number,
-                    Scope::Other,
-                    Some(Scalar::Number(1.0)),
-                    "multiplies the task vector",
-                )
+                .each("weight", 1.0, "multiplies the task vector")
                 .param(
                     "overlap",
                     Kind::Word(&["refuse", "sum", "mean", "first", "last", "largest"]),
@@ -39,16 +34,12 @@ impl Method for Disjoint {
     }
 
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()> {
-        let others = group.others();
+        let Inputs { others, read, weights } = Inputs::of(group);
         let n = others.len();
-        let base = group.base().unwrap_or(0);
-        let mut read = others.clone();
-        read.push(base);
         let overlap = group.params.word("overlap");
         if overlap == "refuse" {
             refuse(group, &others, &read)?;
         }
-        let weights: Vec<f32> = others.iter().map(|&i| group.params.of(i, "weight") as f32).collect();
         group.write(sink, Unit::Entries, &read, |piece, values, out| {
             let claimed = claims(group, &others, piece, values);
             out.copy_from_slice(values[n]);
@@ -57,7 +48,7 @@ impl Method for Disjoint {
                 let delta = |i: usize| weights[i] * (values[i][at] - base);
                 let who = || (0..n).filter(|&i| claimed[i][at]);
                 let (Some(first), Some(last)) = (who().next(), who().next_back()) else { continue };
-                // One claim with weight 1 keeps its bits: adding the difference might not.
+                // An entry changed by one input with weight 1 keeps its bits: adding the difference might not.
                 let alone = |i: usize| if weights[i] == 1.0 { values[i][at] } else { base + delta(i) };
                 *out = match overlap {
                     _ if first == last => alone(first),
@@ -77,7 +68,7 @@ impl Method for Disjoint {
     }
 }
 
-/// An error naming two inputs that claim the same entries, if any do.
+/// An error that names two inputs that change the same entries, if there are such.
 fn refuse(group: &Group<'_>, others: &[usize], read: &[usize]) -> Result<()> {
     let parts = group.fold(Unit::Entries, read, |piece, values| {
         let claimed = claims(group, others, piece, values);

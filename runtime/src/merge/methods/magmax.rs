@@ -1,10 +1,10 @@
 //! `magmax`: of all task vectors, entry by entry the one that is largest in magnitude (arXiv
 //! 2407.06322).
 
+use super::inputs::Inputs;
 use crate::Result;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
-use crate::merge::settings::{Kind, Scalar, Scope};
 use crate::merge::{Group, Method, Sink, Spec};
 
 pub(super) struct MagMax(Spec);
@@ -18,13 +18,7 @@ impl MagMax {
                 "arXiv 2407.06322",
             )
             .base(Base::Required)
-            .param(
-                "weight",
-                Kind::Number,
-                Scope::Other,
-                Some(Scalar::Number(1.0)),
-                "multiplies the task vector",
-            )
+            .each("weight", 1.0, "multiplies the task vector")
             .number("lambda", 1.0, "multiplies the task vector that is taken"),
         )
     }
@@ -36,11 +30,8 @@ impl Method for MagMax {
     }
 
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()> {
-        let others = group.others();
+        let Inputs { others, read, weights } = Inputs::of(group);
         let n = others.len();
-        let mut read = others.clone();
-        read.push(group.base().unwrap_or(0));
-        let weights: Vec<f32> = others.iter().map(|&i| group.params.of(i, "weight") as f32).collect();
         let lambda = group.params.number("lambda") as f32;
         group.write(sink, Unit::Entries, &read, |_, values, out| {
             for (at, out) in out.iter_mut().enumerate() {

@@ -6,6 +6,7 @@ mod claims;
 mod dare;
 mod della;
 mod disjoint;
+mod inputs;
 mod karcher;
 mod linear;
 mod magmax;

@@ -2,11 +2,11 @@
 //! several do: there those count that have the sign of the sum.
 
 use super::claims::claims;
+use super::inputs::Inputs;
 use super::task_vectors::elect;
 use crate::Result;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
-use crate::merge::settings::{Kind, Scalar, Scope};
 use crate::merge::{Group, Method, Sink, Spec, kernels};
 
 pub(super) struct OverlapTies(Spec);
@@ -20,13 +20,7 @@ impl OverlapTies {
                 "lota",
             )
             .base(Base::Required)
-            .param(
-                "weight",
-                Kind::Number,
-                Scope::Other,
-                Some(Scalar::Number(1.0)),
-                "multiplies the task vector",
-            )
+            .each("weight", 1.0, "multiplies the task vector")
             .flag("normalize", true, "where several meet, divide by the sum of the weights that go in")
             .number("lambda", 1.0, "multiplies the sum of task vectors"),
         )
@@ -39,11 +33,8 @@ impl Method for OverlapTies {
     }
 
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()> {
-        let others = group.others();
+        let Inputs { others, read, weights } = Inputs::of(group);
         let n = others.len();
-        let mut read = others.clone();
-        read.push(group.base().unwrap_or(0));
-        let weights: Vec<f32> = others.iter().map(|&i| group.params.of(i, "weight") as f32).collect();
         let (normalize, lambda) = (group.params.flag("normalize"), group.params.number("lambda") as f32);
         group.write(sink, Unit::Entries, &read, |piece, values, out| {
             let claimed = claims(group, &others, piece, values);

@@ -33,7 +33,7 @@ pub(super) trait Keep: Sync {
     fn apply(&self, piece: Piece, delta: &mut [f32]) -> Result<()>;
 }
 
-/// By what kept entries are multiplied so that their magnitudes add up to what all did.
+/// The factor by which kept entries are multiplied so that their magnitudes have the sum that all had.
 pub(super) fn rescaling(before: f64, after: f64) -> f32 {
     if before < 1e-7 || after < 1e-7 { 1.0 } else { (before / after) as f32 }
 }

@@ -1,10 +1,10 @@
 //! What the methods of task arithmetic share: task vectors are thinned out, weighted, perhaps made
 //! to agree in sign, added up and added to the base.
 
+use super::inputs::Inputs;
 use super::sparsify::{Keep, Sparsify};
 use crate::Result;
 use crate::merge::method::Base;
-use crate::merge::settings::{Kind, Scalar, Scope};
 use crate::merge::{Group, Method, Sink, Spec, kernels};
 
 /// A method of this family.
@@ -27,13 +27,7 @@ impl TaskVectors {
         let spec = spec
             .base(Base::Required)
             .weights()
-            .param(
-                "density",
-                Kind::Number,
-                Scope::Other,
-                Some(Scalar::Number(1.0)),
-                "the fraction of a task vector's entries that stay",
-            )
+            .each("density", 1.0, "the fraction of a task vector's entries that stay")
             .flag("normalize", normalize, "divide by the sum of the weights that go in")
             .flag("rescale", rescale, "scale what stays of a task vector to the sum of magnitudes it had")
             .number("lambda", 1.0, "multiplies the sum of task vectors")
@@ -69,16 +63,13 @@ impl Method for TaskVectors {
     }
 
     fn merge(&self, group: &Group<'_>, sink: &dyn Sink) -> Result<()> {
-        let others = group.others();
+        let Inputs { others, read, weights } = Inputs::of(group);
         let n = others.len();
-        let base = group.base().unwrap_or(0);
+        let base = read[n];
         if n == 0 {
             return group.copy(sink, base);
         }
-        let mut read = others.clone();
-        read.push(base);
         let keeps = self.keeps(group, &others, base)?;
-        let weights: Vec<f32> = others.iter().map(|&i| group.params.of(i, "weight") as f32).collect();
         let total: f32 = weights.iter().sum();
         let total = if total.abs() < 1e-8 { 1.0 } else { total };
         let (normalize, lambda) = (group.params.flag("normalize"), group.params.number("lambda") as f32);
