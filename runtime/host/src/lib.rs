@@ -15,9 +15,8 @@ pub use error::{Error, Result};
 pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::write_atomic;
-pub use nearest::{closest, did_you_mean, nearest};
 pub use lock::Lock;
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{closest, did_you_mean, nearest};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.
