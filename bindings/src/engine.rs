@@ -12,6 +12,7 @@ use lota_script::{
 };
 
 use crate::machine::Machine;
+use crate::primitives::claims::Claims;
 use crate::primitives::standard;
 use crate::stdlib;
 
@@ -135,10 +136,10 @@ impl Builder {
         let registry = Arc::new(self.registry);
         let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let mut things = Things::default();
-        things.put(self.machine).put(registry.clone());
+        things.put(self.machine).put(registry.clone()).put(Claims::default());
         let ctx = Arc::new(Ctx {
             meter,
-            host: self.host,
+            host: Host { fixed: self.files.granted().into(), ..self.host },
             files: self.files,
             memory: Memory::default(),
             script_args: self.script_args,

@@ -1,6 +1,7 @@
 //! Tests from outside: the program, the prompt, and what an embedding host sees.
 
 mod cli;
+mod durable;
 mod embed;
 mod engine;
 mod generated;

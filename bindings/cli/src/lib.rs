@@ -171,6 +171,13 @@ enum TicketCommand {
 
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
+    // A panic that a file causes in its reader is told as an error about that file, and need not be told twice.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !lota::runtime::host::is_reading_foreign() {
+            usual(panic);
+        }
+    }));
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,

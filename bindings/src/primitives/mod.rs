@@ -4,6 +4,7 @@
 //! To add a primitive, add its record to the area's file (`mask/` for `mask.*` and `Mask:*`);
 //! a new area is one file with a `register` function and one line in [`standard`].
 
+pub(crate) mod claims;
 mod data;
 mod eval;
 pub mod help;

@@ -1,16 +1,17 @@
 //! `run.*` and `Run`: run folders; `markdown`: tables for reports.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use lota_script::{
     Args, Ctx, Map, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json,
 };
 
+use crate::primitives::claims::Claims;
 use crate::runs::{RunFolder, markdown_table};
 
 /// A run folder that a script holds.
 pub struct Run {
-    folder: Mutex<RunFolder>,
+    folder: Arc<Mutex<RunFolder>>,
     /// Its metrics file stays open.
     _open: OpenFile,
 }
@@ -38,7 +39,7 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "The folder gets config.json (the config) and metrics.jsonl (one JSON object for each call of \
                  run:log). A folder that holds a run already is an error unless resume is true; then the config \
-                 must be the same.",
+                 must be the same. A folder in which another program's run is at work is an error that says which.",
             )
             .arg("dir", "string", "the folder; it is made if it does not exist")
             .opt("config", "map", (), "what this run was asked to do, written to config.json")
@@ -70,8 +71,8 @@ fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let resume = args.get("resume")?;
     let dir = ctx.files.allow(&dir)?;
     let open = ctx.meter.open_file()?;
-    let folder = RunFolder::start(&dir, config.as_ref(), resume)?;
-    Ok(Value::object(Run { folder: Mutex::new(folder), _open: open }))
+    let folder = ctx.get::<Claims>()?.run(&dir, config.as_ref(), resume, &ctx.host.events)?;
+    Ok(Value::object(Run { folder, _open: open }))
 }
 
 /// An empty table is a map here.

@@ -1,12 +1,9 @@
 //! `tokenizer.*` and `Tokenizer`: text to token ids and back.
 
-use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use lota_runtime::host::write_atomic;
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
-use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Value};
+use lota_script::{Args, Ctx, Map, Op, Primitive, Registry, Result, Value};
 
 use crate::primitives::shared::ScriptTokenizer;
 
@@ -135,17 +132,9 @@ fn methods(r: &mut Registry) {
             .call(|ctx, args| {
                 let tokenizer = args.this::<ScriptTokenizer>()?;
                 let dir = ctx.files.allow(args.get::<String>("dir")?)?;
-                let config = serde_json::to_string_pretty(tokenizer.config())
-                    .map_err(|e| Error::runtime(e.to_string()))?;
-                write(&dir.join("tokenizer.json"), &tokenizer.to_json()?)?;
-                write(&dir.join("tokenizer_config.json"), &config)
+                Ok(tokenizer.save(&dir, &ctx.host)?)
             }),
     );
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let io = |e| lota_runtime::Error::io(path, e);
-    Ok(write_atomic(path, |w| w.write_all(text.as_bytes()).map_err(io))?)
 }
 
 /// A tokenizer whose tokens are the 256 bytes and `<eos>`.

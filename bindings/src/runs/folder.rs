@@ -1,28 +1,35 @@
 //! A run's folder on disk.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Component, Path, PathBuf};
 
-use lota_runtime::host::write_atomic;
+use lota_runtime::host::{Events, Lock, write_atomic};
 use lota_runtime::{Error, Result};
 use serde_json::Value;
 
-/// A folder with `config.json` (what was asked for), `metrics.jsonl` (one JSON object a line,
-/// flushed line by line) and whatever files the script writes. No file outside of it is touched.
+use super::metrics::Metrics;
+
+const METRICS: &str = "metrics.jsonl";
+
+/// A folder with `config.json` (what was asked for), `metrics.jsonl` (one JSON object a line, each on the disk before
+/// the next is taken) and whatever files the script writes. No file outside of it is touched. It has one writer: the
+/// folder is locked until this is dropped.
 #[derive(Debug)]
 pub struct RunFolder {
     dir: PathBuf,
-    metrics: File,
-    logged: u64,
+    metrics: Metrics,
+    _lock: Lock,
 }
 
 impl RunFolder {
     /// Starts a run in `dir`. A folder that holds a run already is an error, unless `resume` is
-    /// set: then its metrics are continued, and its config must equal `config` where one is given.
-    pub fn start(dir: &Path, config: Option<&Value>, resume: bool) -> Result<Self> {
+    /// set: then its metrics are continued, and its config must equal `config` where one is given. A folder in which
+    /// another run is at work is an error that says whose.
+    pub fn start(dir: &Path, config: Option<&Value>, resume: bool, events: &Events) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        let (config_path, metrics_path) = (dir.join("config.json"), dir.join("metrics.jsonl"));
+        let lock = Lock::within(dir, "run", events)?;
+        let (config_path, metrics_path) = (dir.join("config.json"), dir.join(METRICS));
         let exists = config_path.exists() || metrics_path.exists();
         if exists && !resume {
             return Err(Error::argument(format!(
@@ -31,21 +38,19 @@ impl RunFolder {
             )));
         }
         if let Some(config) = config {
-            match std::fs::read(&config_path) {
-                Ok(old) => same_config(&config_path, &old, config)?,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_json(&config_path, config)?,
-                Err(e) => return Err(Error::io(&config_path, e)),
+            match read_config(&config_path)? {
+                Some(old) => same_config(&config_path, &old, config)?,
+                None => write_json(&config_path, config)?,
             }
         }
-        let mut metrics = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&metrics_path)
-            .map_err(|e| Error::io(&metrics_path, e))?;
-        let logged = drop_half_line(&mut metrics).map_err(|e| Error::io(&metrics_path, e))?;
-        Ok(Self { dir: dir.to_path_buf(), metrics, logged })
+        Ok(Self { dir: dir.to_path_buf(), metrics: Metrics::open(&metrics_path, events)?, _lock: lock })
+    }
+
+    /// An error that names the first difference unless the run has this config.
+    pub fn check_config(&self, config: &Value) -> Result<()> {
+        let path = self.dir.join("config.json");
+        let old = read_config(&path)?.unwrap_or_else(|| b"{}".to_vec());
+        same_config(&path, &old, config)
     }
 
     /// The folder.
@@ -55,23 +60,18 @@ impl RunFolder {
 
     /// Lines in `metrics.jsonl`.
     pub fn logged(&self) -> u64 {
-        self.logged
+        self.metrics.lines
     }
 
-    /// Adds one line to `metrics.jsonl`. The line is on its way to the disk when this returns.
+    /// Adds one line to `metrics.jsonl`. It is on the disk when this returns. After an error nothing of it is in the
+    /// file, and the next record can be logged.
     pub fn log(&mut self, record: &Value) -> Result<()> {
-        let path = || self.dir.join("metrics.jsonl");
-        let mut line = serde_json::to_string(record).map_err(|e| Error::format(path(), e.to_string()))?;
-        line.push('\n');
-        self.metrics.write_all(line.as_bytes()).map_err(|e| Error::io(path(), e))?;
-        self.metrics.flush().map_err(|e| Error::io(path(), e))?;
-        self.logged += 1;
-        Ok(())
+        self.metrics.add(record)
     }
 
     /// The records logged so far.
     pub fn records(&self) -> Result<Vec<Value>> {
-        let path = self.dir.join("metrics.jsonl");
+        let path = self.dir.join(METRICS);
         let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
         let mut records = Vec::new();
         for (i, line) in BufReader::new(file).lines().enumerate() {
@@ -127,14 +127,22 @@ impl RunFolder {
     /// Writes a file of this run beside and renames it. Returns its path.
     pub fn write(&self, name: &str, text: &[u8]) -> Result<PathBuf> {
         let path = self.path(name)?;
-        if [Path::new("metrics.jsonl"), Path::new("config.json")].iter().any(|own| path == self.dir.join(own))
-        {
+        if [METRICS, "config.json", ".run.lock"].iter().any(|own| path == self.dir.join(own)) {
             return Err(Error::argument(format!(
                 "`{name}` is written by the run itself: log records with run:log, and give the config to lota.run.start"
             )));
         }
         write_atomic(&path, |w| w.write_all(text).map_err(|e| Error::io(&path, e)))?;
         Ok(path)
+    }
+}
+
+/// What is in `config.json`, if there is one.
+fn read_config(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path, e)),
     }
 }
 
@@ -163,26 +171,6 @@ fn same_config(path: &Path, old: &[u8], config: &Value) -> Result<()> {
     )))
 }
 
-/// Cuts off a last line that a crash left half written, and goes to the end. The number of lines.
-fn drop_half_line(file: &mut File) -> std::io::Result<u64> {
-    let (mut lines, mut whole, mut at) = (0u64, 0u64, 0u64);
-    let mut buffer = vec![0u8; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        for (i, _) in buffer[..n].iter().enumerate().filter(|(_, b)| **b == b'\n') {
-            lines += 1;
-            whole = at + i as u64 + 1;
-        }
-        at += n as u64;
-    }
-    file.set_len(whole)?;
-    file.seek(SeekFrom::Start(whole))?;
-    Ok(lines)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -190,7 +178,7 @@ mod tests {
     use super::*;
 
     fn start(dir: &Path, resume: bool) -> Result<RunFolder> {
-        RunFolder::start(dir, Some(&json!({"lr": 0.1, "seed": 1})), resume)
+        RunFolder::start(dir, Some(&json!({"lr": 0.1, "seed": 1})), resume, &Events::default())
     }
 
     #[test]
@@ -203,7 +191,6 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&metrics).expect("reads"), "{\"step\":1}\n");
         drop(run);
         assert!(start(&dir, false).expect_err("a run is there").to_string().contains("resume = true"));
-        std::fs::write(&metrics, "{\"step\":1}\n{\"ste").expect("a crash");
         let mut run = start(&dir, true).expect("resumes");
         assert_eq!(run.logged(), 1);
         run.log(&json!({"step": 2})).expect("logs");
@@ -215,8 +202,34 @@ mod tests {
         let temp = tempfile::tempdir().expect("a temporary folder");
         start(temp.path(), false).expect("starts");
         let other = json!({"lr": 0.2, "seed": 1});
-        let error = RunFolder::start(temp.path(), Some(&other), true).expect_err("differs").to_string();
+        let error = RunFolder::start(temp.path(), Some(&other), true, &Events::default())
+            .expect_err("differs")
+            .to_string();
         assert!(error.contains("`lr` was 0.1 and is now 0.2"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_has_one_writer_and_the_second_is_told() {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let run = start(temp.path(), false).expect("starts");
+        for resume in [false, true] {
+            let refused = start(temp.path(), resume).expect_err("one is at work").to_string();
+            assert!(refused.contains("is writing it already"), "resume {resume}: {refused}");
+        }
+        drop(run);
+        start(temp.path(), true).expect("the first has ended");
+    }
+
+    #[test]
+    fn a_start_is_granted_to_exactly_one() {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let started: Vec<bool> = std::thread::scope(|s| {
+            let tries: Vec<_> = (0..8).map(|_| s.spawn(|| start(temp.path(), false))).collect();
+            // Kept until all have tried.
+            let all: Vec<_> = tries.into_iter().map(|t| t.join().expect("no panic")).collect();
+            all.iter().map(Result::is_ok).collect()
+        });
+        assert_eq!(started.iter().filter(|ok| **ok).count(), 1);
     }
 
     #[test]

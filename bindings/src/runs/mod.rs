@@ -1,6 +1,7 @@
 //! Run folders: where one run of a script keeps its config, metrics and files.
 
 mod folder;
+mod metrics;
 mod table;
 
 pub use folder::RunFolder;

@@ -5,29 +5,26 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use super::temporary::{self, parent, sweep, sync_folder};
 use crate::{Error, Result};
 
 /// Writes `path` through `write` into a temporary file of the same folder, flushes it to disk and
 /// renames it over `path`. On any error the old file is untouched and the temporary one removed.
-/// Missing parent folders are created.
+/// Missing parent folders are created, and temporary files that dead processes left in the folder removed.
 /// The error of `write` is given back as it is.
 pub fn write_atomic<E: From<Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
+    let folder = parent(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let temp =
-        tempfile::Builder::new().prefix(".lota-").tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
+    sweep(folder);
+    let temp = temporary::file(folder)?;
     {
         let mut out = BufWriter::with_capacity(1 << 20, temp.as_file());
         write(&mut out)?;
         out.flush().map_err(|e| Error::io(path, e))?;
     }
-    temp.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     #[cfg(unix)]
     {
         // A temporary file is private to its owner; a finished one has the usual permissions.
@@ -37,8 +34,9 @@ pub fn write_atomic<E: From<Error>>(
             .set_permissions(std::fs::Permissions::from_mode(mode))
             .map_err(|e| Error::io(path, e))?;
     }
+    temp.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     temp.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+    Ok(sync_folder(folder)?)
 }
 
 #[cfg(test)]

@@ -1,15 +1,21 @@
 //! `lota-host`: what the other crates are handed instead of reaching for it. A way to be stopped, a
 //! place for events, seeded randomness and safe file writing. It knows neither tensors nor scripts.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 mod cancel;
 mod error;
 mod event;
 mod fault;
 mod file;
 mod files;
+mod folder;
+mod foreign;
 mod lock;
 mod nearest;
 mod rng;
+mod temporary;
 
 pub use cancel::Cancel;
 pub use error::{Error, Result};
@@ -17,6 +23,8 @@ pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::write_atomic;
 pub use files::{Files, Granted};
+pub use folder::{finish_folder, write_folder};
+pub use foreign::{is_reading_foreign, read_foreign};
 pub use lock::Lock;
 pub use nearest::{closest, did_you_mean, nearest};
 pub use rng::Rng;
@@ -28,4 +36,6 @@ pub struct Host {
     pub cancel: Cancel,
     /// Where progress and messages go.
     pub events: Events,
+    /// Folders that others hold on to, as those granted to a script: their files are replaced, never they themselves.
+    pub fixed: Arc<[PathBuf]>,
 }

@@ -53,9 +53,10 @@ impl Lock {
         Self::take(target, folder.join(hidden), events)
     }
 
-    /// Takes the lock of a folder that exists, like [`Lock::beside`]; the lock file lies in it, as `.lota.lock`.
-    pub fn within(folder: &Path, events: &Events) -> Result<Self> {
-        Self::take(folder, folder.join(".lota.lock"), events)
+    /// Takes a lock of a folder that exists, like [`Lock::beside`]; the lock file lies in it, as `.NAME.lock`. Locks of
+    /// different names do not exclude each other.
+    pub fn within(folder: &Path, name: &str, events: &Events) -> Result<Self> {
+        Self::take(folder, folder.join(format!(".{name}.lock")), events)
     }
 
     fn take(target: &Path, path: PathBuf, events: &Events) -> Result<Self> {
@@ -104,9 +105,9 @@ impl Drop for Lock {
     }
 }
 
-/// Whether the open file is the one at `path`.
+/// Whether the open file or folder is the one at `path`.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
@@ -116,7 +117,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Elsewhere a lock file is never removed.
 #[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
+pub(super) fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path().join("deep")).expect("lists").count(), 0);
         std::fs::create_dir(&target).expect("a folder");
         let outside = Lock::beside(&target, &events).expect("free again");
-        let inside = Lock::within(&target, &events).expect("another lock");
+        let inside = Lock::within(&target, "run", &events).expect("another lock");
         drop((outside, inside));
     }
 

@@ -89,7 +89,7 @@ impl Batches {
     }
 
     /// Moves the stream to a saved place. It must be a stream over the same examples with the same
-    /// options.
+    /// options. On an error the stream stays where it was.
     pub fn restore(&mut self, state: &BatchState) -> Result<()> {
         if state.fingerprint != self.fingerprint {
             return Err(Error::mismatch(
@@ -97,11 +97,12 @@ impl Batches {
                  …); it cannot be resumed with these",
             ));
         }
+        let (epoch, position) = (self.epoch, self.position);
         self.go_to(state.epoch, state.position);
         if self.position > self.plan.len() {
             let text =
                 format!("the saved place, batch {} of {}, does not exist", self.position, self.plan.len());
-            self.go_to(0, 0);
+            self.go_to(epoch, position);
             return Err(Error::mismatch(text));
         }
         Ok(())

@@ -15,4 +15,4 @@ pub use collate::collate;
 pub use example::{Encode, Example, ExampleOptions, Examples, Keep, Pair, Truncation, examples};
 pub use padded::Padded;
 pub use plan::{BatchOptions, Order};
-pub use read::{Format, Row, read};
+pub use read::{Format, ReadLimits, Row, read};

@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 use serde_json::Value;
 
 use super::{Adapter, Config, Module, Replaced};
+use crate::host::finish_folder;
 use crate::model::weights::{Shards, Source as _, canonical};
 use crate::model::{ParamSpec, Role};
 use crate::{Error, Result, host};
@@ -27,6 +28,7 @@ struct Factors {
 impl Adapter {
     /// Reads a folder with `adapter_config.json` and `adapter_model.safetensors`.
     pub fn load(folder: &Path) -> Result<Self> {
+        finish_folder(folder)?;
         let path = folder.join(CONFIG);
         let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         let json: Value =

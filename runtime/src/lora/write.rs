@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 
 use super::Adapter;
-use crate::host::{Event, Host, write_atomic};
+use crate::host::{Event, Host, write_atomic, write_folder};
 use crate::model::save::{Stored, write_tensor};
 use crate::model::weights::{Header, write_safetensors};
 use crate::{Error, Result};
 
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+/// The files of an adapter. `adapter_model.bin` is what peft wrote earlier.
+const FILES: [&str; 3] = [CONFIG, WEIGHTS, "adapter_model.bin"];
+
 impl Adapter {
-    /// Writes `adapter_model.safetensors` and `adapter_config.json` as peft reads them, each beside
-    /// and renamed; factors as `dtype` (f32, bf16 or f16). Returns the files.
+    /// Writes `adapter_model.safetensors` and `adapter_config.json` as peft reads them, replacing those of the folder as
+    /// one; factors as `dtype` (f32, bf16 or f16). Returns the files.
     pub fn save(&self, folder: &Path, dtype: DType, host: &Host) -> Result<Vec<PathBuf>> {
         let stored = Stored::of(dtype)?;
         let mut tensors: Vec<(String, &Tensor)> = Vec::new();
@@ -39,19 +44,21 @@ impl Adapter {
                 bytes: (tensor.elem_count() * stored.size) as u64,
             })
             .collect();
-        let weights = folder.join("adapter_model.safetensors");
-        write_atomic(&weights, |out| {
-            write_safetensors(out, &weights, &headers, &[("format", "pt")], |i, out| {
-                host.cancel.check()?;
-                write_tensor(out, &weights, &tensors[i].0, tensors[i].1, stored)
-            })
-        })?;
-        let config = folder.join("adapter_config.json");
         let text = serde_json::to_string_pretty(&self.config.to_json())
             .map_err(|e| Error::argument(format!("the configuration cannot be written as JSON: {e}")))?;
-        write_atomic(&config, |out| writeln!(out, "{text}").map_err(|e| Error::io(&config, e)))?;
+        write_folder(folder, &|name| FILES.contains(&name), host, |new| {
+            let weights = new.join(WEIGHTS);
+            write_atomic(&weights, |out| {
+                write_safetensors(out, &weights, &headers, &[("format", "pt")], |i, out| {
+                    host.cancel.check()?;
+                    write_tensor(out, &weights, &tensors[i].0, tensors[i].1, stored)
+                })
+            })?;
+            let config = new.join(CONFIG);
+            write_atomic(&config, |out| writeln!(out, "{text}").map_err(|e| Error::io(&config, e)))
+        })?;
         host.events.emit(Event::Saved(folder.to_path_buf()));
-        Ok(vec![config, weights])
+        Ok(vec![folder.join(CONFIG), folder.join(WEIGHTS)])
     }
 
     /// The name under which a parameter that is replaced is stored: where its module has factors as

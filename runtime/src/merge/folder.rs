@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::Float;
 use super::identity::stamp;
 use super::input::{Info, Input, Reader, missing};
+use crate::host::finish_folder;
 use crate::model::weights::{Raw, Shards};
 use crate::{Error, Result};
 
@@ -24,6 +25,7 @@ pub struct Folder {
 impl Folder {
     /// Maps the weights of a folder and reads its `config.json`; nothing else is read yet.
     pub fn open(path: &Path, label: impl Into<String>) -> Result<Self> {
+        finish_folder(path)?;
         let file = path.join("config.json");
         let text = std::fs::read(&file).map_err(|e| Error::io(&file, e))?;
         let config = match serde_json::from_slice(&text) {

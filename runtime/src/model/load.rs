@@ -8,7 +8,7 @@ use candle_core::DType;
 use super::gguf::{self, Gguf};
 use super::weights::{self, Shards};
 use super::{ChatTemplate, Config, Decoder, GenerationDefaults, Model, Tokenizer};
-use crate::host::Host;
+use crate::host::{Host, finish_folder, read_foreign};
 use crate::ops::Exec;
 use crate::{Error, Result};
 
@@ -50,6 +50,7 @@ impl Default for LoadOptions {
 pub(super) fn locate(source: &str, hub: &HubOptions, host: &Host) -> Result<PathBuf> {
     let path = Path::new(source);
     if path.exists() {
+        finish_folder(path)?;
         return Ok(path.to_path_buf());
     }
     if !looks_like_id(source) {
@@ -103,7 +104,7 @@ fn file(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result
     let params = weights::read_params(&weights, decoder.universe(), options.dtype, &options.exec, host)?;
     let tokenizer = match &options.tokenizer {
         Some(path) => Some(Tokenizer::open(path)?),
-        None => Tokenizer::of_gguf(meta)?,
+        None => read_foreign(path, "a GGUF file", || Tokenizer::of_gguf(meta))?,
     };
     let tokenizer = tokenizer.map(Arc::new);
     let chat_template = match meta.text_or("tokenizer.chat_template")? {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::fingerprint::each_chunk;
 use super::weights::{self, Header};
 use super::{Model, ParamSpec};
-use crate::host::{Event, Host, write_atomic};
+use crate::host::{Event, Host, write_atomic, write_folder};
 use crate::{Error, Result};
 
 /// How a model is written.
@@ -33,30 +33,14 @@ impl Model {
     /// read: `config.json`, `generation_config.json`, safetensors (several with an index where they
     /// would be too large), and the tokenizer's files. Returns the files.
     ///
-    /// A new folder appears whole or not at all. In one that exists, each file is replaced whole,
-    /// and weight files of a former model are removed.
+    /// The folder is replaced as one: whatever interrupts this, it holds the model that was there or the new one. Files
+    /// that do not belong to a model are kept, those of a former model removed.
     pub fn save(&self, folder: &Path, options: &SaveOptions, host: &Host) -> Result<Vec<PathBuf>> {
         let dtype = options.dtype.unwrap_or(self.params.dtype());
         let stored = Stored::of(dtype)?;
-        let names = if folder.exists() {
-            let names = self.write_files(folder, stored, options.shard_bytes, host)?;
-            remove_former(folder, &names)?;
-            names
-        } else {
-            let parent = match folder.parent() {
-                Some(p) if !p.as_os_str().is_empty() => p,
-                _ => Path::new("."),
-            };
-            std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-            let beside = tempfile::Builder::new().prefix(".lota-").tempdir_in(parent);
-            let beside = beside.map_err(|e| Error::io(parent, e))?;
-            let names = self.write_files(beside.path(), stored, options.shard_bytes, host)?;
-            readable(beside.path())?;
-            std::fs::rename(beside.path(), folder).map_err(|e| Error::io(folder, e))?;
-            // The folder is no longer where it would be removed from.
-            let _ = beside.keep();
-            names
-        };
+        let names = write_folder(folder, &is_of_a_model, host, |new| {
+            self.write_files(new, stored, options.shard_bytes, host)
+        })?;
         host.events.emit(Event::Saved(folder.to_path_buf()));
         Ok(names.into_iter().map(|name| folder.join(name)).collect())
     }
@@ -238,32 +222,32 @@ pub(crate) fn write_tensor(
     })
 }
 
-/// Removes weight files that are not of the model just written: a reader might prefer them.
-fn remove_former(folder: &Path, names: &[String]) -> Result<()> {
-    let listed = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    for entry in listed {
-        let entry = entry.map_err(|e| Error::io(folder, e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let shard = name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors");
-        let ours = shard || name == "model.safetensors" || name == INDEX;
-        if ours && !names.contains(&name) {
-            std::fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
-        }
-    }
-    Ok(())
+/// Whether a file of this name belongs to the model of its folder, so that it must not stay when another model is
+/// written there: a reader might take it for the new one's.
+fn is_of_a_model(name: &str) -> bool {
+    let weights = |begin: &str, end: &str| name.starts_with(begin) && name.ends_with(end);
+    weights("model", ".safetensors")
+        || weights("model", ".safetensors.index.json")
+        || weights("pytorch_model", ".bin")
+        || weights("pytorch_model", ".bin.index.json")
+        || is_of_a_tokenizer(name)
+        || ["config.json", "generation_config.json", "chat_template.jinja", "chat_template.json"]
+            .contains(&name)
 }
 
-/// Gives a folder made as a temporary one the usual permissions.
-fn readable(folder: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder, mode).map_err(|e| Error::io(folder, e))?;
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
+/// The same of the tokenizer in a folder.
+pub(super) fn is_of_a_tokenizer(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "tokenizer.model",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+    ];
+    NAMES.contains(&name)
 }
 
 fn pretty(value: &Value) -> Result<String> {

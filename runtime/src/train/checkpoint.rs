@@ -2,16 +2,13 @@
 //!
 //! `values.<parameter>` are the trained entries in f32 (all of a parameter, or those of its mask in
 //! rising order), `state1.<parameter>` and `state2.<parameter>` what the optimizer remembers of
-//! them. The rest is JSON in the header. Frozen weights are not stored; their hash is.
+//! them. The rest is JSON in the header. Frozen weights are not stored; their hash is. A hash of everything ends the file.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::frozen::frozen_fingerprint;
 use super::gradient::Clip;
@@ -19,11 +16,12 @@ use super::optimizer::Optimizer;
 use super::slot::Slot;
 use super::trainer::{Subject, Trainer};
 use crate::data::BatchState;
-use crate::host::{Event, Host, write_atomic};
+use crate::host::{Event, Host};
+use crate::mask::archive::{self, Archive, Kind, Part};
 use crate::{Error, Result};
 
-const FORMAT: &str = "lota-training";
-const VERSION: u32 = 1;
+/// Version 1 had no hash.
+const KIND: Kind = Kind { format: "lota-training", noun: "training", version: 2 };
 
 /// What a training file carries for whoever runs the training, besides the trainer itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,7 +36,7 @@ pub struct Companions {
 }
 
 /// The JSON part of the file.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Info {
     step: u64,
     tokens: u64,
@@ -51,7 +49,7 @@ struct Info {
 }
 
 /// Settings that may be changed on purpose between two runs, so a difference is told and no error.
-#[derive(Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
 struct Settings {
     lr: f64,
     schedule: String,
@@ -108,49 +106,39 @@ impl Trainer {
             frozen: frozen_fingerprint(params, &self.selection)?,
             companions: companions.clone(),
         };
-        let text = |e: serde_json::Error| Error::format(path, format!("cannot be written: {e}"));
-        let mut header = serde_json::Map::new();
-        let info = serde_json::to_string(&info).map_err(text)?;
-        header.insert(
-            "__metadata__".to_string(),
-            json!({"format": FORMAT, "version": VERSION.to_string(), "info": info}),
-        );
-        let mut offset = 0;
+        let info = serde_json::to_string(&info)
+            .map_err(|e| Error::format(path, format!("cannot be written: {e}")))?;
+        let mut parts = Vec::new();
         for slot in &self.slots {
-            let len = slot.len(params.get(slot.param));
-            for name in names(self, slot) {
-                let end = offset + 4 * len;
-                header.insert(name, json!({"dtype": "F32", "shape": [len], "data_offsets": [offset, end]}));
-                offset = end;
+            let w = params.get(slot.param);
+            let mut names = names(self, slot).into_iter();
+            let mut part = |write| {
+                let name = names.next().unwrap_or_default();
+                parts.push(Part { name, dtype: "F32", len: slot.len(w), write });
+            };
+            part(Box::new(move |out| {
+                let written = slot.values(exec, w, |values| out.write_all(bytemuck::cast_slice(values)));
+                written.map_err(std::io::Error::other)?
+            }));
+            for state in slot.states() {
+                part(Box::new(move |out| {
+                    let written = state.with(|values| out.write_all(bytemuck::cast_slice(values)));
+                    written.map_err(std::io::Error::other)?
+                }));
             }
         }
-        let mut header = serde_json::to_vec(&header).map_err(text)?;
-        header.resize(header.len().next_multiple_of(8), b' ');
-        write_atomic(path, |out| -> Result<()> {
-            let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(|e| Error::io(path, e));
-            put(&(header.len() as u64).to_le_bytes())?;
-            put(&header)?;
-            for slot in &self.slots {
-                let w = params.get(slot.param);
-                slot.values(exec, w, |values| put(bytemuck::cast_slice(values)))??;
-                for state in slot.states() {
-                    state.with(|values| put(bytemuck::cast_slice(values)))??;
-                }
-            }
-            Ok(())
-        })?;
+        archive::save(path, &KIND, &[("info", info)], parts)?;
         host.events.emit(Event::Saved(path.to_path_buf()));
         Ok(())
     }
 
-    /// Goes on where the training in `path` stood: weights, optimizer and step become what they
-    /// were, and its companions are returned. The model, the selection, the optimizer and every
-    /// frozen weight must be the same; other settings may differ, which is told as a notice.
-    /// Nothing is changed unless the file fits.
-    pub fn load(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
-        let Subject { exec, params, .. } = subject;
-        let mut file = Stored::open(path)?;
-        let info = &file.info;
+    /// Reads the training in `path`, and checks that it can go on here: the model, the selection, the optimizer and
+    /// every frozen weight must be the same. Other settings may differ, which is told as a notice. Nothing is changed;
+    /// [`Trainer::resume`] does that.
+    pub fn read(&self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Saved> {
+        let Subject { params, .. } = subject;
+        let mut file = Archive::open(path, &KIND)?;
+        let info: Info = file.json("info")?;
         let refuse = |what: String| Err(Error::format(path, what));
         if info.model != self.selection.universe().fingerprint() {
             return refuse("it belongs to a model with other parameters".to_string());
@@ -167,6 +155,30 @@ impl Trainer {
         if info.frozen != frozen_fingerprint(params, &self.selection)? {
             return refuse("the frozen weights of this model are not those it was trained with".to_string());
         }
+        let mut expected: HashMap<String, (usize, usize)> = HashMap::new();
+        let mut slots = Vec::new();
+        for slot in &self.slots {
+            let names = names(self, slot);
+            slots.push(vec![Vec::new(); names.len()]);
+            for (part, name) in names.into_iter().enumerate() {
+                expected.insert(name, (slots.len() - 1, part));
+            }
+        }
+        file.read(|file, name, dtype, len, bytes| {
+            let Some((slot, part)) = expected.remove(name) else {
+                return Err(file.damaged(&format!("it has a tensor {name} that this training has not")));
+            };
+            let should = self.slots[slot].len(params.get(self.slots[slot].param));
+            if dtype != "F32" || len != should {
+                return Err(file.damaged(&format!("{name} is {len} numbers of {dtype}, not {should} of F32")));
+            }
+            slots[slot][part] =
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            Ok(())
+        })?;
+        if let Some(name) = expected.keys().min() {
+            return Err(file.damaged(&format!("{name} is missing")));
+        }
         let differences = info.settings.differences(&Settings::of(self));
         if !differences.is_empty() {
             host.events.notice(format!(
@@ -174,21 +186,45 @@ impl Trainer {
                 path.display()
             ));
         }
-        for slot in &self.slots {
-            for name in names(self, slot) {
-                file.check(&name, slot.len(params.get(slot.param)))?;
-            }
-        }
-        let all: Vec<Vec<String>> = self.slots.iter().map(|slot| names(self, slot)).collect();
-        for (slot, names) in self.slots.iter_mut().zip(all) {
-            let mut parts = names.iter().map(|name| file.read(name)).collect::<Result<Vec<_>>>()?;
+        Ok(Saved { info, slots })
+    }
+
+    /// Goes on where a training that [`Trainer::read`] has read here stood: weights, optimizer and step become what they
+    /// were.
+    pub fn resume(&mut self, subject: Subject<'_>, saved: Saved) -> Result<()> {
+        let Subject { exec, params, .. } = subject;
+        for (slot, mut parts) in self.slots.iter_mut().zip(saved.slots) {
             let values = parts.remove(0);
             slot.restore(exec, params.get(slot.param), values, parts)?;
         }
         params.touch();
-        self.step = file.info.step;
-        self.tokens = file.info.tokens;
-        Ok(file.info.companions)
+        self.step = saved.info.step;
+        self.tokens = saved.info.tokens;
+        Ok(())
+    }
+
+    /// [`Trainer::read`] and [`Trainer::resume`], for who needs nothing between them. Nothing is changed unless the file
+    /// fits. Its companions are returned.
+    pub fn load(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
+        let saved = self.read(subject, host, path)?;
+        let companions = saved.companions().clone();
+        self.resume(subject, saved)?;
+        Ok(companions)
+    }
+}
+
+/// A training that was read from a file and fits.
+#[derive(Debug)]
+pub struct Saved {
+    info: Info,
+    /// Of each slot its values and states.
+    slots: Vec<Vec<Vec<f32>>>,
+}
+
+impl Saved {
+    /// What was saved beside the trainer.
+    pub fn companions(&self) -> &Companions {
+        &self.info.companions
     }
 }
 
@@ -197,75 +233,4 @@ fn names(trainer: &Trainer, slot: &Slot) -> Vec<String> {
     let name = &trainer.selection.universe().spec(slot.param).name;
     let states = (1..=slot.states().len()).map(|i| format!("state{i}.{name}"));
     std::iter::once(format!("values.{name}")).chain(states).collect()
-}
-
-/// An opened training file, read a tensor at a time.
-struct Stored<'a> {
-    path: &'a Path,
-    file: File,
-    info: Info,
-    tensors: Metadata,
-    start: u64,
-}
-
-impl<'a> Stored<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let io = |e| Error::io(path, e);
-        let mut file = File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
-        let damaged =
-            |what: &str| Error::format(path, format!("not a training file, or a damaged one: {what}"));
-        let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(|_| damaged("it is too short"))?;
-        let header_len = u64::from_le_bytes(length);
-        if header_len > size.saturating_sub(8) {
-            return Err(damaged("its header is cut off"));
-        }
-        let mut header = vec![0; header_len as usize];
-        file.read_exact(&mut header).map_err(io)?;
-        // `SafeTensors::read_metadata` wants the whole file in memory.
-        let tensors: Metadata = serde_json::from_slice(&header).map_err(|e| damaged(&e.to_string()))?;
-        let start = 8 + header_len;
-        if start + tensors.data_len() as u64 != size {
-            return Err(damaged("its size is not what its header says"));
-        }
-        let field = |name: &str| tensors.metadata().as_ref().and_then(|m| m.get(name)).map(String::as_str);
-        if field("format") != Some(FORMAT) {
-            return Err(damaged("its header does not name the format"));
-        }
-        let version = field("version").unwrap_or("");
-        if version != VERSION.to_string() {
-            return Err(Error::format(
-                path,
-                format!("version {version} of the training file; this lota reads version {VERSION}"),
-            ));
-        }
-        let info = serde_json::from_str(field("info").unwrap_or("")).map_err(|e| damaged(&e.to_string()))?;
-        Ok(Self { path, file, info, tensors, start })
-    }
-
-    fn check(&self, name: &str, len: usize) -> Result<()> {
-        let fits = |(from, to): (usize, usize)| to.checked_sub(from) == Some(4 * len);
-        match self.tensors.info(name) {
-            Some(t) if t.shape == [len] && t.dtype == Dtype::F32 && fits(t.data_offsets) => Ok(()),
-            Some(t) => Err(Error::format(
-                self.path,
-                format!("{name} is {:?} of shape {:?}; it must be F32 of shape [{len}]", t.dtype, t.shape),
-            )),
-            None => Err(Error::format(self.path, format!("{name} is missing"))),
-        }
-    }
-
-    fn read(&mut self, name: &str) -> Result<Vec<f32>> {
-        let Some(info) = self.tensors.info(name) else {
-            return Err(Error::format(self.path, format!("{name} is missing")));
-        };
-        let (from, to) = info.data_offsets;
-        let mut values = vec![0f32; (to - from) / 4];
-        self.file
-            .seek(SeekFrom::Start(self.start + from as u64))
-            .and_then(|_| self.file.read_exact(bytemuck::cast_slice_mut(&mut values)))
-            .map_err(|e| Error::io(self.path, e))?;
-        Ok(values)
-    }
 }

@@ -70,10 +70,11 @@ pub fn fit(
             ));
         };
         if save.path.exists() {
-            let companions = trainer.load(subject, host, &save.path)?;
-            if let Some(state) = &companions.data {
+            let saved = trainer.read(subject, host, &save.path)?;
+            if let Some(state) = &saved.companions().data {
                 batches.restore(state)?;
             }
+            trainer.resume(subject, saved)?;
             host.events.notice(format!("resumed after step {}", trainer.steps()));
         }
     }

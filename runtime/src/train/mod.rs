@@ -13,7 +13,7 @@ mod selection;
 mod slot;
 mod trainer;
 
-pub use checkpoint::Companions;
+pub use checkpoint::{Companions, Saved};
 pub use fit::{FitOptions, FitReport, Save, fit};
 pub use frozen::frozen_fingerprint;
 pub use gradient::Clip;

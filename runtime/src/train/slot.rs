@@ -104,10 +104,23 @@ impl Slot {
         }
     }
 
-    /// Gives `visit` the values the optimizer works on.
+    /// Gives `visit` the values the optimizer works on: the next step begins with them.
     pub fn values<R>(&self, exec: &Exec, w: &Tensor, visit: impl FnOnce(&[f32]) -> R) -> Result<R> {
         if let Some(masters) = &self.masters {
-            return masters.with(visit);
+            // A weight that was changed from outside since the last step has a master that no longer belongs to it.
+            let mut values = self.gathered(exec, w)?.to_vec1::<f32>()?;
+            let places: Box<dyn Iterator<Item = u32>> = match self.index() {
+                Some(index) => Box::new(index.iter()),
+                None => Box::new(0..),
+            };
+            masters.with(|masters| {
+                for ((value, &master), place) in values.iter_mut().zip(masters).zip(places) {
+                    if dither_bf16(master, place).to_f32() == *value {
+                        *value = master;
+                    }
+                }
+            })?;
+            return Ok(visit(&values));
         }
         if w.device().is_cpu() && self.index().is_none() {
             let read = slice::read(w)?;
@@ -249,7 +262,7 @@ impl Slot {
         let stored = self.gathered(exec, w)?;
         let current = match &self.masters {
             None => stored,
-            // Where the weight was changed by someone else, it and not the old master counts.
+            // Where the weight was changed from outside, the step begins with the weight, not with the old master.
             Some(masters) => {
                 let masters = tensor(masters)?;
                 let same = self.rounded(w, &masters)?.eq(&stored)?;

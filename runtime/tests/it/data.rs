@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use lota_runtime::data::{
-    Batch, BatchOptions, Batches, Example, ExampleOptions, Format, Keep, Order, Padded, Pair, examples, read,
+    Batch, BatchOptions, Batches, Example, ExampleOptions, Format, Keep, Order, Padded, Pair, ReadLimits,
+    examples, read,
 };
 use lota_runtime::host::{Event, Events, Host};
 use lota_runtime::{Error, Result};
@@ -18,9 +19,13 @@ fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
     (dir, path)
 }
 
+fn all(path: &Path) -> Result<Vec<lota_runtime::data::Row>> {
+    read(path, None, ReadLimits::default(), &Host::default())
+}
+
 fn rows(name: &str, content: &str) -> Result<Vec<serde_json::Value>> {
     let (_dir, path) = file(name, content.as_bytes());
-    Ok(read(&path, None)?.into_iter().map(serde_json::Value::Object).collect())
+    Ok(all(&path)?.into_iter().map(serde_json::Value::Object).collect())
 }
 
 #[test]
@@ -51,13 +56,10 @@ fn errors_of_readers_name_the_file_and_the_line() {
     told("a.csv", "a,a\n1,2\n", &["two columns", "`a`"]);
     told("a.txt", "", &["`txt`", "jsonl"]);
     told("a.parquet", "PAR1", &["Parquet"]);
-    assert!(matches!(
-        read(Path::new("absent.jsonl"), None),
-        Err(Error::Host(lota_runtime::host::Error::Io { .. }))
-    ));
+    assert!(matches!(all(Path::new("absent.jsonl")), Err(Error::Host(lota_runtime::host::Error::Io { .. }))));
     assert!(Format::named("xlsx").is_err_and(|e| e.to_string().contains("parquet")));
     let (_dir, path) = file("latin.jsonl", b"{\"a\":1}\n{\"a\":\"\xe9\"}\n");
-    assert!(read(&path, None).is_err_and(|e| e.to_string().contains("line 2")));
+    assert!(all(&path).is_err_and(|e| e.to_string().contains("line 2")));
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn parquet_rows_keep_types_nulls_and_lists() {
     column.close().expect("closes");
     group.close().expect("closes");
     writer.close().expect("closes");
-    let got: Vec<_> = read(&path, None).expect("reads").into_iter().map(serde_json::Value::Object).collect();
+    let got: Vec<_> = all(&path).expect("reads").into_iter().map(serde_json::Value::Object).collect();
     assert_eq!(
         got,
         [

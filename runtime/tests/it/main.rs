@@ -15,6 +15,7 @@ mod gguf;
 mod lora;
 mod merging;
 mod plain;
+mod readers;
 mod smollm2;
 mod templates;
 mod train;

@@ -442,6 +442,16 @@ fn a_file_that_does_not_fit_is_refused_and_nothing_changes() {
         let text = load(&mut trainer, &cut).expect_err("is cut").to_string();
         assert!(text.contains("cut.safetensors"), "{text}");
     }
+    // One bit, anywhere: in the header, in the values, in the optimizer's state, in the hash itself.
+    for at in (0..good.len()).step_by(997).chain([good.len() - 1]) {
+        let mut damaged = good.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&cut, damaged).expect("writes");
+        let mut trainer = fresh.trainer(masked(), adamw(1e-3));
+        let text = load(&mut trainer, &cut).expect_err("a bit is wrong").to_string();
+        assert!(text.contains("cut.safetensors"), "byte {at}: {text}");
+        assert_eq!(trainer.steps(), 0, "byte {at}");
+    }
     assert_eq!(fresh.hash(), before);
     let told = Arc::new(std::sync::Mutex::new(String::new()));
     let heard = told.clone();
@@ -458,6 +468,34 @@ fn a_file_that_does_not_fit_is_refused_and_nothing_changes() {
     let mut trainer = other.trainer(masked(), adamw(1e-3));
     let text = trainer.load(other.subject(), &other.host, &path).expect_err("other weights").to_string();
     assert!(text.contains("frozen"), "{text}");
+}
+
+#[test]
+fn a_bf16_training_saves_the_weights_that_an_outside_change_left() {
+    for masked in [true, false] {
+        let tiny = Tiny::new(DType::BF16);
+        let selection =
+            || if masked { Selection::masked(&tiny.mask()).expect("not empty") } else { tiny.all() };
+        let mut trainer = tiny.trainer(selection(), adamw(1e-3));
+        tiny.step(&mut trainer, &[stream(8, 4).next()]);
+        // Every weight is set to another value between two steps, as a script's set_param does.
+        for i in 0..tiny.params.universe().len() {
+            let w = tiny.params.get(i);
+            let other = Tensor::full(0.5f32, w.shape(), &Device::Cpu).and_then(|t| t.to_dtype(w.dtype()));
+            w.slice_set(&other.expect("a tensor"), 0, 0).expect("sets");
+        }
+        tiny.params.touch();
+        let (changed, dir) = (tiny.hash(), tempfile::tempdir().expect("a folder"));
+        let path = dir.path().join("training.safetensors");
+        trainer.save(tiny.subject(), &tiny.host, &path, &Companions::default()).expect("saves");
+        let mut again = tiny.trainer(selection(), adamw(1e-3));
+        again.load(tiny.subject(), &tiny.host, &path).expect("fits");
+        assert_eq!(
+            tiny.hash(),
+            changed,
+            "masked {masked}: loading brought back weights of before the change"
+        );
+    }
 }
 
 #[test]

@@ -17,3 +17,34 @@ assert(lota.tensor({ 1, 2 }):matmul(lota.tensor { 3, 4 }):item() == 11)
 assert(lota.tensor({ { 1, 2 } }):matmul(lota.tensor { 3, 4 }):shape()[1] == 1)
 assert(#lota.tensor({ 1, 2 }):matmul(lota.zeros { 2, 5 }):shape() == 1)
 assert(lota.zeros({ 7, 2, 3 }):matmul(lota.zeros { 3, 4 }):shape()[3] == 4)
+
+-- A position beyond the end is an error that says where it stands, whatever type holds it: never a zero, never cut off.
+local function refused(what, ...)
+  local ok, err = pcall(...)
+  local text = tostring(err)
+  assert(not ok and text:find(what, 1, true), text)
+end
+local y = lota.tensor { { 5, 6 }, { 7, 8 } }
+for _, bad in ipairs { 2, 4294967295 } do
+  local at = lota.tensor({ { 0, bad } }, { dtype = "u32" })
+  refused("holds " .. bad .. " at {0, 1}", y.gather, y, 1, at)
+  refused("length of 2", y.select, y, 1, lota.tensor({ bad }, { dtype = "u32" }))
+end
+for _, bad in ipairs { -1, 0.5, 0 / 0, 1 / 0 } do
+  refused("length of 2", y.gather, y, 1, lota.tensor { { bad, 0 } })
+  refused("length of 2", y.select, y, 2, lota.tensor { bad })
+end
+refused("length of 2", y.gather, y, 1, lota.tensor({ { -1, 0 } }, { dtype = "i64" }))
+refused("length of 2", y.select, y, 1, { 3 })
+refused("length of 2", y.select, y, 1, { -3 })
+refused("length of 2", y.select, y, 1, { 0 })
+refused("length of 0", function() return lota.zeros({ 0 }):select(1, lota.tensor { 0 }) end)
+assert(y:gather(1, lota.tensor({ { 1, 0 } }, { dtype = "i64" })):totable()[1][1] == 7)
+assert(lota.tensor({ 9 }):select(1, { -1, 1 }):sum():item() == 18)
+refused("goes past the end", y.narrow, y, 1, 2, { len = 2 })
+refused("outside a length of 2", y.narrow, y, 1, 3)
+-- Types of whole numbers hold what they are given or refuse it.
+refused("u8 cannot", lota.tensor, { 300 }, { dtype = "u8" })
+refused("u32 cannot", lota.tensor, { -1 }, { dtype = "u32" })
+refused("i64 cannot", lota.tensor, { 0.5 }, { dtype = "i64" })
+refused("i32 cannot", lota.full, { 2 }, 0 / 0, { dtype = "i32" })

@@ -4,7 +4,7 @@ mod batch;
 mod batches;
 mod examples;
 
-use lota_runtime::data::{Format, read};
+use lota_runtime::data::{Format, ReadLimits, read};
 use lota_script::{Args, Ctx, Primitive, Registry, Result, Value, from_json};
 
 pub(crate) use batch::{ScriptBatch, all_batches};
@@ -14,7 +14,11 @@ pub(super) fn register(r: &mut Registry) {
     r.area("data", "Data files, training examples and batches.");
     r.add(
         Primitive::new("data.read", "The rows of a data file: JSON lines, JSON, CSV, TSV or Parquet.")
-            .details("CSV and TSV have no types: their values are strings. A null is a missing entry.")
+            .details(
+                "CSV and TSV have no types: their values are strings. A null is a missing entry. Of Parquet, dates and \
+                 times are strings (2020-01-02, 2020-01-02T03:04:05Z), as are decimals, and whole numbers too large for a \
+                 script's 64 bits; bytes that are not UTF-8 text are left out, and a notice says so.",
+            )
             .arg("path", "string", "the file")
             .opt(
                 "format",
@@ -22,7 +26,7 @@ pub(super) fn register(r: &mut Registry) {
                 "auto",
                 "jsonl, json, csv, tsv or parquet; auto goes by the file's ending",
             )
-            .opt("limit", "integer", (), "the most rows to return")
+            .opt("limit", "integer", (), "the most rows to read")
             .returns("list of map", "the rows, field name to value")
             .example(
                 "local path = lota.run.start('data-read'):write('rows.jsonl', '{\"a\": 1}\\n{\"a\": 2}\\n')\n\
@@ -46,7 +50,7 @@ fn rows(ctx: &Ctx, args: &mut Args) -> Result<Vec<Value>> {
     // A row in memory is larger than its text.
     let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
     ctx.meter.value(bytes)?;
-    let rows = read(&path, format)?;
-    let rows = rows.into_iter().take(limit.unwrap_or(usize::MAX));
+    let limits = ReadLimits { rows: limit, memory: ctx.meter.limits().script_memory };
+    let rows = read(&path, format, limits, &ctx.host)?.into_iter();
     Ok(rows.map(|row| from_json(serde_json::Value::Object(row))).collect())
 }

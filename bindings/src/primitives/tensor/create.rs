@@ -98,6 +98,26 @@ fn flatten(value: &Value, depth: usize, dims: &mut Vec<usize>, out: &mut Vec<f64
     }
 }
 
+/// What is wrong unless a type of whole numbers can hold these.
+fn fit(dtype: DType, numbers: &[f64]) -> Result<(), String> {
+    let (least, most) = match dtype {
+        DType::U8 => (0.0, f64::from(u8::MAX)),
+        DType::U32 => (0.0, f64::from(u32::MAX)),
+        DType::I16 => (f64::from(i16::MIN), f64::from(i16::MAX)),
+        DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        // Numbers of a script pass through 64-bit floats, which hold whole numbers exactly up to here.
+        DType::I64 => (-9_007_199_254_740_992.0, 9_007_199_254_740_992.0),
+        _ => return Ok(()),
+    };
+    match numbers.iter().find(|x| !(x.fract() == 0.0 && (least..=most).contains(*x))) {
+        Some(x) => Err(format!(
+            "holds {x}, which {} cannot: it holds whole numbers from {least} to {most}",
+            dtype.as_str()
+        )),
+        None => Ok(()),
+    }
+}
+
 fn random(
     name: &'static str,
     doc: &'static str,
@@ -156,6 +176,7 @@ pub(super) fn register(r: &mut Registry) {
                 }
                 let (mut dims, mut numbers) = (Vec::new(), Vec::new());
                 flatten(&data, 0, &mut dims, &mut numbers).map_err(|what| args.wrong("data", what))?;
+                fit(dtype, &numbers).map_err(|what| args.wrong("data", what))?;
                 Ok(Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)
                     .told()?
                     .to_dtype(dtype)
@@ -251,6 +272,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
+    fit(dtype, &[value]).map_err(|what| args.wrong("value", what))?;
     let dims = shape(ctx, args, dtype)?;
     Ok(Tensor::new(value, &Device::Cpu)
         .told()?

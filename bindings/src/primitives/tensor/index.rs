@@ -45,12 +45,15 @@ fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<T
         Value::List(items) => {
             let mut places = Vec::with_capacity(items.len());
             for place in items {
-                let at = match place {
-                    Value::Int(i) => position(i, len),
+                let at = match &place {
+                    Value::Int(i) => position(*i, len),
                     _ => None,
                 };
                 let Some(at) = at.and_then(|at| u32::try_from(at).ok()) else {
-                    return Err(args.wrong(name, format!("must hold positions within a length of {len}")));
+                    return Err(args.wrong(
+                        name,
+                        format!("must hold positions within a length of {len}, got {}", place.describe()),
+                    ));
                 };
                 places.push(at);
             }
@@ -59,9 +62,42 @@ fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<T
         }
         other => {
             let places: Tensor = of_value(other).map_err(|m| args.mismatched(name, &m))?;
-            let places = places.to_device(like.device()).told()?;
-            Ok(if places.dtype().is_float() { places.to_dtype(DType::U32).told()? } else { places })
+            checked(args, name, &places, len)?;
+            Ok(places.to_dtype(DType::U32).told()?.to_device(like.device()).told()?)
         }
+    }
+}
+
+/// An error that names the first number of a tensor that is no position within a length of `len`. The kernels check some
+/// of them, take the largest number of the type for "none", and cut fractions off.
+fn checked(args: &Args, name: &str, places: &Tensor, len: usize) -> Result<()> {
+    let outside = |at: usize, given: String| {
+        let (dims, mut rest) = (places.dims(), at);
+        let mut place: Vec<usize> = dims.iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
+        place.reverse();
+        Err(args.wrong(
+            name,
+            format!(
+                "holds {given} at {}, counted from 0, which is no position in a length of {len}: positions in tensors are \
+                 stored from 0 up to {}",
+                shape_text(&place),
+                len.saturating_sub(1)
+            ),
+        ))
+    };
+    let flat = places.flatten_all().told()?;
+    if places.dtype().is_float() {
+        let numbers = flat.to_dtype(DType::F64).told()?.to_vec1::<f64>().told()?;
+        let fits = |x: &f64| x.fract() == 0.0 && *x >= 0.0 && *x < len as f64;
+        return match numbers.iter().position(|x| !fits(x)) {
+            Some(at) => outside(at, numbers[at].to_string()),
+            None => Ok(()),
+        };
+    }
+    let numbers = flat.to_dtype(DType::I64).told()?.to_vec1::<i64>().told()?;
+    match numbers.iter().position(|&i| usize::try_from(i).map_or(true, |i| i >= len)) {
+        Some(at) => outside(at, numbers[at].to_string()),
+        None => Ok(()),
     }
 }
 

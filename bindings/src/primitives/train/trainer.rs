@@ -1,10 +1,10 @@
 //! `Trainer`: steps, whole trainings, saving and going on.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use lota_runtime::data::Batch;
-use lota_runtime::host::{Event, Events, Host};
+use lota_runtime::host::{Event, Events, Host, Lock};
 use lota_runtime::model::Model;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{Companions, FitOptions, Save, StepReport, Subject, Trainer, fit};
@@ -15,6 +15,7 @@ use lota_script::{
 use super::BEGIN;
 use super::loss::ScriptLoss;
 use crate::error::of_callback;
+use crate::primitives::claims::Claims;
 use crate::primitives::data::{ScriptBatch, ScriptBatches};
 
 /// A trainer that scripts hold.
@@ -24,6 +25,8 @@ pub struct ScriptTrainer {
     loss: Option<Arc<dyn ScriptFn>>,
     accumulate: usize,
     steps: Option<u64>,
+    /// The files that it has written, which no other program may write until it is closed.
+    files: Mutex<Vec<Arc<Lock>>>,
 }
 
 /// What a step works on.
@@ -59,7 +62,17 @@ impl ScriptTrainer {
         accumulate: usize,
         steps: Option<u64>,
     ) -> Self {
-        Self { model, trainer: Mutex::new(Some(trainer)), loss, accumulate, steps }
+        Self { model, trainer: Mutex::new(Some(trainer)), loss, accumulate, steps, files: Mutex::default() }
+    }
+
+    /// Takes the right to write a file, or says who has it.
+    fn claim(&self, ctx: &Ctx, path: &Path) -> Result<()> {
+        let lock = ctx.get::<Claims>()?.file(path, &ctx.host.events)?;
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.iter().any(|held| Arc::ptr_eq(held, &lock)) {
+            files.push(lock);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<Trainer>>> {
@@ -133,6 +146,7 @@ pub(super) fn register(r: &mut Registry) {
     );
     r.add(
         method("save", "Writes the state of the training: trained entries, optimizer and step.")
+            .details("Until the trainer is closed or collected, no other program can save a training to this file.")
             .arg("path", "string", "the file")
             .opt("batches", "Batches", (), "a stream whose place to write too")
             .example(format!("{new}t:step(b:next())\nt:save(lota.run.start('train-save'):path('state.safetensors'), {{batches = b}})"))
@@ -143,7 +157,10 @@ pub(super) fn register(r: &mut Registry) {
             "load",
             "Goes on where a saved training stood: weights, optimizer and step become what they were.",
         )
-        .details("The model, its frozen weights, what is trained and the optimizer must be the same.")
+        .details(
+            "The model, its frozen weights, what is trained and the optimizer must be the same. Where the file or the \
+             stream does not fit, this is an error that has changed nothing.",
+        )
         .arg("path", "string", "the file")
         .opt("batches", "Batches", (), "a stream to move to the saved place")
         .returns("integer", "the number of steps done")
@@ -170,12 +187,17 @@ pub(super) fn register(r: &mut Registry) {
             }),
     );
     r.add(
-        method("close", "Lets go of the optimizer's memory. The model stays as it is.")
-            .example(format!("{new}t:close()"))
-            .call(|_, args| {
-                args.this::<ScriptTrainer>()?.lock()?.take();
-                Ok(())
-            }),
+        method(
+            "close",
+            "Lets go of the optimizer's memory and of the files saved to. The model stays as it is.",
+        )
+        .example(format!("{new}t:close()"))
+        .call(|_, args| {
+            let trainer = args.this::<ScriptTrainer>()?;
+            trainer.lock()?.take();
+            trainer.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            Ok(())
+        }),
     );
 }
 
@@ -218,6 +240,9 @@ fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
         return Err(args.wrong("save_to", "is missing: save_every and resume need a place"));
     }
     let path = save_to.map(|path| state_file(ctx, &path)).transpose()?;
+    if let Some(path) = &path {
+        trainer.claim(ctx, path)?;
+    }
     let save = path.clone().map(|path| Save { path, every });
     let options = FitOptions { steps, accumulate: trainer.accumulate, save, resume };
     let progress = args.opt("progress")?.unwrap_or(on_step.is_none());
@@ -255,7 +280,7 @@ fn without_progress(host: &Host) -> Host {
             events.emit(event.clone());
         }
     });
-    Host { cancel: host.cancel.clone(), events: filtered }
+    Host { events: filtered, ..host.clone() }
 }
 
 fn save(ctx: &Ctx, args: &mut Args) -> Result<()> {
@@ -264,6 +289,7 @@ fn save(ctx: &Ctx, args: &mut Args) -> Result<()> {
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     let data = batches.map(|b| b.stream().map(|s| s.state())).transpose()?;
     let companions = Companions { data, ..Companions::default() };
+    trainer.claim(ctx, &path)?;
     trainer.with(|t, subject, _| Ok(t.save(subject, &ctx.host, &path, &companions)?))
 }
 
@@ -272,8 +298,9 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
     let path = ctx.files.allow(args.get::<String>("path")?)?;
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     trainer.with(|t, subject, _| {
-        let companions = t.load(subject, &ctx.host, &path)?;
-        match (&batches, &companions.data) {
+        let saved = t.read(subject, &ctx.host, &path)?;
+        // What can be refused comes before anything is changed.
+        match (&batches, &saved.companions().data) {
             (Some(batches), Some(place)) => batches.stream()?.restore(place)?,
             (Some(_), None) => {
                 let what = format!("{}: no place of a stream was saved in it", path.display());
@@ -281,6 +308,7 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
             }
             (None, _) => {}
         }
+        t.resume(subject, saved)?;
         Ok(t.steps())
     })
 }

@@ -3,12 +3,18 @@
 //! A row is a JSON object with its fields in the file's order. CSV has no types, so its values
 //! stay strings. Every error names the file and, where the format has lines, the line.
 
+mod counted;
 mod json;
 mod parquet;
+mod quotes;
+mod rows;
 mod table;
 
 use std::path::Path;
 
+pub use self::rows::ReadLimits;
+use self::rows::Rows;
+use crate::host::Host;
 use crate::{Error, Result};
 
 /// One row: field names to values.
@@ -63,17 +69,22 @@ impl Format {
     }
 }
 
-/// All rows of the file at `path`; `format` is taken from the file's ending where it is `None`.
-pub fn read(path: &Path, format: Option<Format>) -> Result<Vec<Row>> {
+/// The rows of the file at `path`, as far as `limits` go; `format` is taken from the file's ending where it is `None`.
+///
+/// What the rows take in memory is bounded by the size of their file, by a generous factor, and by `limits`. Integers
+/// beyond 64 bits with a sign are text, as are dates and times (ISO 8601).
+pub fn read(path: &Path, format: Option<Format>, limits: ReadLimits, host: &Host) -> Result<Vec<Row>> {
     let format = match format {
         Some(format) => format,
         None => Format::of(path)?,
     };
+    let mut rows = Rows::new(path, limits, host)?;
     match format {
-        Format::JsonLines => json::read_lines(path),
-        Format::Json => json::read_whole(path),
-        Format::Csv => table::read(path, b','),
-        Format::Tsv => table::read(path, b'\t'),
-        Format::Parquet => parquet::read(path),
-    }
+        Format::JsonLines => json::read_lines(&mut rows),
+        Format::Json => json::read_whole(&mut rows),
+        Format::Csv => table::read(&mut rows, b','),
+        Format::Tsv => table::read(&mut rows, b'\t'),
+        Format::Parquet => parquet::read(&mut rows, host),
+    }?;
+    Ok(rows.finish())
 }

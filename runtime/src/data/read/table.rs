@@ -1,19 +1,35 @@
 //! Comma- and tab-separated values with a header line.
 
+use std::fs::File;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::Row;
+use super::quotes::Quotes;
+use super::rows::{ROW_BYTES, Rows, entry_bytes};
 use crate::{Error, Result};
 
-/// The rows of the file at `path`, whose fields are parted by `delimiter`. Values stay strings.
-pub fn read(path: &Path, delimiter: u8) -> Result<Vec<Row>> {
+/// The rows of a file whose fields are parted by `delimiter`. Values stay strings.
+pub fn read(rows: &mut Rows<'_>, delimiter: u8) -> Result<()> {
+    let path = rows.path;
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(true)
-        .from_path(path)
-        .map_err(|e| wrong(path, e))?;
+        .from_reader(Quotes::new(file, delimiter));
+    let read = records(rows, &mut reader);
+    // A quote that is never closed takes all that follows into one field: whatever else seems wrong is wrong by it.
+    if let Some(line) = reader.get_ref().open_at_the_end() {
+        return Err(Error::format(
+            path,
+            format!("line {line}: a quote is opened and never closed, so all lines after it are one field"),
+        ));
+    }
+    read
+}
+
+fn records(rows: &mut Rows<'_>, reader: &mut csv::Reader<Quotes<File>>) -> Result<()> {
+    let path = rows.path;
     let mut names: Vec<String> =
         reader.headers().map_err(|e| wrong(path, e))?.iter().map(str::to_string).collect();
     if let Some(first) = names.first_mut() {
@@ -24,13 +40,14 @@ pub fn read(path: &Path, delimiter: u8) -> Result<Vec<Row>> {
             return Err(Error::format(path, format!("line 1: two columns are called `{name}`")));
         }
     }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| wrong(path, e))?;
+    let own = ROW_BYTES + names.iter().map(|name| entry_bytes(name)).sum::<u64>();
+    let mut record = csv::StringRecord::new();
+    while !rows.full() && reader.read_record(&mut record).map_err(|e| wrong(path, e))? {
+        rows.take(own + record.as_slice().len() as u64)?;
         let values = record.iter().map(|v| Value::String(v.to_string()));
         rows.push(names.iter().cloned().zip(values).collect());
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The error of the reader with the line it happened on.

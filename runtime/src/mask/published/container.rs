@@ -7,6 +7,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::pickle::{self, Value};
+use crate::host::read_foreign;
 use crate::{Error, Result};
 
 /// The longest pickle that is believed: names and shapes, no numbers.
@@ -26,8 +27,8 @@ pub struct Container {
 pub struct Records {
     path: PathBuf,
     source: Source,
-    /// The last one that was read: tensors may share it.
-    last: Option<(String, Vec<u8>)>,
+    /// The last one that was read, and how much of it was asked for: tensors may share it.
+    last: Option<(String, usize, Vec<u8>)>,
 }
 
 enum Source {
@@ -75,7 +76,8 @@ impl Container {
 }
 
 fn zipped(path: &Path, file: BufReader<File>) -> Result<(Source, Value)> {
-    let mut archive = Box::new(zip::ZipArchive::new(file).map_err(|e| alien(path, e))?);
+    let open = || zip::ZipArchive::new(file).map_err(|e| alien(path, e));
+    let mut archive = Box::new(read_foreign(path, "a zip archive", open)?);
     let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     let root = names.iter().find_map(|name| name.strip_suffix("data.pkl"));
     let root = root.ok_or_else(|| alien(path, "it has no data.pkl"))?;
@@ -90,19 +92,37 @@ fn zipped(path: &Path, file: BufReader<File>) -> Result<(Source, Value)> {
     Ok((Source::Zip { archive, root }, value))
 }
 
+/// A record that is at most `limit` bytes long.
 fn unzip(
     path: &Path,
     archive: &mut zip::ZipArchive<BufReader<File>>,
     name: &str,
     limit: u64,
 ) -> Result<Vec<u8>> {
-    let mut entry = archive.by_name(name).map_err(|e| alien(path, format!("{name}: {e}")))?;
-    if entry.size() > limit {
+    let bytes = unzip_begin(path, archive, name, limit.saturating_add(1))?;
+    if bytes.len() as u64 > limit {
         return Err(Error::format(path, format!("is damaged: its record {name} is too long")));
     }
-    let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes).map_err(|e| Error::format(path, format!("is damaged: {name}: {e}")))?;
     Ok(bytes)
+}
+
+/// The first `most` bytes of a record, or all if it is shorter. A record that is packed can be any number of times as
+/// long as its file: no more of it is unpacked than is wanted.
+fn unzip_begin(
+    path: &Path,
+    archive: &mut zip::ZipArchive<BufReader<File>>,
+    name: &str,
+    most: u64,
+) -> Result<Vec<u8>> {
+    read_foreign(path, "a zip archive", || {
+        let entry = archive.by_name(name).map_err(|e| alien(path, format!("{name}: {e}")))?;
+        let mut bytes = Vec::new();
+        // One more, so that the reader comes to the end of a record that is wanted whole, and compares its checksum.
+        let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|e| Error::format(path, format!("is damaged: {name}: {e}")))?;
+        bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(bytes)
+    })
 }
 
 fn row(path: &Path, mut file: BufReader<File>) -> Result<(Source, Value)> {
@@ -156,27 +176,53 @@ impl Records {
         Ok(())
     }
 
-    /// The bytes of a storage.
-    pub fn read(&mut self, name: &str) -> Result<&[u8]> {
-        if self.last.as_ref().is_none_or(|(last, _)| last != name) {
+    /// The first `most` bytes of a storage, or all if it is shorter.
+    pub fn read(&mut self, name: &str, most: usize) -> Result<&[u8]> {
+        if self.last.as_ref().is_none_or(|(last, of, _)| last != name || *of < most) {
             // The one before is dropped first: each may be as large as a model.
             self.last = None;
             let bytes = match &mut self.source {
                 Source::Zip { archive, root } => {
-                    unzip(&self.path, archive, &format!("{root}{name}"), 1 << 36)?
+                    unzip_begin(&self.path, archive, &format!("{root}{name}"), most as u64)?
                 }
                 Source::Row { file, places, .. } => {
                     let place = places.get(name).copied();
                     let (at, size) = place
                         .ok_or_else(|| Error::format(&self.path, format!("lacks the storage {name}")))?;
-                    let mut bytes = vec![0; size];
+                    let mut bytes = vec![0; size.min(most)];
                     let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes));
                     read.map_err(|e| Error::io(&self.path, e))?;
                     bytes
                 }
             };
-            self.last = Some((name.to_string(), bytes));
+            self.last = Some((name.to_string(), most, bytes));
         }
-        Ok(self.last.as_ref().map_or(&[], |(_, bytes)| bytes))
+        Ok(self.last.as_ref().map_or(&[], |(.., bytes)| bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn of_a_packed_record_no_more_is_unpacked_than_is_wanted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("packed.zip");
+        let mut to = zip::ZipWriter::new(File::create(&path).expect("creates"));
+        let packed =
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        to.start_file("data/0", packed).expect("starts");
+        to.write_all(&vec![7; 64 << 20]).expect("writes");
+        to.finish().expect("closes");
+        assert!(path.metadata().expect("is there").len() < 1 << 20);
+        let open = || zip::ZipArchive::new(BufReader::new(File::open(&path).expect("opens"))).expect("a zip");
+        let begin = unzip_begin(&path, &mut open(), "data/0", 100).expect("reads");
+        assert_eq!(begin, [7; 100]);
+        assert!(begin.capacity() < 1 << 20, "{}", begin.capacity());
+        let error = unzip(&path, &mut open(), "data/0", 100).expect_err("longer").to_string();
+        assert!(error.contains("too long"), "{error}");
     }
 }

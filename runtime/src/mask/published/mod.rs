@@ -54,6 +54,13 @@ impl Mask {
         let widths: HashMap<&str, usize> =
             tensors.iter().map(|(_, stored)| (stored.record.as_str(), stored.one.len())).collect();
         records.locate(&widths)?;
+        // Of each storage, as much is read as its tensors reach.
+        let mut reach: HashMap<&str, usize> = HashMap::new();
+        for (key, stored) in &tensors {
+            let end = stored.end(universe).map_err(|why| under(key, why))?;
+            let most = reach.entry(&stored.record).or_default();
+            *most = end.max(*most);
+        }
         let mut sets = vec![RoaringBitmap::new(); universe.len()];
         let mut seen = vec![false; universe.len()];
         for (key, stored) in &tensors {
@@ -69,7 +76,9 @@ impl Mask {
                     spec.shape
                 )));
             }
-            let set = stored.read(&mut records, inverted)?.map_err(|why| under(key, why))?;
+            let set = stored
+                .read(&mut records, reach[stored.record.as_str()], inverted)?
+                .map_err(|why| under(key, why))?;
             let Some(index) = index else {
                 // A tied head, say, that is frozen throughout.
                 if set.is_empty() {
@@ -144,24 +153,48 @@ impl Stored {
     }
 
     /// The selected entries, or what is wrong with the tensor.
-    fn read(&self, records: &mut Records, inverted: bool) -> Result<Result<RoaringBitmap, String>> {
-        Ok(self.set(records.read(&self.record)?, inverted))
+    fn read(
+        &self,
+        records: &mut Records,
+        reach: usize,
+        inverted: bool,
+    ) -> Result<Result<RoaringBitmap, String>> {
+        Ok(self.set(records.read(&self.record, reach)?, inverted))
+    }
+
+    /// The number of entries.
+    fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n as u64 <= 1 << 32)
+    }
+
+    /// Where the last entry ends in the storage, in entries; no dimension is empty.
+    fn reach(&self) -> Option<usize> {
+        let mut dims = self.shape.iter().zip(&self.stride);
+        dims.try_fold(self.offset, |at, (&d, &s)| at.checked_add((d - 1).checked_mul(s)?))?.checked_add(1)
+    }
+
+    /// Where the last entry ends in the storage, in bytes. A tensor that has more entries than the model, or reaches over
+    /// more than twice as many, is refused: what it would take to read it is not for the file to say.
+    fn end(&self, universe: &Universe) -> Result<usize, String> {
+        let most = usize::try_from(universe.entries()).unwrap_or(usize::MAX);
+        let count = self.count().filter(|&n| n <= most);
+        let count = count.ok_or_else(|| format!("has shape {:?}, more than the whole model", self.shape))?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let end = self.reach().filter(|&end| end <= most.saturating_mul(2));
+        end.map(|end| end * self.one.len()).ok_or_else(|| {
+            "lies in a storage much larger than the model: save a copy of the tensor".to_string()
+        })
     }
 
     fn set(&self, bytes: &[u8], inverted: bool) -> Result<RoaringBitmap, String> {
         let size = self.one.len();
-        let count =
-            self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n as u64 <= 1 << 32);
-        let count = count.ok_or("is too large")?;
+        let count = self.count().ok_or("is too large")?;
         if count == 0 {
             return Ok(RoaringBitmap::new());
         }
-        let reach = self
-            .shape
-            .iter()
-            .zip(&self.stride)
-            .try_fold(self.offset, |at, (&d, &s)| at.checked_add((d - 1).checked_mul(s)?));
-        if reach.and_then(|at| at.checked_add(1)?.checked_mul(size)).is_none_or(|end| end > bytes.len()) {
+        if self.reach().and_then(|end| end.checked_mul(size)).is_none_or(|end| end > bytes.len()) {
             return Err("goes past the end of its storage".into());
         }
         let mut set = RoaringBitmap::new();

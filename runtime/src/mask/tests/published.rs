@@ -142,3 +142,30 @@ fn a_damaged_file_is_an_error_and_not_a_crash() {
         }
     }
 }
+
+#[test]
+fn a_storage_may_be_packed_and_longer_than_its_tensor() {
+    use std::io::{Read, Write};
+    use zip::write::SimpleFileOptions;
+    let whole = load("mask.pt").expect("reads");
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("packed.pt");
+    let mut from =
+        zip::ZipArchive::new(std::fs::File::open(fixture("mask.pt")).expect("opens")).expect("a zip");
+    let mut to = zip::ZipWriter::new(std::fs::File::create(&path).expect("creates"));
+    let packed = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for i in 0..from.len() {
+        let mut entry = from.by_index(i).expect("an entry");
+        let name = entry.name().expect("text").into_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).expect("reads");
+        to.start_file(&name, packed).expect("starts");
+        to.write_all(&bytes).expect("writes");
+        if name.contains("/data/") {
+            to.write_all(&vec![0; 64 << 20]).expect("writes");
+        }
+    }
+    to.finish().expect("closes");
+    let read = Mask::load_published(&path, &universe(), true).expect("reads");
+    assert!(read.sets().iter().eq(whole.sets().iter()));
+}

@@ -14,6 +14,7 @@ use minijinja::{Environment, Error as JinjaError, ErrorKind, State, Value as Jin
 use serde_json::{Map, Value};
 
 use super::Tokenizer;
+use crate::host::read_foreign;
 use crate::{Error, Result};
 
 /// A chat template.
@@ -57,14 +58,16 @@ impl ChatTemplate {
         };
         if file.exists() {
             let source = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
-            return Self::new(source).map(Some).map_err(at(&file));
+            let parse = || Self::new(source).map(Some).map_err(at(&file));
+            return read_foreign(&file, "a chat template", parse);
         }
         let source = match config.get("chat_template") {
             Some(Value::String(source)) => Some(source.as_str()),
             Some(Value::Array(list)) => named(list, "default").or_else(|| list.first().and_then(text_of)),
             _ => None,
         };
-        source.map(Self::new).transpose().map_err(at(&folder.join("tokenizer_config.json")))
+        let file = folder.join("tokenizer_config.json");
+        read_foreign(&file, "a chat template", || source.map(Self::new).transpose().map_err(at(&file)))
     }
 
     /// The Jinja source.

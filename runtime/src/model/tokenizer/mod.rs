@@ -8,10 +8,13 @@ mod split;
 mod stream;
 mod train;
 
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::save::is_of_a_tokenizer;
+use crate::host::{self, Host, finish_folder, read_foreign, write_atomic, write_folder};
 use crate::{Error, Result};
 
 pub use special::{Special, Specials};
@@ -35,9 +38,15 @@ impl std::fmt::Debug for Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json`, with `tokenizer_config.json` beside it where there is one.
     pub fn open(path: &Path) -> Result<Self> {
+        finish_folder(path.parent().unwrap_or(Path::new("")))?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))?;
+        // The reader's own words for a file that ends too early say nothing of its end.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
+            .map_err(|e| Error::format(path, format!("not a whole JSON file: {e}")))?;
+        let inner = read_foreign(path, "a tokenizer", || {
+            tokenizers::Tokenizer::from_bytes(&bytes)
+                .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))
+        })?;
         let beside = path.with_file_name("tokenizer_config.json");
         let config = match std::fs::read(&beside) {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
@@ -48,7 +57,26 @@ impl Tokenizer {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(e) => return Err(Error::io(&beside, e)),
         };
-        Self::new(inner, config).map_err(|e| Error::format(&beside, e.to_string()))
+        read_foreign(path, "a tokenizer", || Self::new(inner, config)).map_err(|e| match e {
+            Error::Host(host::Error::Argument(what)) => Error::format(&beside, what),
+            other => other,
+        })
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json`, replacing those of the folder as one. Files of a former
+    /// tokenizer that other programs might read instead are removed.
+    pub fn save(&self, folder: &Path, host: &Host) -> Result<()> {
+        let tokenizer = self.to_json()?;
+        let config = serde_json::to_string_pretty(&self.config).map_err(|e| {
+            Error::argument(format!("the tokenizer's configuration cannot be written as JSON: {e}"))
+        })?;
+        write_folder(folder, &is_of_a_tokenizer, host, |new| {
+            for (name, text) in [("tokenizer.json", &tokenizer), ("tokenizer_config.json", &config)] {
+                let path = new.join(name);
+                write_atomic(&path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e)))?;
+            }
+            Ok(())
+        })
     }
 
     /// A tokenizer from its parts; `config` is what `tokenizer_config.json` holds.
