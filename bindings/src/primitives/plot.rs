@@ -124,10 +124,10 @@ fn heatmap(ctx: &Ctx, args: &mut Args) -> Result<String> {
 }
 
 fn write(ctx: &Ctx, args: &mut Args, svg: String) -> Result<String> {
-    if let Some(path) = args.opt::<String>("path")? {
-        let path = ctx.files.allow(&path)?;
-        let io = |e| lota_runtime::Error::io(&path, e);
-        lota_runtime::host::write_atomic(&path, |w| w.write_all(svg.as_bytes()).map_err(io))
+    if let Some(path) = args.opt_file("path")? {
+        let path = path.path();
+        let io = |e| lota_runtime::Error::io(path, e);
+        lota_runtime::host::write_atomic(path, |w| w.write_all(svg.as_bytes()).map_err(io))
             .map_err(Error::from)?;
     }
     Ok(svg)

@@ -64,14 +64,13 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
-    let dir: String = args.get("dir")?;
+    let dir = args.file("dir")?;
     let config: Option<Value> = args.opt("config")?;
     let config =
         config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
     let resume = args.get("resume")?;
-    let dir = ctx.files.allow(&dir)?;
     let open = ctx.meter.open_file()?;
-    let folder = ctx.get::<Claims>()?.run(&dir, config.as_ref(), resume, &ctx.host.events)?;
+    let folder = ctx.get::<Claims>()?.run(dir.path(), config.as_ref(), resume, &ctx.host.events)?;
     Ok(Value::object(Run { folder, _open: open }))
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::{Error, Result};
 
 /// The folders a script may reach. Nothing by default. Copies share the list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     everything: bool,
     roots: Arc<[PathBuf]>,
@@ -66,7 +66,7 @@ impl Files {
 /// A file or folder that a script may reach. It need not exist.
 ///
 /// It is no [`Path`], so that nothing is derived from it without a check: [`Granted::path`] is for the call that opens it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
     path: PathBuf,
     files: Files,
@@ -129,6 +129,31 @@ impl Granted {
         }
     }
 
+    /// A path that Rust code derived from this one, such as that of a hidden file beside it.
+    pub fn beside(&self, path: impl AsRef<Path>) -> Result<Self> {
+        self.files.grant(path)
+    }
+
+    /// Makes the folder that it lies in.
+    pub fn make_folder(&self) -> Result<()> {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => {
+                std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is a folder with something in it.
+    pub fn holds_something(&self) -> bool {
+        std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Removes it if it is a folder with nothing in it.
+    pub fn remove_if_empty(&self) {
+        drop(std::fs::remove_dir(&self.path));
+    }
+
     /// Whether there is a folder.
     pub fn is_dir(&self) -> bool {
         self.path.is_dir()
@@ -137,6 +162,11 @@ impl Granted {
     /// Whether there is anything.
     pub fn exists(&self) -> bool {
         self.path.exists()
+    }
+
+    /// The size of the file; 0 where there is none.
+    pub fn bytes(&self) -> u64 {
+        self.path.metadata().map_or(0, |file| file.len())
     }
 
     /// The text of the file.

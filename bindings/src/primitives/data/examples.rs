@@ -74,8 +74,8 @@ pub(super) fn register(r: &mut Registry) {
         .returns("Examples", "the examples, batch by batch")
         .example("-- lota.data.padded('batches.safetensors')")
         .call(|ctx, args| {
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
-            let items = Padded::read(&path)?.examples()?;
+            let path = args.file("path")?;
+            let items = Padded::read(path.path())?.examples()?;
             Ok(Value::object(ScriptExamples { items: Arc::new(items), truncation: Truncation::default() }))
         }),
     );

@@ -18,7 +18,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TWO}a:save(lota.run.start('mask-save'):path('a.mask'))"))
             .call(|ctx, args| {
                 let mask = args.this::<ScriptMask>()?;
-                Ok(mask.save(&ctx.files.allow(args.get::<String>("path")?)?)?)
+                Ok(mask.save(args.file("path")?.path())?)
             }),
     );
     r.add(
@@ -31,10 +31,10 @@ pub(super) fn register(r: &mut Registry) {
                  assert(lota.mask.load(path, {{model = m}}) == a)"
             ))
             .call(|ctx, args| {
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
+                let path = args.file("path")?;
                 let model = args.get("model")?;
                 let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
-                Ok(Mask::load(&path, expected.as_ref())?)
+                Ok(Mask::load(path.path(), expected.as_ref())?)
             }),
     );
     r.add(
@@ -54,8 +54,8 @@ pub(super) fn register(r: &mut Registry) {
         .example("-- lota.mask.published(model, '0.9_mask.pt')")
         .call(|ctx, args| {
             let universe = of_model(args)?;
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
-            Ok(Mask::load_published(&path, &universe, args.get("inverted")?)?)
+            let path = args.file("path")?;
+            Ok(Mask::load_published(path.path(), &universe, args.get("inverted")?)?)
         }),
     );
 }

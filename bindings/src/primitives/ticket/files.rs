@@ -54,10 +54,10 @@ pub(super) fn register(r: &mut Registry) {
                  assert(lota.ticket.load(path, {model = m}):entries() == t:entries())",
         ))
         .call(|ctx, args| {
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
+            let path = args.file("path")?;
             let given: Value = args.get("model")?;
             let expected = of_optional(args, "model", &given)?;
-            let file = TicketFile::read(&path, expected.as_ref())?;
+            let file = TicketFile::read(path.path(), expected.as_ref())?;
             let model = match &given {
                 Value::Object(object) => object.downcast_ref::<ScriptModel>(),
                 _ => None,
@@ -78,13 +78,13 @@ pub(super) fn register(r: &mut Registry) {
                  t:save(a)\nassert(lota.ticket.convert(a, b, {codec = 'compact'}).entries == t:entries())",
             ))
             .call(|ctx, args| {
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
-                let out = ctx.files.allow(args.get::<String>("out")?)?;
+                let path = args.file("path")?;
+                let out = args.file("out")?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
                 let base = model.as_ref().map(|m| (&m.0.exec, &m.0.params));
                 let (codec, values) = form(args)?;
-                let ticket = TicketFile::read(&path, None)?.ticket(base)?;
-                Ok(sizes(ticket.save(&out, Form { codec, values, base })?))
+                let ticket = TicketFile::read(path.path(), None)?.ticket(base)?;
+                Ok(sizes(ticket.save(out.path(), Form { codec, values, base })?))
             }),
     );
     r.add(
@@ -124,11 +124,11 @@ pub(super) fn register(r: &mut Registry) {
             ))
             .call(|ctx, args| {
                 let ticket = args.this::<ScriptTicket>()?;
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
+                let path = args.file("path")?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
                 let base = model.as_ref().map(|m| (&m.0.exec, &m.0.params));
                 let (codec, values) = form(args)?;
-                Ok(sizes(ticket.save(&path, Form { codec, values, base })?))
+                Ok(sizes(ticket.save(path.path(), Form { codec, values, base })?))
             }),
     );
     r.add(
@@ -168,10 +168,10 @@ fn sizes(saved: Saved) -> Map {
 
 /// The files of the model that an argument names.
 pub(crate) fn weight_files(ctx: &Ctx, args: &mut Args, name: &str, offline: bool) -> Result<WeightFiles> {
-    let source = ctx.files.allow(args.get::<String>(name)?)?;
+    let source = args.file(name)?;
     let mut hub = ctx.machine()?.hub.clone();
     hub.offline |= offline;
-    Ok(WeightFiles::open(&source.to_string_lossy(), &hub, &ctx.host)?)
+    Ok(WeightFiles::open(&source.path().to_string_lossy(), &hub, &ctx.host)?)
 }
 
 fn from(ctx: &Ctx, args: &mut Args) -> Result<Ticket> {
