@@ -8,6 +8,7 @@ use lota_script::{Error, Granted, Result};
 use serde_json::Value as Json;
 
 /// One merge and where its result goes.
+#[derive(Debug)]
 pub(super) struct Step {
     pub config: Config,
     pub out: Granted,

@@ -13,21 +13,23 @@ impl Config {
     /// Reads a configuration from its neutral form. Errors name the path of what is wrong, and for an unknown key the
     /// nearest known one.
     pub fn read(value: &Value) -> Result<Self> {
-        if !value.is_object() {
+        let Some(map) = value.as_object() else {
             return Err(Error::argument("a merge configuration is a map with merge_method and models"));
+        };
+        let bodies = BODIES.into_iter().filter(|key| map.get(*key).is_some_and(|v| !v.is_null()));
+        let bodies: Vec<&str> = bodies.collect();
+        if bodies.len() > 1 {
+            return Err(Error::argument(format!("{ONE_BODY}, and {} are", bodies.join(" and "))));
         }
         let written: Document = node::read(value)?;
         let method = written.merge_method.ok_or_else(|| {
             Error::argument("the configuration has no merge_method, ties or linear for example")
         })?;
+        if bodies.is_empty() {
+            return Err(Error::argument(format!("{ONE_BODY}, and none are")));
+        }
         let mut check = Check { method: method.clone(), notices: Vec::new() };
         let parameters = check.parameters(written.parameters, "")?;
-        let parts = [
-            ("models", written.models.is_some()),
-            ("slices", written.slices.is_some()),
-            ("modules", written.modules.is_some()),
-        ];
-        one_of(&parts)?;
         let (module_parameters, body) = match written.modules {
             None => (Settings::new(), check.body(written.models, written.slices, "")?),
             Some(modules) => {
@@ -67,18 +69,9 @@ impl Config {
     }
 }
 
-/// An error unless exactly one of these keys is there.
-fn one_of(parts: &[(&str, bool)]) -> Result<()> {
-    let given: Vec<&str> = parts.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
-    match given[..] {
-        [_] => Ok(()),
-        [] => Err(Error::argument("exactly one of models, slices and modules must be there, and none are")),
-        _ => Err(Error::argument(format!(
-            "exactly one of models, slices and modules must be there, and {} are",
-            given.join(" and ")
-        ))),
-    }
-}
+/// The keys that say what the result is made of.
+const BODIES: [&str; 3] = ["models", "slices", "modules"];
+const ONE_BODY: &str = "exactly one of models, slices and modules must be there";
 
 struct Check {
     method: String,

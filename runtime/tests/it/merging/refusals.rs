@@ -180,7 +180,7 @@ fn errors_of_a_configuration_begin_with_the_path() {
 fn tables_that_the_configuration_gives_may_be_missing_in_some_models() {
     let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
     let of = |label: &str, table: bool| {
-        let mut all = BTreeMap::from([("w".to_string(), (vec![2], vec![1.0, 2.0]))]);
+        let mut all = BTreeMap::from([("model.layers.0.mlp.w".to_string(), (vec![2], vec![1.0, 2.0]))]);
         if table {
             all.insert(name.to_string(), (vec![2], vec![1.0, 0.5]));
         }

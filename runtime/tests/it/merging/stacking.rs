@@ -70,6 +70,7 @@ fn stacked(dir: &std::path::Path, slices: Value) -> Value {
 
 fn gemma2(layers: usize) -> Value {
     let mut config = llama(layers, 32, true);
+    config.as_object_mut().expect("a map").shift_remove("hidden_act");
     for (key, value) in [
         ("architectures", json!(["Gemma2ForCausalLM"])),
         ("model_type", json!("gemma2")),
