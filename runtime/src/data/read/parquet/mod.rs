@@ -1,5 +1,6 @@
 //! Parquet, through its row interface (data sets of text need no columns in memory).
 
+mod pages;
 mod size;
 mod value;
 
@@ -8,6 +9,7 @@ use std::fs::File;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::schema::types::Type;
 
+use self::pages::check_pages;
 use self::size::check_group;
 use self::value::{Texts, row};
 use super::rows::Rows;
@@ -20,6 +22,7 @@ pub fn read(rows: &mut Rows<'_>, host: &Host) -> Result<()> {
     let mut texts = Texts::default();
     read_foreign(path, "a Parquet file", || -> Result<()> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let mut pages = file.try_clone().map_err(|e| Error::io(path, e))?;
         let reader = SerializedFileReader::new(file)
             .map_err(|e| Error::format(path, format!("not a readable Parquet file: {e}")))?;
         let schema = reader.metadata().file_metadata().schema();
@@ -30,6 +33,9 @@ pub fn read(rows: &mut Rows<'_>, host: &Host) -> Result<()> {
             }
             let wrong = |what: String| Error::format(path, format!("row group {}: {what}", group + 1));
             let group = reader.get_row_group(group).map_err(|e| wrong(e.to_string()))?;
+            for column in group.metadata().columns() {
+                check_pages(rows, &mut pages, column)?;
+            }
             check_group(rows, &*group)?;
             for record in group.get_row_iter(None).map_err(|e| wrong(e.to_string()))? {
                 if rows.full() {

@@ -16,8 +16,6 @@ pub(super) fn check_group(rows: &Rows<'_>, group: &dyn RowGroupReader) -> Result
     let path = rows.path;
     let wrong = |e: ::parquet::errors::ParquetError| Error::format(path, e.to_string());
     for (i, column) in group.metadata().columns().iter().enumerate() {
-        // Pages are unpacked one at a time; a column is no smaller than its largest page.
-        rows.fits(u64::try_from(column.uncompressed_size()).unwrap_or(u64::MAX))?;
         let kind = column.column_descr();
         if kind.max_rep_level() == 0 {
             continue;
