@@ -82,7 +82,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("path", "string", "the folder")
             .returns("Lora", "the adapter")
             .example(example("local dir = lota.run.start('lora-load'):path('adapter')\nl:save(dir)\nassert(lota.lora.load(dir):info().rank == 4)"))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let path = args.file("path")?;
                 Ok(Value::object(Lora { adapter: Adapter::load(path.path())?, report: Vec::new() }))
             }),

@@ -73,7 +73,7 @@ pub(super) fn register(r: &mut Registry) {
         .arg("path", "string", "the file")
         .returns("Examples", "the examples, batch by batch")
         .example("-- lota.data.padded('batches.safetensors')")
-        .call(|ctx, args| {
+        .call(|_, args| {
             let path = args.file("path")?;
             let items = Padded::read(path.path())?.examples()?;
             Ok(Value::object(ScriptExamples { items: Arc::new(items), truncation: Truncation::default() }))

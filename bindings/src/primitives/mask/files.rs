@@ -16,7 +16,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("path", "string", "the file")
             .returns("integer", "its size in bytes")
             .example(format!("{TWO}a:save(lota.run.start('mask-save'):path('a.mask'))"))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let mask = args.this::<ScriptMask>()?;
                 Ok(mask.save(args.file("path")?.path())?)
             }),
@@ -30,7 +30,7 @@ pub(super) fn register(r: &mut Registry) {
                 "{TWO}local path = lota.run.start('mask-load'):path('a.mask')\na:save(path)\n\
                  assert(lota.mask.load(path, {{model = m}}) == a)"
             ))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let path = args.file("path")?;
                 let model = args.get("model")?;
                 let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
@@ -52,7 +52,7 @@ pub(super) fn register(r: &mut Registry) {
         .opt("inverted", "boolean", true, "a one in the file means frozen, as in the published code")
         .returns("Mask", "the mask: what is in it is trained")
         .example("-- lota.mask.published(model, '0.9_mask.pt')")
-        .call(|ctx, args| {
+        .call(|_, args| {
             let universe = of_model(args)?;
             let path = args.file("path")?;
             Ok(Mask::load_published(path.path(), &universe, args.get("inverted")?)?)

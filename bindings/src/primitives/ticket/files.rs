@@ -53,7 +53,7 @@ pub(super) fn register(r: &mut Registry) {
             "local path = lota.run.start('ticket-load'):path('t.safetensors')\nt:save(path)\n\
                  assert(lota.ticket.load(path, {model = m}):entries() == t:entries())",
         ))
-        .call(|ctx, args| {
+        .call(|_, args| {
             let path = args.file("path")?;
             let given: Value = args.get("model")?;
             let expected = of_optional(args, "model", &given)?;
@@ -77,7 +77,7 @@ pub(super) fn register(r: &mut Registry) {
                 "local run = lota.run.start('ticket-convert')\nlocal a, b = run:path('a.safetensors'), run:path('b.safetensors')\n\
                  t:save(a)\nassert(lota.ticket.convert(a, b, {codec = 'compact'}).entries == t:entries())",
             ))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let path = args.file("path")?;
                 let out = args.file("out")?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
@@ -122,7 +122,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(example(
                 "assert(t:save(lota.run.start('ticket-save'):path('t.safetensors')).entries == t:entries())",
             ))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let ticket = args.this::<ScriptTicket>()?;
                 let path = args.file("path")?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
