@@ -31,6 +31,7 @@ mod registry;
 mod rhai;
 mod show;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test looks at files itself")]
 mod tests;
 mod value;
 

@@ -70,7 +70,7 @@ fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
     let resume = args.get("resume")?;
     let open = ctx.meter.open_file()?;
-    let folder = ctx.get::<Claims>()?.run(dir.path(), config.as_ref(), resume, &ctx.host.events)?;
+    let folder = ctx.get::<Claims>()?.run(&dir, config.as_ref(), resume, &ctx.host.events)?;
     Ok(Value::object(Run { folder, _open: open }))
 }
 
@@ -120,8 +120,8 @@ fn methods(r: &mut Registry) {
             )
             .call(|_, args| {
                 let run = args.this::<Run>()?;
-                let path = run.folder().path(&args.get::<String>("name")?)?;
-                Ok(path.to_string_lossy().into_owned())
+                let file = run.folder().file(&args.get::<String>("name")?)?;
+                Ok(file.path().to_string_lossy().into_owned())
             }),
     );
     r.add(
@@ -133,8 +133,8 @@ fn methods(r: &mut Registry) {
             .call(|_, args| {
                 let run = args.this::<Run>()?;
                 let (name, text): (String, String) = (args.get("name")?, args.get("text")?);
-                let path = run.folder().write(&name, text.as_bytes())?;
-                Ok(path.to_string_lossy().into_owned())
+                let file = run.folder().write(&name, text.as_bytes())?;
+                Ok(file.path().to_string_lossy().into_owned())
             }),
     );
     r.add(

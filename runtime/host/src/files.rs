@@ -169,6 +169,21 @@ impl Granted {
         self.path.metadata().map_or(0, |file| file.len())
     }
 
+    /// Makes the folder.
+    pub fn make(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.path).map_err(|e| Error::io(&self.path, e))
+    }
+
+    /// The file, open to be read.
+    pub fn open(&self) -> Result<std::fs::File> {
+        std::fs::File::open(&self.path).map_err(|e| Error::io(&self.path, e))
+    }
+
+    /// The bytes of the file.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        std::fs::read(&self.path).map_err(|e| Error::io(&self.path, e))
+    }
+
     /// The text of the file.
     pub fn read_to_string(&self) -> Result<String> {
         std::fs::read_to_string(&self.path).map_err(|e| Error::io(&self.path, e))
