@@ -214,7 +214,8 @@ fn plain(real: PathBuf, path: &Path) -> Result<PathBuf> {
 /// The path with every link followed: that of the deepest part that exists, then the rest, in
 /// which `..` is not allowed.
 fn resolve(path: &Path) -> Result<PathBuf> {
-    let mut existing = Path::new(".").join(path);
+    // By components, without a slash or a dot at its end: to the system `link/` is what the link leads to, never the link.
+    let mut existing: PathBuf = Path::new(".").join(path).components().collect();
     let mut rest = Vec::new();
     loop {
         if let Ok(real) = existing.canonicalize() {
@@ -282,7 +283,19 @@ mod tests {
             assert!(files.grant(bad).is_err(), "{bad}");
         }
         #[cfg(unix)]
-        for bad in ["link/secret", "link", "in/up/secret", "file", "dangling", "dangling/x", "self"] {
+        for bad in [
+            "link/secret",
+            "link",
+            "in/up/secret",
+            "file",
+            "file/",
+            "file//",
+            "file/.",
+            "dangling",
+            "dangling/",
+            "dangling/x",
+            "self",
+        ] {
             assert!(files.grant(bad).is_err(), "{bad}");
         }
         assert!(Files::default().grant("x").is_err());
