@@ -1,6 +1,8 @@
 //! Lists the Lua and Rhai files of `stdlib/`, the scripts of `scripts/` and the files of the built-in model, so that
 //! all of them are built into the library.
 
+#![allow(clippy::disallowed_methods, reason = "the project's own files")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

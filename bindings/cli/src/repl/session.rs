@@ -343,8 +343,9 @@ impl Session {
     }
 
     fn load(&mut self, file: &str) -> Result<Reply> {
-        let path = self.engine.ctx().files.allow(std::path::Path::new(file))?;
-        let source = std::fs::read_to_string(&path).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
+        let path = self.engine.ctx().files.grant(file)?;
+        let source =
+            std::fs::read_to_string(path.path()).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
         let promoted = (self.syntax.promote)(&source, &tokens(self.syntax, &source));
         let before = self.engine.names(&[]);
         let (result, took) = self.timed(|s| s.engine.load(&promoted, std::path::Path::new(file)));
@@ -361,10 +362,11 @@ impl Session {
     }
 
     fn save(&self, file: &str) -> Result<String> {
-        let path = self.engine.ctx().files.allow(std::path::Path::new(file))?;
+        let path = self.engine.ctx().files.grant(file)?;
+        let path = path.path();
         let begin = (self.syntax.header)("", false);
         let begin = begin.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
-        match std::fs::read_to_string(&path) {
+        match std::fs::read_to_string(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Ok(text) if text.starts_with(&begin) => {}
             _ => {
@@ -373,8 +375,8 @@ impl Session {
             }
         }
         let script = self.record.script(self.syntax);
-        lota::runtime::host::write_atomic(&path, |out| {
-            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(&path, e))
+        lota::runtime::host::write_atomic(path, |out| {
+            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(path, e))
         })?;
         let mut said = format!("{file}: {} inputs", self.record.len());
         if self.record.broken() > 0 {

@@ -16,9 +16,9 @@ pub(super) fn register(r: &mut Registry) {
             .arg("path", "string", "the file")
             .returns("integer", "its size in bytes")
             .example(format!("{TWO}a:save(lota.run.start('mask-save'):path('a.mask'))"))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let mask = args.this::<ScriptMask>()?;
-                Ok(mask.save(&ctx.files.allow(args.get::<String>("path")?)?)?)
+                Ok(mask.save(args.file("path")?.path())?)
             }),
     );
     r.add(
@@ -30,11 +30,11 @@ pub(super) fn register(r: &mut Registry) {
                 "{TWO}local path = lota.run.start('mask-load'):path('a.mask')\na:save(path)\n\
                  assert(lota.mask.load(path, {{model = m}}) == a)"
             ))
-            .call(|ctx, args| {
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
+            .call(|_, args| {
+                let path = args.file("path")?;
                 let model = args.get("model")?;
                 let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
-                Ok(Mask::load(&path, expected.as_ref())?)
+                Ok(Mask::load(path.path(), expected.as_ref())?)
             }),
     );
     r.add(
@@ -67,10 +67,10 @@ pub(super) fn register(r: &mut Registry) {
              let mask = lota::mask::published(m, \"0.9_mask.pt\");\n\
              assert(mask.count() == 8);",
         )
-        .call(|ctx, args| {
+        .call(|_, args| {
             let universe = of_model(args)?;
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
-            Ok(Mask::load_published(&path, &universe, args.get("inverted")?)?)
+            let path = args.file("path")?;
+            Ok(Mask::load_published(path.path(), &universe, args.get("inverted")?)?)
         }),
     );
 }
