@@ -53,10 +53,7 @@ pub(super) fn register(r: &mut Registry) {
             .details("For what would otherwise fail hours later, when there is something to save.")
             .arg("dir", "string", "the folder; it is made if it does not exist")
             .example("lota.run.writable('run-writable')")
-            .call(|ctx, args| {
-                let dir = ctx.files.allow(args.get::<String>("dir")?)?;
-                Ok(lota_runtime::host::check_writable(&dir)?)
-            }),
+            .call(|_, args| Ok(lota_runtime::host::check_writable(args.file("dir")?.path())?)),
     );
     methods(r);
     r.add(
