@@ -77,7 +77,7 @@ fn a_new_study_runs_as_it_is_written() {
     std::fs::remove_file(folder.path().join("plurals.lua")).expect("it is there");
     assert!(!lota(folder.path(), &["new", "plurals"]).status.success());
     assert!(!folder.path().join("plurals.lua").exists(), "both are written or none");
-    for wrong in ["a.b", "", ".."] {
+    for wrong in ["a.b", "a b", ".."] {
         assert_eq!(lota(folder.path(), &["new", wrong]).status.code(), Some(1), "{wrong}");
     }
 }

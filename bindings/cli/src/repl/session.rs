@@ -214,6 +214,7 @@ impl Session {
                 let mut entry = self.entry(input, None, End::Done);
                 entry.values = if self.says_nothing(input, &values) { 0 } else { values.len() };
                 entry.shown = !silenced && then != Use::Plot;
+                entry.plain = values.iter().any(has_no_value);
                 entry.number = kept.then_some(number);
                 self.record.add(entry);
                 if kept {
@@ -248,6 +249,7 @@ impl Session {
             statement: parses(self.syntax.around_statement),
             values: 0,
             shown: false,
+            plain: false,
             number: None,
         }
     }
@@ -374,7 +376,11 @@ impl Session {
                 return Err(Error::argument(text));
             }
         }
-        let script = self.record.script(self.syntax);
+        let mut script = self.record.script(self.syntax, true);
+        // What failed for a reason that is one of the whole script, as an assignment to a constant is in Rhai.
+        if self.engine.check(&script).is_err() {
+            script = self.record.script(self.syntax, false);
+        }
         lota::runtime::host::write_atomic(path, |out| {
             std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(path, e))
         })?;
@@ -413,6 +419,11 @@ fn begin(syntax: &Syntax, make: &dyn Fn() -> Result<Engine>) -> Result<(Engine, 
     engine.eval(syntax.begin)?;
     let given = engine.names(&[]).into_iter().map(|n| n.name).collect();
     Ok((engine, given))
+}
+
+/// Whether a value of the script is none that a primitive takes: its text alone came across.
+fn has_no_value(value: &Value) -> bool {
+    matches!(value, Value::Str(text) if ["table: ", "thread: "].iter().any(|kind| text.starts_with(kind)))
 }
 
 /// The first word and what follows it.

@@ -179,6 +179,7 @@ mod tests {
             statement: true,
             values: 0,
             shown: false,
+            plain: false,
             kept: None,
         };
         let inputs: Vec<Input<'_>> = inputs.iter().map(|text| input(*text)).collect();
