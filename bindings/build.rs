@@ -1,5 +1,5 @@
-//! Lists the Lua and Rhai files of `stdlib/` and the files of the built-in model, so that all of them are built
-//! into the library.
+//! Lists the Lua and Rhai files of `stdlib/`, the scripts of `scripts/` and the files of the built-in model, so that
+//! all of them are built into the library.
 
 #![allow(clippy::disallowed_methods, reason = "the project's own files")]
 
@@ -13,10 +13,11 @@ fn main() -> io::Result<()> {
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(target.join("stdlib.rs"), modules(&root, "lua", ".")?)?;
     fs::write(target.join("stdlib_rhai.rs"), modules(&root, "rhai", "/")?)?;
+    fs::write(target.join("scripts.rs"), scripts()?)?;
     fs::write(target.join("builtin.rs"), builtin()?)
 }
 
-/// The folder above this crate, which holds `stdlib/` and `assets/`.
+/// The folder above this crate, which holds `stdlib/`, `scripts/` and `assets/`.
 fn project() -> PathBuf {
     let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     own.parent().expect("the crate is in a folder of the project").to_path_buf()
@@ -33,6 +34,26 @@ fn modules(root: &Path, end: &str, separator: &str) -> io::Result<String> {
     for (module, path) in files {
         println!("cargo::rerun-if-changed={}", path.display());
         writeln!(out, "    ({module:?}, include_str!({path:?})),").expect("writing to a string");
+    }
+    out.push_str("]\n");
+    Ok(out)
+}
+
+/// The scripts, without those in folders: what they measure is the program itself, beside other programs.
+fn scripts() -> io::Result<String> {
+    let root = project().join("scripts");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let mut paths = Vec::new();
+    if root.is_dir() {
+        paths = fs::read_dir(&root)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
+    }
+    paths.retain(|p| p.extension().is_some_and(|e| e == "lua" || e == "rhai"));
+    paths.sort();
+    let mut out = String::from("&[\n");
+    for path in paths {
+        println!("cargo::rerun-if-changed={}", path.display());
+        let name = path.file_name().and_then(|n| n.to_str()).expect("scripts have plain names");
+        writeln!(out, "    ({name:?}, include_str!({path:?})),").expect("writing to a string");
     }
     out.push_str("]\n");
     Ok(out)

@@ -16,10 +16,14 @@
 -- How to run:
 --   lota run scripts/lota.lua                                     the built-in model and tasks
 --   lota run scripts/lota.lua --model DIR|FILE.gguf|HUB/ID \
---     --task-a gsm8k:DIR --task-b arc:DIR --density 0.01          a real model and real data
+--     --task-a gsm8k:DIR --task-b arc:DIR --density 0.01          a real model and published data
+--   lota run scripts/lota.lua --task-a jsonl:DIR --task-b my_task.lua
+--                                                               data of your own: `lota doc tasks.rows`, `lota doc tasks`
 --
 -- Writes a run folder: config.json, metrics.jsonl (every step and score), tickets/, report.md, loss.svg, overlap.svg and
--- overlap-by-parameter.svg. With --resume, an arm that a stopped run had finished for a seed is not run again.
+-- overlap-by-parameter.svg. With --resume, a run that was stopped goes on: what an arm had finished is not done again. An
+-- arm that was stopped by Ctrl-C goes on at its last step; one that was killed, at the last step that --save-every kept,
+-- or at the beginning of the phase (calibrating or adapting) it was in.
 
 local lota = require "lota"
 local adapt = require "lota.adapt"
@@ -27,22 +31,31 @@ local options = require "lota.options"
 local report = require "lota.report"
 local tasks = require "lota.tasks"
 
+local optimizers = {}
+for i, optimizer in ipairs(lota.train.optimizers()) do
+  optimizers[i] = optimizer.name
+end
+
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
-  task_a = { "skip", "the first task: a built-in family, or name:path (gsm8k, arc, arc-choice, sql)" },
+  task_a = {
+    "skip",
+    "the first task: a built-in family, name:path (gsm8k, arc, arc-choice, sql, jsonl, csv, parquet), or a Lua file",
+  },
   task_b = { "nines", "the second task" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
   steps = { 120, "optimizer steps after calibration" },
   calibration_steps = { 40, "optimizer steps of calibration" },
   lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)" },
   sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: lr)" },
-  optimizer = { default = "rmsprop", help = "how steps are taken", choices = { "rmsprop", "adamw", "sgd", "lion" } },
+  optimizer = { default = "rmsprop", help = "how steps are taken", choices = optimizers },
   warmup = { 10, "steps over which each phase's learning rate rises" },
   schedule = {
     default = "constant",
     help = "how the learning rate goes on after its rise",
     choices = { "constant", "linear", "cosine" },
   },
+  chat = { false, "put prompts through the model's chat template, as a user's message" },
   batch = { 12, "examples a step" },
   max_len = { 512, "tokens of an example at most" },
   max_prompt = { 256, "tokens of a prompt at most" },
@@ -63,6 +76,7 @@ local args = lota.args({
   keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
   out = { type = "string", help = "the run folder (default: the first free one of runs/lota-1, runs/lota-2, …)" },
   resume = { false, "continue the run in --out" },
+  save_every = { 0, "steps between two savings of a phase (0: on Ctrl-C and at its end)" },
 })
 
 local built_in = args.model == "builtin"
@@ -71,6 +85,10 @@ local load = built_in and lota.model.builtin or function(o)
 end
 local model = load { dtype = args.dtype }
 local a, b = tasks.open(args.task_a), tasks.open(args.task_b)
+if args.chat then
+  a, b = tasks.chat(a), tasks.chat(b)
+end
+tasks.check(model, { a, b })
 local base, fingerprint = model:snapshot(), model:fingerprint()
 local lr = args.lr or (built_in and 6e-4 or 1e-5)
 local sparse_lr = args.sparse_lr or lr
@@ -99,6 +117,11 @@ local arms = {}
 --- LoTA on A, which two arms begin with: done once a seed. { seed, stage, weights }
 local first = {}
 
+--- The options of one stage of an arm, whose training is kept in a folder of its own (adapt.lotto does the same).
+local function within(o, index)
+  return options.with(o, { save_to = ("%s/task-%d"):format(o.save_to, index) })
+end
+
 function arms.lotto(o, done)
   adapt.lotto(
     model,
@@ -119,21 +142,51 @@ function arms.overlap(o, done)
   if first.seed == o.seed then
     model:restore(first.weights)
   end
-  done(1, first.seed == o.seed and first.stage or adapt.lota(model, a, o))
-  done(2, adapt.lota(model, b, o))
+  done(1, first.seed == o.seed and first.stage or adapt.lota(model, a, within(o, 1)))
+  done(2, adapt.lota(model, b, within(o, 2)))
 end
 
 function arms.random(o, done)
   o = options.with(options.with(o, sparse), { base = fingerprint, steps = steps_per_task })
-  local one = adapt.random(model, a, o)
+  local one = adapt.random(model, a, within(o, 1))
   done(1, one)
-  done(2, adapt.random(model, b, options.with(o, { avoid = one.mask })))
+  done(2, adapt.random(model, b, options.with(within(o, 2), { avoid = one.mask })))
 end
 
 function arms.full(o, done)
   o = options.with(o, { steps = steps_per_task })
-  done(1, adapt.fft(model, a, o))
-  done(2, adapt.fft(model, b, o))
+  done(1, adapt.fft(model, a, within(o, 1)))
+  done(2, adapt.fft(model, b, within(o, 2)))
+end
+
+--- What cannot work is told before anything is measured: the same calls, which only look at what they are given.
+local function look(arm)
+  local o = options.with(training, { dry_run = true, seed = args.first_seed })
+  if arm == "lotto" then
+    adapt.lotto(model, { a, b }, options.with(o, calibrated))
+  elseif arm == "overlap" then
+    adapt.lota(model, a, options.with(o, calibrated))
+    adapt.lota(model, b, options.with(o, calibrated))
+  elseif arm == "random" then
+    o = options.with(options.with(o, sparse), { steps = steps_per_task })
+    adapt.random(model, a, o)
+    local one = lota.mask.random(model, { density = args.density, seed = args.first_seed })
+    adapt.random(model, b, options.with(o, { avoid = one }))
+  else
+    o = options.with(o, { steps = steps_per_task })
+    adapt.fft(model, a, o)
+    adapt.fft(model, b, o)
+  end
+end
+
+if args.seeds < 1 then
+  error("--seeds must be 1 or more, got " .. args.seeds, 0)
+end
+for _, arm in ipairs(args.arms) do
+  local ok, why = pcall(look, arm)
+  if not ok then
+    error(("arm %s: %s"):format(arm, tostring(why)), 0)
+  end
 end
 
 local titles = {
@@ -149,7 +202,7 @@ local titles = {
 
 local config = options.with(args, { lr = lr, sparse_lr = sparse_lr, lota = lota.version, base = fingerprint })
 config.compute = model:info().compute
-config.out, config.resume = nil, nil
+config.out, config.resume, config.save_every = nil, nil, nil
 local run = report.start("lota", args.out, { config = config, resume = args.resume })
 local count = args.eval > 0 and args.eval or nil
 local letters = { "a", "b" }
@@ -162,8 +215,21 @@ local function score_after(record, letter)
   record["a_after_" .. letter], record["b_after_" .. letter] = (a.score(model, count)), (b.score(model, count))
 end
 
+--- Removes what an arm kept for going on in its middle.
+local function forget(folder)
+  for index = 1, 2 do
+    local stage = ("%s/task-%d"):format(folder, index)
+    for _, phase in ipairs { "calibrate", "adapt" } do
+      os.remove(("%s/%s.safetensors"):format(stage, phase))
+    end
+    os.remove(stage)
+  end
+  os.remove(folder)
+end
+
 local function measure(arm, seed, bar)
   model:restore(base)
+  local began, training_in = os.time(), run:path(("training/seed-%d-%s"):format(seed, arm))
   local record, masks, finished = { kind = "result", arm = arm, seed = seed }, {}, 0
   local function on_step(info, phase)
     local step = { kind = "step", arm = arm, seed = seed, task = letters[finished + 1], phase = phase }
@@ -171,7 +237,8 @@ local function measure(arm, seed, bar)
     run:log(step)
     bar.step(("seed %d %s %s: loss %.3f"):format(seed, arm, step.task:upper(), info.loss))
   end
-  arms[arm](options.with(training, { seed = seed, on_step = on_step }), function(index, stage)
+  local kept = { save_to = training_in, save_every = args.save_every, resume = args.resume }
+  arms[arm](options.with(options.with(training, { seed = seed, on_step = on_step }), kept), function(index, stage)
     finished, masks[index] = index, stage.mask
     score_after(record, letters[index])
     if stage.ticket then
@@ -189,7 +256,9 @@ local function measure(arm, seed, bar)
       error(("%s, seed %d: entries outside the masks have changed"):format(arm, seed))
     end
   end
+  record.seconds = os.time() - began
   run:log(record)
+  forget(training_in)
 end
 
 local phases = 0
@@ -214,6 +283,7 @@ for seed = args.first_seed, last_seed do
   end
 end
 bar.done()
+os.remove(run:path "training") -- empty by now
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The report: a table over the seeds, and pictures of the first
@@ -223,18 +293,21 @@ for _, arm in ipairs { "none", table.unpack(args.arms) } do
   rows[#rows + 1] = { titles[arm], report.where(records, { kind = "result", arm = arm }) }
   local result = report.where(records, { kind = "result", arm = arm, seed = args.first_seed })[1] or {}
   for _, letter in ipairs(letters) do
-    local name = arm .. " " .. letter:upper()
-    local steps =
-      report.where(records, { kind = "step", arm = arm, seed = args.first_seed, task = letter, phase = "adapt" })
+    local name, phases = arm .. " " .. letter:upper(), {}
+    for _, phase in ipairs { "calibrate", "adapt" } do
+      local steps =
+        report.where(records, { kind = "step", arm = arm, seed = args.first_seed, task = letter, phase = phase })
+      phases[#phases + 1] = #steps > 0 and report.losses(steps) or nil
+    end
     masks[name] = result["bytes_" .. letter] and lota.ticket.load(ticket_path(arm, args.first_seed, letter)):mask()
-    if #steps > 0 then -- the stage that two arms share has its steps under the first of them
-      curves[#curves + 1] = { name = name, values = report.losses(steps) }
+    if #phases > 0 then -- the stage that two arms share has its steps under the first of them
+      curves[#curves + 1] = { name = name, phases = phases, group = titles[arm], kind = "task " .. letter:upper() }
       masks[#masks + 1] = masks[name] and { name, masks[name] }
     end
   end
 end
 
-local text = report.table("arm", rows, {
+local columns = {
   { "A after A", "a_after_a" },
   { "B after A", "b_after_a" },
   { "A after B", "a_after_b" },
@@ -244,35 +317,68 @@ local text = report.table("arm", rows, {
   { "bytes, ticket A", "bytes_a", format = "%.0f" },
   { "bytes, ticket B", "bytes_b", format = "%.0f" },
   { "capacity left", "capacity" },
-})
+}
+local text = report.table("arm", rows, columns)
+local each = { { "seed", "seed" }, { "arm", "arm" } }
+for _, column in ipairs(columns) do
+  each[#each + 1] = { column[1], column[2], format = column.format or "%.3f" }
+end
+each[#each + 1] = { "seconds", "seconds" }
+
 local summary = report.fill(
-  "A = {task_a} ({metric_a}), B = {task_b} ({metric_b}), {rows} test rows each; density {density}, {calibration_steps} +"
-    .. " {steps} steps a task of {batch} examples, lr {lr} ({sparse_lr} while only a mask is free), {optimizer};"
-    .. " mean ± sd over seeds {first_seed} to {last_seed}; products of {compute} operands.",
+  "A = {task_a} ({metric_a}), B = {task_b} ({metric_b}), {rows_a} and {rows_b} test rows; density {density},"
+    .. " {calibration_steps} + {steps} steps a task of {batch} examples, lr {lr} ({sparse_lr} while only a mask is free),"
+    .. " {optimizer}; mean ± sd over seeds {first_seed} to {last_seed}; products of {compute} operands.",
   options.with(config, {
     task_a = a.name,
     task_b = b.name,
     metric_a = a.metric,
     metric_b = b.metric,
-    rows = math.min(count or #a.test, #a.test),
+    rows_a = math.min(count or #a.test, #a.test),
+    rows_b = math.min(count or #b.test, #b.test),
     last_seed = last_seed,
   })
 )
 
+local pictures = {}
 if #curves > 0 then
-  report.curves(
-    run:path "loss.svg",
-    curves,
-    { title = "Loss while adapting, seed " .. args.first_seed, smooth = 10, log = true }
-  )
+  local title = "Loss, seed " .. args.first_seed
+  local rewind = args.calibration_steps > 0 and #report.where(records, { kind = "step", phase = "calibrate" }) > 0
+  local marks = rewind and { { x = args.calibration_steps + 0.5, name = "calibration ends, the mask adapts" } }
+  report.curves(run:path "loss.svg", curves, { title = title, smooth = 10, marks = marks or nil })
+  pictures[#pictures + 1] = {
+    "loss.svg",
+    title,
+    "The loss of each step, averaged over ten. Arms with a calibration start again from the base's weights after it; a stage"
+      .. " that two arms share is drawn for the first of them.",
+  }
 end
 if #masks > 1 then
   report.overlap(run:path "overlap.svg", masks)
+  pictures[#pictures + 1] =
+    { "overlap.svg", "Mask overlap", "How much the masks share: entries in both over entries in either." }
 end
 if masks["overlap A"] then
   local title = "Overlap of the masks of A and B when nothing keeps them apart"
   local path = run:path "overlap-by-parameter.svg"
   report.overlap_by_parameter(path, model, masks["overlap A"], masks["overlap B"], { title = title })
+  pictures[#pictures + 1] = { "overlap-by-parameter.svg", title, "How much the masks of A and B share in each matrix." }
 end
-run:write("report.md", ("# LoTA and LoTTO: %s, then %s\n\n%s\n\n%s\n"):format(a.name, b.name, summary, text))
-print(summary .. "\n\n" .. text .. "\n\nrun folder: " .. run:dir())
+local seconds = 0
+for _, value in ipairs(report.column(report.where(records, { kind = "result" }), "seconds")) do
+  seconds = seconds + value
+end
+local only = args.resume and " (of an arm that was stopped, the part after it was resumed)" or ""
+report.write(run, {
+  title = ("LoTA and LoTTO: %s, then %s"):format(a.name, b.name),
+  summary = summary,
+  table = text,
+  pictures = pictures,
+  rows = report.rows(report.where(records, { kind = "result" }), each),
+  about = report.about(
+    model,
+    fingerprint,
+    { { "time", report.duration(seconds) .. " for all arms and seeds" .. only } }
+  ),
+})
+print(summary .. "\n\n" .. text .. "\n\nrun folder: " .. run:dir() .. " (report.md has the pictures)")

@@ -1,8 +1,8 @@
 --- Trains the built-in model from scratch and writes it to assets/tiny.
 --
 -- What: a decoder of about 0.9 million parameters (Llama form, 4 layers of width 128) and a byte tokenizer, trained on
--- the built-in task families that are marked `pretrained` (stdlib/tasks/words.lua). The families kept out of it are what
--- the main job adapts to.
+-- the built-in task families that are marked `pretrained` (stdlib/tasks/words.lua). The main job adapts the model
+-- to the other families.
 --
 -- The same lota, seed and kind of processor give the same bytes, whatever the number of threads. A change in how a kernel
 -- rounds gives other bytes: 2500 steps amplify the last bit of a sum. The model in assets/tiny is what this script writes

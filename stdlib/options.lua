@@ -1,12 +1,23 @@
---- Option tables: fills in defaults and refuses a name it does not know, with the nearest one it does.
+--- Option tables: what a function takes, told once. The same table fills in defaults, checks what is given, and is what
+-- `lota doc` and the prompt show.
 --
--- Every function of the standard library takes its options through here, so a misspelt `desnity` stops a run at once
--- instead of training for an hour with the default. A page keeps them in a table named `defaults`, where the prompt finds
--- their names for Tab.
+--   local defaults = {
+--     steps = { 100, "optimizer steps", least = 1 },
+--     density = { 0.1, "fraction of the entries in the mask", above = 0, most = 1 },
+--     scope = { "global", "where the density holds", choices = { "global", "layer" } },
+--     clip_norm = { nil, "the largest norm of a gradient", type = "number" },
+--   }
+--   local o = options.read("adapt.lota", defaults, given)
+--
+-- An entry is { default, what it is }, like those of `lota.args`. Its type is that of its default, or `type`; `nil` is no
+-- default. A value that is no table is a default about which nothing more is said.
+--
+-- Every function of the standard library takes its options through here, so a misspelt `desnity` or a density of 10
+-- stops a run at once. A page keeps its table under the name `defaults`, where `lota doc` finds it.
 
 local options = {}
 
---- Stands for "no default" in a table of defaults.
+--- Stands for "no default" where nothing more is said of an option.
 options.optional = setmetatable({}, {
   __name = "optional",
   __tostring = function()
@@ -48,18 +59,84 @@ function options.nearest(wanted, names)
   return best
 end
 
---- A new table: `defaults` overlaid with `given`. `where` names the function in the error.
+--- An entry of a table of defaults, with all that it says.
+local function entry(value)
+  if value == options.optional then
+    return {}
+  end
+  return type(value) == "table" and value or { value }
+end
+
+--- The type of an entry's values; nil where anything may stand.
+local function type_of(one)
+  if one.type then
+    return one.type
+  end
+  local default = type(one[1])
+  if default == "number" then
+    return math.type(one[1]) == "integer" and "integer" or "number"
+  end
+  return default == "boolean" and default or nil
+end
+
+local function is_of(value, kind)
+  if kind == "integer" then
+    return type(value) == "number" and math.tointeger(value) ~= nil
+  end
+  local plain = kind == "number" or kind == "boolean" or kind == "string" or kind == "function" or kind == "table"
+  return not plain or type(value) == kind
+end
+
+--- "a number above 0, and at most 1": what an entry's values are.
+local function expected(one)
+  if one.choices then
+    return "one of " .. table.concat(one.choices, ", ")
+  end
+  local kind = type_of(one)
+  local text = "a " .. (kind == "integer" and "whole number" or kind)
+  if one.least then
+    text = ("%s, %s or more"):format(text, one.least)
+  end
+  if one.above then
+    text = ("%s above %s"):format(text, one.above)
+  end
+  return one.most and ("%s, and at most %s"):format(text, one.most) or text
+end
+
+local function fits(value, one)
+  if one.choices then
+    for _, choice in ipairs(one.choices) do
+      if value == choice then
+        return true
+      end
+    end
+    return false
+  end
+  local kind = type_of(one)
+  if not kind then
+    return true
+  end
+  return is_of(value, kind)
+    and (not one.least or value >= one.least)
+    and (not one.above or value > one.above and value < math.huge)
+    and (not one.most or value <= one.most)
+end
+
+--- A new table: the defaults of `defaults` overlaid with `given`. `where` names the function in the error about a name
+-- that is not known or a value that does not fit.
 function options.read(where, defaults, given)
   local out = {}
   for name, value in pairs(defaults) do
-    if value ~= options.optional then
-      out[name] = value
-    end
+    out[name] = entry(value)[1]
   end
   for name, value in pairs(given or {}) do
     if defaults[name] == nil then
       local text = "%s: unknown option `%s`; did you mean `%s`?"
       error(text:format(where, tostring(name), tostring(options.nearest(tostring(name), defaults))), 3)
+    end
+    local one = entry(defaults[name])
+    if not fits(value, one) then
+      error(("%s: option `%s` must be %s, got %s"):format(where, name, expected(one), tostring(value)), 3)
     end
     out[name] = value
   end
@@ -74,6 +151,15 @@ function options.with(base, more)
   end
   for name, value in pairs(more) do
     out[name] = value
+  end
+  return out
+end
+
+--- A copy of `base` without the entries of these names.
+function options.without(base, names)
+  local out = options.with(base, {})
+  for _, name in ipairs(names) do
+    out[name] = nil
   end
   return out
 end

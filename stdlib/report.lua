@@ -1,4 +1,4 @@
---- Reports: means with their spread, loss curves, heat maps of masks, and where a run is written.
+--- Reports: means with their spread, loss curves, heat maps of masks, and the page that shows them all.
 --
 --   local report = require "lota.report"
 --   local run = report.start("lota", nil, { config = { density = 0.1 } })
@@ -7,6 +7,7 @@
 --   report.table("method", { { "LoTA", records } }, { { "accuracy", "score" } })
 --   report.curves("loss.svg", { { name = "LoTA", values = losses } }, { title = "Loss" })
 --   report.overlap("overlap.svg", { { "A", mask_a }, { "B", mask_b } })
+--   report.write(run, { title = "LoTA", table = text, pictures = { { "loss.svg", "Loss", "Of the first seed." } } })
 
 local lota = require "lota"
 local options = require "lota.options"
@@ -93,6 +94,81 @@ function report.table(first, groups, columns)
   return lota.markdown(heads, rows)
 end
 
+--- A Markdown table with a row for each record: the fields as they are, those that a record lacks as "-".
+-- `columns` is a list of { title, field, format = "%s" }.
+function report.rows(records, columns)
+  local heads, rows = {}, {}
+  for i, column in ipairs(columns) do
+    heads[i] = column[1]
+    for r, record in ipairs(records) do
+      local value = record[column[2]]
+      rows[r] = rows[r] or {}
+      rows[r][i] = value == nil and "-" or (column.format or "%s"):format(value)
+    end
+  end
+  return lota.markdown(heads, rows)
+end
+
+--- Seconds as people write them: 12 s, 3 min 5 s, 2 h 10 min.
+function report.duration(seconds)
+  local s = math.floor(seconds + 0.5)
+  if s < 60 then
+    return s .. " s"
+  elseif s < 3600 then
+    return ("%d min %d s"):format(s // 60, s % 60)
+  end
+  return ("%d h %d min"):format(s // 3600, s % 3600 // 60)
+end
+
+--- What was run, as a Markdown list: the command, the version of lota, the model with its fingerprint, and the pairs
+--- { name, value } of `more`.
+function report.about(model, fingerprint, more)
+  local info = model:info()
+  local facts = {
+    { "command", "`" .. lota.script().command .. "`" },
+    { "lota", lota.version },
+    {
+      "model",
+      ("%s (%s, %d parameters, weights in %s, products in %s)"):format(
+        info.source,
+        info.architecture,
+        info.entries,
+        info.dtype,
+        info.compute
+      ),
+    },
+    { "fingerprint", "`" .. fingerprint .. "`" },
+  }
+  table.move(more or {}, 1, #(more or {}), #facts + 1, facts)
+  for i, fact in ipairs(facts) do
+    facts[i] = ("- %s: %s"):format(fact[1], fact[2])
+  end
+  return table.concat(facts, "\n")
+end
+
+--- Writes report.md: a heading, what was run, the table, the pictures, and a row for each seed. `page` has title,
+--- summary, about (from report.about), table, rows (from report.rows) and pictures, a list of { file in the run folder,
+--- title, what it shows }.
+function report.write(run, page)
+  local parts = { "# " .. page.title }
+  for _, name in ipairs { "summary", "table" } do
+    parts[#parts + 1] = page[name]
+  end
+  for _, picture in ipairs(page.pictures or {}) do
+    parts[#parts + 1] = ("![%s](%s)\n\n%s"):format(picture[2], picture[1], picture[3])
+  end
+  if page.rows then
+    parts[#parts + 1] = "## Every seed\n\n" .. page.rows
+  end
+  if page.about then
+    parts[#parts + 1] = "## How it was made\n\n" .. page.about
+  end
+  for i, part in ipairs(parts) do
+    parts[i] = part:gsub("%s+$", "")
+  end
+  return run:write("report.md", table.concat(parts, "\n\n") .. "\n")
+end
+
 --- A text with each `{name}` in it replaced by `values[name]`.
 function report.fill(text, values)
   return (
@@ -136,14 +212,46 @@ function report.smooth(values, width)
   return out
 end
 
---- Loss curves as an SVG file. `series` is a list of { name =, values = list of losses }.
-function report.curves(path, series, given)
-  local o = options.read("report.curves", { title = "Loss", smooth = 1, log = false, x = "step", y = "loss" }, given)
-  local lines = {}
-  for i, one in ipairs(series) do
-    lines[i] = { name = one.name, y = report.smooth(one.values, o.smooth) }
+--- Whether a logarithmic axis shows these lists of values better: all are above 0, and the largest is at least ten times
+--- the smallest.
+local function spans_decades(lists)
+  local low, high = math.huge, 0
+  for _, list in ipairs(lists) do
+    for _, value in ipairs(list) do
+      low, high = math.min(low, value), value == value and math.max(high, value) or high
+    end
   end
-  return lota.plot.lines(lines, { title = o.title, x = o.x, y = o.y, log = o.log, path = path })
+  return low > 0 and high < math.huge and high >= 10 * low
+end
+
+--- Loss curves as an SVG file. `series` is a list of { name =, values = list of losses }; instead of `values`, `phases`
+--- takes several lists that are drawn one after the other, with a break between them. Series of one `group` share a
+--- colour, series of one `kind` a dash. The loss is on a logarithmic axis where that helps, or as `log` says; `marks`
+--- are those of lota.plot.lines.
+function report.curves(path, series, given)
+  local defaults =
+    { title = "Loss", smooth = 1, log = options.optional, x = "step", y = "loss", marks = options.optional }
+  local o = options.read("report.curves", defaults, given)
+  local lines, drawn = {}, {}
+  for i, one in ipairs(series) do
+    local x, y, at = {}, {}, 0
+    for p, values in ipairs(one.phases or { one.values }) do
+      local smoothed = report.smooth(values, o.smooth)
+      drawn[#drawn + 1] = smoothed
+      if p > 1 and #smoothed > 0 and #y > 0 then
+        x[#x + 1], y[#y + 1] = at, 0 / 0 -- breaks the line
+      end
+      for _, value in ipairs(smoothed) do
+        at = at + 1
+        x[#x + 1], y[#y + 1] = at, value
+      end
+    end
+    lines[i] = { name = one.name, group = one.group, kind = one.kind, x = x, y = y }
+  end
+  if o.log == nil then
+    o.log = spans_decades(drawn)
+  end
+  return lota.plot.lines(lines, { title = o.title, x = o.x, y = o.y, log = o.log, marks = o.marks, path = path })
 end
 
 --- How much masks share, as an SVG heat map: the Jaccard index of every pair. `masks` is a list of { name, mask }.
@@ -162,23 +270,28 @@ end
 --- Where two masks overlap, as an SVG heat map: the Jaccard index for every layer (rows) and matrix (columns).
 function report.overlap_by_parameter(path, model, a, b, given)
   local o = options.read("report.overlap_by_parameter", { title = "Mask overlap (Jaccard index)" }, given)
-  local layers = {}
+  local layers, count = {}, 0
   for _, parameter in ipairs(model:params()) do
     layers[parameter.name] = parameter.layer
+    count = math.max(count, (parameter.layer or -1) + 1)
   end
-  local rows, columns, matrix, known = {}, {}, {}, {}
+  local columns, known, found = {}, {}, {}
   for _, part in ipairs(a:overlap(b, { by = "parameter" })) do
     local layer = layers[part.group]
     if layer and part.first + part.second > 0 then
-      local matrix_name = part.group:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
-      if not known[matrix_name] then
-        columns[#columns + 1] = matrix_name
-        known[matrix_name] = #columns
+      local name = part.group:gsub("^model%.layers%.%d+%.", ""):gsub("%.weight$", "")
+      if not known[name] then
+        columns[#columns + 1], known[name] = name, true
       end
-      if not matrix[layer + 1] then
-        rows[layer + 1], matrix[layer + 1] = "layer " .. layer, {}
-      end
-      matrix[layer + 1][known[matrix_name]] = part.jaccard
+      found[layer .. " " .. name] = part.jaccard
+    end
+  end
+  -- Every layer has its row; a matrix of which neither mask has an entry is an empty cell.
+  local rows, matrix = {}, {}
+  for layer = 0, count - 1 do
+    rows[layer + 1], matrix[layer + 1] = "layer " .. layer, {}
+    for c, name in ipairs(columns) do
+      matrix[layer + 1][c] = found[layer .. " " .. name] or 0 / 0
     end
   end
   return lota.plot.heatmap(matrix, { rows = rows, columns = columns, title = o.title, path = path })

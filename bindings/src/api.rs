@@ -9,7 +9,7 @@ pub use crate::primitives::shared::{ScriptMask, ScriptScores, ScriptTicket, Scri
 pub use crate::primitives::standard;
 pub use crate::primitives::tensor::{self, ScriptTensor};
 pub use crate::primitives::train::ScriptTrainer;
-pub use crate::writers::{doc, examples, reference, types, types_rhai};
+pub use crate::writers::{doc, examples, reference, search, types, types_rhai};
 pub use lota_script::{
     Args, Charge, Ctx, Files, FromValue, IntoArgs, IntoValue, Map, Memory, Mismatch, Object, Op, Output,
     Param, Place, Primitive, Registry, ScriptFn, Scripted, Value, did_you_mean, from_json, nearest,

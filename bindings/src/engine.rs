@@ -106,7 +106,7 @@ impl Builder {
         self
     }
 
-    /// Where progress, notices and saved files are told.
+    /// Where events go: progress, notices and saved files.
     pub fn on_event(mut self, sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.host.events = Events::new(sink);
         self

@@ -14,6 +14,7 @@ mod machine;
 pub mod plot;
 mod primitives;
 mod runs;
+pub mod scripts;
 pub mod stdlib;
 mod writers;
 
@@ -28,6 +29,11 @@ pub use lota_script::{Error, ErrorKind, Language, Limits, Meter, Name, OpenFile,
 
 /// The version of this crate, as `lota --version` prints it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The programs of this page compile and run.
+#[cfg(doctest)]
+#[doc = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/embedding.md"))]
+struct EmbeddingPage;
 
 /// The tests of this crate run scripts whose memory is limited.
 #[cfg(all(test, feature = "rhai"))]

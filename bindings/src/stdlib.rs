@@ -1,6 +1,15 @@
 //! The modules built into the library: every Lua and Rhai file of `stdlib/`.
 
+mod functions;
+mod lex;
+mod options;
+mod page;
+
 use lota_script::Modules;
+
+pub use functions::{Function, functions};
+pub use options::{Declared, options};
+pub(crate) use page::{header, summary};
 
 /// Their names (`lota.adapt`, in Rhai `lota/adapt`) and sources.
 pub const MODULES: Modules = Modules {

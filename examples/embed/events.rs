@@ -1,4 +1,4 @@
-//! What an engine tells while it trains: steps, epochs and saved files.
+//! Events that an engine sends while it trains: steps, epochs and saved files.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! A script that nobody trusts: no files but one folder, and limits that it cannot catch.
+//! An untrusted script: it reaches one folder only, and its limits end it with an error that it cannot catch.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
--- Two tickets of one base, merged into a ticket and into a model; and a method of one's own.
+-- Two tickets of one base, merged into a ticket and into a model; and a merge method written in Lua.
 
 local lota = require "lota"
 

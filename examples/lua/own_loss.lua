@@ -1,5 +1,5 @@
--- A loss written in Lua over the log-probabilities of the labelled tokens: here focal loss, which looks away from tokens
--- that are already likely (arXiv 1708.02002). The engine differentiates it.
+-- A loss written in Lua over the log-probabilities of the labelled tokens: here focal loss, which gives less weight to
+-- tokens that are already likely (arXiv 1708.02002). The engine differentiates it.
 local lota = require "lota"
 local tasks = require "lota.tasks"
 

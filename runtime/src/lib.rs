@@ -5,7 +5,7 @@
 //! state, so two engines in one process do not meet.
 //!
 //! Dependencies inside the crate point one way:
-//! `merge, eval, train, lora -> ticket -> mask -> model -> ops -> host`, the last two being crates of their own.
+//! `merge, eval, train, lora -> ticket -> mask -> vectors -> model -> data -> ops -> host`, the last two being crates of their own.
 
 pub mod data;
 pub mod eval;
@@ -15,6 +15,7 @@ pub mod merge;
 pub mod model;
 pub mod ticket;
 pub mod train;
+pub mod vectors;
 
 pub use lota_host as host;
 pub use lota_kernels as ops;

@@ -100,4 +100,6 @@ end
 local file = assert(io.open(path, "w"))
 file:write("[\n", table.concat(lines, ",\n"), "\n]\n")
 file:close()
-assert(os.execute(("%s run scripts/bench/growth_model.lua --figures %s --out %s"):format(args.program, path, args.out)))
+local here = lota.script().path:match "^.*[/\\]" or ""
+local fit = ('%s run "%sgrowth_model.lua" --figures "%s" --out "%s"'):format(args.program, here, path, args.out)
+assert(os.execute(fit), "this failed: " .. fit)

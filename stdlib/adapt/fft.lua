@@ -6,11 +6,15 @@ local options = require "lota.options"
 local phase = require "lota.adapt.phase"
 
 local defaults = options.with(phase.defaults, {
-  params = "all", -- or a glob, a list of globs, a function(parameter) → boolean
+  params = { "all", "the parameters that may change: a name, a glob, a list, a function(parameter) → boolean" },
 })
 
 return function(model, task, given)
   local o = options.read("adapt.fft", defaults, given)
+  phase.check("adapt.fft", model, { task }, o)
+  if o.dry_run then
+    return o
+  end
   local losses = phase.train("adapt", model, task, o.params, o)
   return { losses = { adapt = losses } }
 end

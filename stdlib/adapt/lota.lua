@@ -13,27 +13,36 @@ local phase = require "lota.adapt.phase"
 local scores = require "lota.scores"
 
 local defaults = options.with(phase.defaults, {
-  density = 0.1, -- fraction of the `params` entries in the mask
-  calibration_steps = 100,
-  calibration_lr = options.optional, -- `lr` when absent
-  calibrate = "all", -- the parameters that calibrating may move
-  params = "adaptable", -- the parameters that a mask may pick from: attention and MLP matrices
-  scope = "global", -- or "parameter", "layer", "row": where the density holds
-  score = options.optional, -- function(model, before, task) → Scores, instead of |delta|
-  avoid = options.optional, -- a mask that neither phase may touch
-  base = options.optional, -- fingerprint that the ticket names as its base
+  density = { 0.1, "fraction of the `params` entries in the mask", above = 0, most = 1 },
+  calibration_steps = { 100, "optimizer steps of calibration", least = 0 },
+  calibration_lr = { nil, "learning rate of calibration; `lr` when absent", type = "number", above = 0 },
+  calibrate = { "all", "the parameters that calibrating may move: a name, a glob, a list, a function" },
+  params = { "adaptable", "the parameters that a mask may pick from: attention and MLP matrices" },
+  scope = { "global", "where the density holds", choices = { "global", "parameter", "layer", "row" } },
+  score = { nil, "f(model, before, task) → Scores, instead of |delta|", type = "function" },
+  avoid = { nil, "a mask that neither phase may touch", type = "Mask" },
+  base = { nil, "fingerprint that the ticket names as its base", type = "string" },
 })
 
 return function(model, task, given)
   local o = options.read("adapt.lota", defaults, given)
+  phase.check("adapt.lota", model, { task }, o)
+  phase.check_masks("adapt.lota", model, 1, o)
+  if o.calibration_steps == 0 and not o.score then
+    error("adapt.lota: nothing moves in 0 calibration_steps, so nothing can be chosen by it: give `score`", 2)
+  end
+  local free = o.calibrate
+  if o.avoid then
+    free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
+  end
+  local within = lota.mask.all(model, { params = o.params })
+  if o.dry_run then
+    return o
+  end
   local before = model:snapshot()
   local calibrated
 
   if o.calibration_steps > 0 then
-    local free = o.calibrate
-    if o.avoid then
-      free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
-    end
     local calibration = options.with(o, { steps = o.calibration_steps, lr = o.calibration_lr or o.lr })
     calibrated = phase.train("calibrate", model, task, free, calibration)
   end
@@ -43,7 +52,7 @@ return function(model, task, given)
   local mask = lota.mask.from_scores(moved, {
     density = o.density,
     scope = o.scope,
-    within = lota.mask.all(model, { params = o.params }),
+    within = within,
     avoid = o.avoid,
   })
 

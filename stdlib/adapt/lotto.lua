@@ -11,12 +11,13 @@
 
 local lota = require "lota"
 local options = require "lota.options"
+local phase = require "lota.adapt.phase"
 local sparse = require "lota.adapt.lota"
 
 --- Options of this function itself; every other one is handed to adapt.lota.
 local defaults = {
-  after = options.optional, -- function(index, stage), called when a task is done: the place to evaluate
-  avoid = options.optional, -- a mask that no task may touch
+  after = { nil, "called as f(index, stage) when a task is done: the place to evaluate", type = "function" },
+  avoid = { nil, "a mask that no task may touch", type = "Mask" },
 }
 
 return function(model, tasks, given)
@@ -24,14 +25,21 @@ return function(model, tasks, given)
     local got = tasks.train and "one task: write { task }" or "an empty one"
     error("adapt.lotto: expected a list of tasks, got " .. got, 2)
   end
-  local o = options.pick(defaults, given or {})
+  local o = options.read("adapt.lotto", defaults, options.pick(defaults, given or {}))
+  local read
+  for _, task in ipairs(tasks) do
+    read = sparse(model, task, options.with(options.without(given, { "after" }), { dry_run = true }))
+  end
+  phase.check_masks("adapt.lotto", model, #tasks, read)
+  if given and given.dry_run then
+    return read
+  end
   local base = model:fingerprint()
   local all = lota.mask.all(model, { params = given and given.params or "adaptable" })
   local taken = o.avoid or lota.mask.none(model)
   local stages = {}
   for index, task in ipairs(tasks) do
-    local settings = options.with(given, { base = base, avoid = taken:count() > 0 and taken or nil })
-    settings.after = nil
+    local settings = options.with(options.without(given, { "after" }), { base = base, avoid = taken:count() > 0 and taken or nil })
     settings.save_to = settings.save_to and ("%s/task-%d"):format(settings.save_to, index)
     stages[index] = sparse(model, task, settings)
     taken = lota.mask.union(taken, stages[index].mask)

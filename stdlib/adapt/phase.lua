@@ -10,40 +10,39 @@ local phase = {}
 
 --- What every method accepts about training itself.
 phase.defaults = {
-  steps = 100, -- optimizer steps
-  lr = 1e-5,
-  batch = 4, -- examples a step
-  accumulate = 1, -- batches a step
-  max_len = 512, -- tokens of prompt and target together
-  max_prompt = 256, -- tokens of the prompt of an example that is too long; at most half of max_len
-  optimizer = "rmsprop",
-  schedule = "constant",
-  warmup = 0, -- steps over which the learning rate rises; at most half of the phase
-  clip_norm = options.optional,
-  weight_decay = options.optional,
-  checkpoint = options.optional, -- "block" recomputes activations: less memory, more time
-  keep_packed = false, -- keeps frozen matrices as products read them: more memory, less time
-  seed = 0,
-  save_to = options.optional, -- a folder, for one call alone, that keeps each phase's training, also on Ctrl-C
-  save_every = 0, -- steps between two savings; 0: only on Ctrl-C and at the end of a phase
-  resume = false, -- go on from what is in save_to: the same bits as a run that was never stopped
-  on_step = options.optional, -- function(info, phase name); returning false ends the phase
+  steps = { 100, "optimizer steps", least = 1 },
+  lr = { 1e-5, "learning rate", above = 0 },
+  batch = { 4, "examples a step", least = 1 },
+  accumulate = { 1, "batches a step", least = 1 },
+  max_len = { 512, "tokens of prompt and target together", least = 2 },
+  max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 1 },
+  optimizer = { "rmsprop", "how steps are taken, as `lota.train.new` names it" },
+  schedule = { "constant", "how the learning rate goes on after its rise, as `lota.train.new` names it" },
+  warmup = { 0, "steps over which the learning rate rises; at most half of the phase", least = 0 },
+  clip_norm = { nil, "the norm above which a gradient is made smaller", type = "number", least = 0 },
+  checkpoint = { nil, "`block` recomputes activations: less memory, more time", type = "string" },
+  keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
+  seed = { 0, "orders the batches", least = 0 },
+  save_to = { nil, "a folder, for one call alone, that keeps each phase's training, also on Ctrl-C", type = "string" },
+  save_every = { 0, "steps between two savings; 0: only on Ctrl-C and at the end of a phase", least = 0 },
+  resume = { false, "go on from what is in save_to: the same bits as a run that was never stopped" },
+  on_step = { nil, "called as f(info, phase name) after each step; returning false ends the phase", type = "function" },
+  dry_run = { false, "only look at the options and the tasks, and return the options with their defaults" },
 }
 
---- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
--- Returns the list of losses, one a step, each before its update, and a fingerprint of the data and its order.
-function phase.train(name, model, task, free, o)
-  if type(task) ~= "table" or type(task.train) ~= "table" or #task.train == 0 then
-    error("a task must be a table whose `train` is a list of { prompt =, target = }, and not an empty one", 3)
+--- The settings of all optimizers are options too: momentum, betas, weight_decay, …
+local settings = {}
+for _, optimizer in ipairs(lota.train.optimizers()) do
+  for name in pairs(optimizer.options) do
+    settings[name] = true
+    phase.defaults[name] = { nil, "a setting of the optimizer, as `lota.train.new` names it" }
   end
-  local examples = lota.data.examples(
-    model,
-    task.train,
-    { max_len = o.max_len, max_prompt = math.min(o.max_prompt, o.max_len // 2), eos = true }
-  )
-  local batches = lota.data.batches(examples, { size = o.batch, order = "shuffle", seed = o.seed })
+end
+
+--- A trainer of `free`: a mask, or parameter names as `params` takes them ("all", a glob, a list).
+local function trainer(model, free, o)
   local sparse = type(free) == "userdata"
-  local trainer = lota.train.new(model, {
+  local given = {
     mask = sparse and free or nil,
     params = not sparse and free or nil,
     optimizer = o.optimizer,
@@ -53,11 +52,74 @@ function phase.train(name, model, task, free, o)
     steps = o.steps,
     accumulate = o.accumulate,
     clip_norm = o.clip_norm,
-    weight_decay = o.weight_decay,
     checkpoint = o.checkpoint,
     keep_packed = o.keep_packed,
-  })
-  local fit = trainer:fit(batches, {
+  }
+  for name in pairs(settings) do
+    given[name] = o[name]
+  end
+  return lota.train.new(model, given)
+end
+
+--- The examples of a task.
+local function examples(model, task, o)
+  if type(task) ~= "table" or type(task.train) ~= "table" or #task.train == 0 then
+    error("a task must be a table whose `train` is a list of { prompt =, target = }, and not an empty one", 4)
+  end
+  local room = { max_len = o.max_len, max_prompt = math.min(o.max_prompt, o.max_len // 2), eos = true }
+  return lota.data.examples(model, task.train, room)
+end
+
+--- Looks at what a method is told before it trains and options.read cannot know: the tasks, the folder to save to, and how
+-- steps are taken. `where` is the method's name in errors.
+function phase.check(where, model, tasks, o)
+  if not o.save_to and (o.resume or o.save_every > 0) then
+    error(where .. ": option `save_to` is missing: resume and save_every need a folder", 3)
+  end
+  -- A trainer of the smallest parameter shows what is wrong with the optimizer and its settings at no cost.
+  local smallest
+  for _, parameter in ipairs(model:params()) do
+    if not smallest or parameter.entries < smallest.entries then
+      smallest = parameter
+    end
+  end
+  trainer(model, smallest.name, o):close()
+  for _, task in ipairs(tasks) do
+    examples(model, task, o)
+  end
+  if o.save_to then
+    lota.run.writable(o.save_to)
+  end
+end
+
+--- Looks at whether masks can be had for `count` tasks in a row, each outside the masks before it, as `density`, `scope`,
+-- `params` and `avoid` say.
+function phase.check_masks(where, model, count, o)
+  local all = lota.mask.all(model, { params = o.params })
+  local taken = o.avoid or lota.mask.none(model)
+  for index = 1, count do
+    local settings = { density = o.density, params = o.params, scope = o.scope, avoid = taken, seed = 0 }
+    local ok, drawn = pcall(lota.mask.random, model, settings)
+    if not ok then
+      local which = count > 1 and ("no mask for task %d of %d: "):format(index, count) or ""
+      local why = tostring(drawn)
+      error(("%s: %s%s"):format(where, which, why:match "mask%.random: .*" or why), 3)
+    end
+    if drawn:count() == 0 then
+      local text = "%s: option `density` = %g takes none of the %d entries of `params`; one of them is %.3g"
+      error(text:format(where, o.density, all:count(), 1 / all:count()), 3)
+    end
+    taken = lota.mask.union(taken, drawn)
+  end
+end
+
+--- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
+-- Returns the list of losses, one a step, each before its update, and a fingerprint of the data and its order.
+function phase.train(name, model, task, free, o)
+  local rows = examples(model, task, o)
+  local batches = lota.data.batches(rows, { size = o.batch, order = "shuffle", seed = o.seed })
+  local training = trainer(model, free, o)
+  local fit = training:fit(batches, {
     steps = o.steps,
     save_to = o.save_to and ("%s/%s.safetensors"):format(o.save_to, name),
     save_every = o.save_every,
@@ -66,7 +128,7 @@ function phase.train(name, model, task, free, o)
       return o.on_step(info, name)
     end,
   })
-  trainer:close()
+  training:close()
   return fit.losses, batches:fingerprint()
 end
 

@@ -3,7 +3,7 @@
 local lota = require "lota"
 local options = require "lota.options"
 
-local defaults = { params = "adaptable" }
+local defaults = { params = { "adaptable", "the parameters that are scored" } }
 
 return function(model, given, where, more)
   local o = options.read(where, options.with(defaults, more or {}), given)

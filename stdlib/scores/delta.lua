@@ -6,7 +6,7 @@
 
 local options = require "lota.options"
 
-local defaults = { params = "adaptable" }
+local defaults = { params = { "adaptable", "the parameters that are scored" } }
 
 return function(model, before, given)
   local o = options.read("scores.delta", defaults, given)

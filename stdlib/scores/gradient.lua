@@ -5,9 +5,9 @@ local lota = require "lota"
 local options = require "lota.options"
 
 local defaults = {
-  params = "adaptable",
-  limit = options.optional, -- batches to use; the whole epoch without it
-  checkpoint = "none", -- "block" recomputes activations: less memory, more time
+  params = { "adaptable", "the parameters that are scored" },
+  limit = { nil, "batches to use; the whole epoch without it", type = "integer", least = 1 },
+  checkpoint = { "none", "`block` recomputes activations: less memory, more time" },
 }
 
 local function collect(name, model, batches, kind, given)

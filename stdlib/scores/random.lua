@@ -3,7 +3,7 @@
 local lota = require "lota"
 local adaptable = require "lota.scores.adaptable"
 
-local defaults = { seed = 0 }
+local defaults = { seed = { 0, "of the draw" } }
 
 return function(model, given)
   local scored, o = adaptable(model, given, "scores.random", defaults)

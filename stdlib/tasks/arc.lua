@@ -61,7 +61,7 @@ end
 function arc.choice(folder, given)
   local o = options.read("tasks.open(arc-choice)", { max_tokens = 48, batch = 16, normalize = "token" }, given)
   local task = open(folder, o)
-  task.name, task.metric = "arc-choice", "likeliest choice"
+  task.name, task.metric, task.plain = "arc-choice", "likeliest choice", true
   task.score = function(model, n)
     local result = lota.eval.choice(model, scoring.first(task.test, n), { normalize = o.normalize })
     return result.accuracy, result.predictions

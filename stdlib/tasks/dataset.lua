@@ -5,8 +5,8 @@ local scoring = require "lota.tasks.scoring"
 
 local dataset = {}
 
---- The rows of a file, each made into an example by `row(item)`; every item must have the `fields`. An error in `row` is
--- told with the file and the row.
+--- The rows of a file, each made into an example by `row(item)`; every item must have the `fields`. An error in `row`
+-- names the file and the row.
 function dataset.rows(path, fields, row)
   local out = {}
   for i, item in ipairs(lota.data.read(path)) do

@@ -8,7 +8,10 @@ local dataset = require "lota.tasks.dataset"
 local options = require "lota.options"
 local scoring = require "lota.tasks.scoring"
 
-local defaults = { max_tokens = 256, batch = 8 }
+local defaults = {
+  max_tokens = { 256, "how long an answer may get", least = 1 },
+  batch = { 8, "test rows that are answered at a time", least = 1 },
+}
 
 local instruction = "\nAnswer the above question. First think step by step and then answer the final number.\n"
 

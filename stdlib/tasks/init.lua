@@ -2,20 +2,37 @@
 --
 --   local tasks = require "lota.tasks"
 --   tasks.open "sort"                        a built-in family, generated: nothing to download
---   tasks.open "gsm8k:data/gsm8k"            a data set in a folder
+--   tasks.open "gsm8k:data/gsm8k"            a published data set in a folder
+--   tasks.open "jsonl:data/mine"             rows of your own: `lota doc tasks.rows`
+--   tasks.open "my_task.lua"                 a script of your own, which returns a task
 --   tasks.open("sort", { seed = 1, train = 2000 })
 --   tasks.names()                            what there is
+--   tasks.chat(task)                         the same, its prompts as messages for the chat template
 --   tasks.judge({ "sort", "nines" }, 64)     a function that scores models on several
 --
 -- A task is a table:
 --   name        as it was opened, without the path
---   train, test lists of { prompt =, target = }
+--   train, test lists of { prompt =, target = } or { messages = { { role =, content = }, … } }
 --   max_tokens  how long an answer may get
 --   metric      what the score counts
 --   score       function(model, n) → number in [0, 1], outputs; over the first n test rows (all without n)
--- Anything else of that form works too: the methods in lota.adapt need `train` only.
+-- The methods in lota.adapt need `train` only.
+--
+-- A script of your own returns such a table, or a function of the options that does. Only `train` is needed; a `judge` takes the
+-- place of a `score`:
+--
+--   local rows = require("lota").data.read "letters.csv"
+--   return {
+--     train = rows,
+--     test = { { prompt = "Dear", target = "Sir" } },
+--     judge = function(output, target)
+--       return output:find(target, 1, true) and 1 or 0
+--     end,
+--   }
 
+local lota = require "lota"
 local options = require "lota.options"
+local rows = require "lota.tasks.rows"
 
 local tasks = {}
 
@@ -26,6 +43,11 @@ local sets = {
   ["arc-choice"] = require("lota.tasks.arc").choice,
   sql = require "lota.tasks.sql",
 }
+for format in pairs(rows.formats) do
+  sets[format] = function(path, given)
+    return rows.open(format, path, given)
+  end
+end
 
 local words = require "lota.tasks.words"
 
@@ -43,8 +65,38 @@ function tasks.names()
   return built_in, from_files
 end
 
---- Opens `name` or `name:path`.
+--- The task that a Lua file returns.
+local function from_script(path, given)
+  if not (io and io.open) then
+    error(("tasks.open: `%s` cannot be read: this engine has no `io`"):format(path), 3)
+  end
+  local file, problem = io.open(path)
+  if not file then
+    error("tasks.open: " .. problem, 3)
+  end
+  local text = file:read "a"
+  file:close()
+  local chunk, wrong = load(text, "@" .. path, "t")
+  if not chunk then
+    error("tasks.open: " .. wrong, 3)
+  end
+  local task = chunk()
+  if type(task) == "function" then
+    task = task(given or {})
+  elseif given and next(given) ~= nil then
+    error(("tasks.open: `%s` returns a table and so takes no options; return a function of them"):format(path), 3)
+  end
+  if type(task) ~= "table" then
+    error(("tasks.open: `%s` must return a task (`lota doc tasks`), got a %s"):format(path, type(task)), 3)
+  end
+  return rows.task(path, path:match "([^/]+)%.lua$", task)
+end
+
+--- Opens `name`, `name:path` or `file.lua`.
 function tasks.open(spec, given)
+  if spec:match "%.lua$" and not spec:find(":", 1, true) then
+    return from_script(spec, given)
+  end
   local name, path = spec:match "^([^:]+):(.+)$"
   name = name or spec
   if words.families[name] then
@@ -60,9 +112,53 @@ function tasks.open(spec, given)
     error(text:format(name, options.nearest(name, all)), 2)
   end
   if not path then
-    error(("tasks.open: `%s` needs its folder, as in `%s:data/%s`"):format(name, name, name), 2)
+    local what = rows.formats[name] and "its file or folder" or "its folder"
+    error(("tasks.open: `%s` needs %s, as in `%s:data/%s`"):format(name, what, name, name), 2)
   end
   return open(path, given)
+end
+
+--- The task with its prompts as messages of a user, so that they go through the model's chat template. Rows that have
+--- messages stay as they are.
+function tasks.chat(task)
+  if task.plain then
+    error(("tasks.chat: the score of `%s` compares continuations of plain prompts"):format(task.name), 2)
+  end
+  local function conversations(list)
+    local out = {}
+    for i, row in ipairs(list) do
+      out[i] = row.messages and row
+        or {
+          messages = { { role = "user", content = row.prompt }, { role = "assistant", content = row.target } },
+          target = row.target,
+        }
+    end
+    return out
+  end
+  -- The score reads the rows of the task that it was made for.
+  task.train, task.test = conversations(task.train), conversations(task.test)
+  return task
+end
+
+--- Says once what about these tasks does not suit the model: messages where it has no chat template are an error, plain
+--- prompts where it has one get a notice, which is also returned.
+function tasks.check(model, opened)
+  local has_template, plain = model:info().chat_template, {}
+  for _, task in ipairs(opened) do
+    local row = task.train[1] or {}
+    if row.messages and not has_template then
+      error(("the task `%s` has messages, but the model has no chat template to write them by"):format(task.name), 2)
+    elseif not row.messages and has_template then
+      plain[#plain + 1] = task.name
+    end
+  end
+  if #plain > 0 then
+    local text = "note: the model has a chat template, but the prompts of %s do not go through it;"
+      .. " tasks.chat (--chat of the main job) sends them through it"
+    text = text:format(table.concat(plain, " and "))
+    lota.print(text)
+    return text
+  end
 end
 
 --- A function(model) → { task = score }, over the first `count` test rows of each (all without `count`): what

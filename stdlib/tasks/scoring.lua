@@ -56,6 +56,11 @@ function scoring.word_f1(output, target)
   return shared == 0 and 0 or 2 * shared / (na + nb)
 end
 
+--- What a row's answer should be: its target, or the last message of its conversation.
+function scoring.target(row)
+  return row.target or row.messages[#row.messages].content
+end
+
 --- A `score` function for a task: generates for the first n test rows and averages `judge(output, target)`.
 function scoring.by_generating(task, judge, given)
   return function(model, n)
@@ -70,7 +75,7 @@ function scoring.by_generating(task, judge, given)
     })
     local sum = 0
     for i, output in ipairs(outputs) do
-      sum = sum + judge(output, rows[i].target)
+      sum = sum + judge(output, scoring.target(rows[i]))
     end
     return sum / #rows, outputs
   end

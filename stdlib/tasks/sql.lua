@@ -8,7 +8,12 @@ local dataset = require "lota.tasks.dataset"
 local options = require "lota.options"
 local scoring = require "lota.tasks.scoring"
 
-local defaults = { max_tokens = 96, batch = 16, held_out = 1000, exact = false }
+local defaults = {
+  max_tokens = { 96, "how long an answer may get", least = 1 },
+  batch = { 16, "test rows that are answered at a time", least = 1 },
+  held_out = { 1000, "rows at the end of the data that are kept for testing", least = 1 },
+  exact = { false, "ask for the same query, letter case and spacing aside, not for the overlap of words" },
+}
 
 local instruction = "Answer the below question. First think step by step and then give the final answer.\n"
   .. "Please convert the provided natural language query into an SQL query, taking into account the structure of the"

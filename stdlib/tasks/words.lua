@@ -230,7 +230,12 @@ words.families = {
   },
 }
 
-local defaults = { train = 4096, test = 256, seed = 0, batch = 64 }
+local defaults = {
+  train = { 4096, "rows to train on", least = 1 },
+  test = { 256, "rows to test with", least = 1 },
+  seed = { 0, "of the rows" },
+  batch = { 64, "test rows that are answered at a time", least = 1 },
+}
 
 --- One example of a family, drawn from `rng`.
 function words.example(name, rng)

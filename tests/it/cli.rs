@@ -32,10 +32,11 @@ fn the_version_is_printed() {
 #[test]
 fn help_lists_every_command_and_common_option() {
     let help = text(&lota(&["--help"]).stdout);
-    for word in ["run", "eval", "repl", "doc", "types", "model", "ticket", "health"] {
+    for word in ["demo", "run", "scripts", "new", "eval", "repl", "doc", "types", "model", "ticket", "health"]
+    {
         assert!(help.contains(&format!("\n  {word} ")), "{word} is missing:\n{help}");
     }
-    for option in ["--device", "--threads", "--quiet", "--reference"] {
+    for option in ["--device", "--threads", "--quiet", "--progress", "--reference"] {
         assert!(help.contains(option), "{option} is missing");
     }
     assert!(text(&lota(&["run", "--help"]).stdout).contains("lota run FILE"));
@@ -99,7 +100,7 @@ fn modules_are_documented_and_models_shown_and_converted() {
     let module = text(&lota(&["doc", "adapt.lotto"]).stdout);
     assert!(module.starts_with("require \"lota.adapt.lotto\"\n    LoTTO, "), "{module}");
     assert_eq!(text(&lota(&["doc", "tensor:MATMUL"]).stdout), text(&lota(&["doc", "Tensor:matmul"]).stdout));
-    assert!(text(&lota(&["doc"]).stdout).contains("\n    lota.adapt.lota "));
+    assert!(text(&lota(&["doc", "all"]).stdout).contains("\n    lota.adapt.lota "));
     let info = text(&lota(&["model", "info", "builtin"]).stdout);
     assert!(info.contains("attention: 16 parameters, 262144 entries\n"), "{info}");
     assert!(info.contains("heads          4 for queries, 4 for keys and values, of 32\n"), "{info}");
@@ -190,7 +191,7 @@ fn documentation_comes_from_the_registry() {
     ");
     assert_eq!(text(&lota(&["doc", "lota.rng"]).stdout), one);
     assert!(text(&lota(&["doc", "Tensor"]).stdout).contains("Tensor:matmul"));
-    assert!(text(&lota(&["doc"]).stdout).lines().count() > 50);
+    assert!(text(&lota(&["doc", "all"]).stdout).lines().count() > 50);
     let unknown = lota(&["doc", "tensro"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert_eq!(text(&unknown.stderr), "error: nothing is called 'tensro'; did you mean 'tensor'?\n");

@@ -7,10 +7,14 @@ mod engine;
 mod generated;
 mod merge;
 mod merge_killed;
+mod pages;
 mod repl;
 mod rhai;
+mod saved;
+mod scripts;
 #[cfg(unix)]
-mod terminal;
+mod signals;
+mod start;
 mod ticket;
 
 /// Some tests limit the memory of Rhai scripts.

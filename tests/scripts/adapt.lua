@@ -99,6 +99,81 @@ test.case("a misspelt option stops the run", function()
   end, "did you mean `density`?")
 end)
 
+test.case("every option is looked at before the first step", function()
+  local blocked = os.tmpname() -- a file, where no folder can be
+  local steps = 0
+  local function refused(method, given, text)
+    local o = options.with(quick, given)
+    o.on_step = o.on_step or function()
+      steps = steps + 1
+    end
+    if method == adapt.fft then
+      o = options.without(o, { "density", "calibration_steps" })
+    elseif method == adapt.random then
+      o = options.without(o, { "calibration_steps" })
+    end
+    test.raises(function()
+      method(model, method == adapt.lotto and { first, second } or first, o)
+    end, text)
+    test.equal({ steps, model:fingerprint() }, { 0, fingerprint })
+  end
+  for _, method in ipairs { adapt.lota, adapt.lotto, adapt.random, adapt.fft } do
+    refused(method, { lr = -1 }, "option `lr` must be a number above 0, got -1")
+    refused(method, { lr = 0 / 0 }, "option `lr` must be a number above 0")
+    refused(method, { steps = 0 }, "option `steps` must be a whole number, 1 or more, got 0")
+    refused(method, { steps = 2.5 }, "option `steps` must be a whole number, 1 or more, got 2.5")
+    refused(method, { batch = 0 }, "option `batch`")
+    refused(method, { seed = "one" }, "option `seed`")
+    refused(method, { on_step = "print" }, "option `on_step` must be a function")
+    refused(method, { optimizer = "adm" }, "did you mean 'adamw'")
+    refused(method, { optimizer = "adamw", momentum = 0.9 }, "option 'momentum' does not belong to adamw")
+    refused(method, { optimizer = "sgd", dampening = 0.5, nesterov = true }, "dampening of 0")
+    refused(method, { schedule = "linaer" }, "did you mean 'linear'")
+    refused(method, { clip_norm = 0 }, "must be above 0")
+    refused(method, { checkpoint = "blocks" }, "must be one of none, block")
+    refused(method, { resume = true }, "option `save_to` is missing")
+    refused(method, { save_to = blocked .. "/training" }, blocked)
+  end
+  for _, method in ipairs { adapt.lota, adapt.lotto, adapt.random } do
+    refused(method, { density = 0 }, "option `density` must be a number above 0, and at most 1, got 0")
+    refused(method, { density = 1.5 }, "option `density`")
+    refused(method, { density = 1e-9 }, "takes none of the " .. entries .. " entries")
+    refused(method, { scope = "layers" }, "must be one of global, parameter, layer, row")
+    refused(method, { params = "*.nothing" }, "*.nothing")
+    refused(method, { avoid = lota.mask.all(model) }, "adapt.")
+  end
+  refused(adapt.lota, { calibration_lr = 0 }, "option `calibration_lr`")
+  refused(adapt.lota, { calibration_steps = -1 }, "option `calibration_steps`")
+  refused(adapt.lota, { calibration_steps = 0 }, "give `score`")
+  refused(adapt.lotto, { density = 0.6 }, "no mask for task 2 of 2")
+  refused(adapt.lotto, { after = 1 }, "option `after` must be a function")
+  -- The second of two tasks is looked at before the first is trained.
+  test.raises(function()
+    adapt.lotto(model, { first, { train = { { prompt = "no target" } } } }, quick)
+  end, "target")
+  test.equal(model:fingerprint(), fingerprint)
+end)
+
+test.case("a dry run trains nothing, and returns the options", function()
+  for _, method in ipairs { adapt.lota, adapt.random, adapt.fft } do
+    local o = method(model, first, { steps = 7, dry_run = true })
+    test.equal({ o.steps, o.batch, model:fingerprint() }, { 7, 4, fingerprint })
+  end
+  local read = adapt.lotto(model, { first, second }, { steps = 7, dry_run = true })
+  test.equal({ read.steps, read.calibration_steps, model:fingerprint() }, { 7, 100, fingerprint })
+end)
+
+test.case("the settings of an optimizer are options", function()
+  local function moved(given)
+    adapt.fft(model, first, options.with({ steps = 2, lr = 1e-3, batch = 4, max_len = 64, optimizer = "sgd" }, given))
+    local bits = model:fingerprint()
+    model:restore(base)
+    return bits
+  end
+  test.equal(moved { momentum = 0.9 }, moved {})
+  test.equal(moved { momentum = 0.9, dampening = 0.5 } ~= moved {}, true)
+end)
+
 test.case("every score can be turned into a mask", function()
   local examples = lota.data.examples(model, first.train, { max_len = 64, max_prompt = 32 })
   local function batches()
@@ -127,16 +202,17 @@ test.case("a method that was stopped goes on with the same bits", function()
   local bits, mask = once()
   for stop_phase, stop_step in pairs({ calibrate = 1, adapt = 2 }) do
     local folder = lota.run.start(os.tmpname() .. "-" .. stop_phase):path "training"
-    local ok = pcall(once, {
-      save_to = folder,
-      save_every = 1,
-      on_step = function(info, phase)
-        if phase == stop_phase and info.step == stop_step + 1 then
-          error "stopped"
-        end
-      end,
-    })
-    test.equal(ok, false)
+    test.raises(function()
+      once {
+        save_to = folder,
+        save_every = 1,
+        on_step = function(info, phase)
+          if phase == stop_phase and info.step == stop_step + 1 then
+            error("stopped in " .. phase)
+          end
+        end,
+      }
+    end, "stopped in " .. stop_phase)
     local again, same = once({ save_to = folder, resume = true })
     test.equal(again, bits, stop_phase)
     test.equal(same == mask, true)

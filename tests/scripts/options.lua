@@ -20,6 +20,45 @@ test.case("an option without a default may be given", function()
   test.equal(options.read("f", defaults, { avoid = "x" }).avoid, "x")
 end)
 
+local declared = {
+  density = { 0.1, "a fraction", above = 0, most = 1 },
+  steps = { 100, "a count", least = 1 },
+  scope = { "global", "where", choices = { "global", "layer" } },
+  resume = { false, "go on" },
+  clip = { nil, "a norm", type = "number" },
+  on_step = { nil, "called", type = "function" },
+  params = { "all", "names" },
+  list = { { 1, 2 }, "a default that is a table" },
+}
+
+test.case("an entry says its default and what it is", function()
+  local read = options.read("f", declared, { density = 1, params = { "a", "b" }, steps = 2.0 })
+  test.equal(read.density, 1)
+  test.equal(read.scope, "global")
+  test.equal(read.resume, false)
+  test.equal(read.clip, nil)
+  test.equal(read.list, { 1, 2 })
+  test.equal(read.params, { "a", "b" })
+end)
+
+test.case("a value that does not fit is refused with what would", function()
+  local function refused(given, text)
+    test.raises(function()
+      options.read("f", declared, given)
+    end, text)
+  end
+  refused({ density = 10 }, "f: option `density` must be a number above 0, and at most 1, got 10")
+  refused({ density = 0 }, "f: option `density` must be a number above 0, and at most 1, got 0")
+  refused({ density = 0 / 0 }, "f: option `density` must be a number above 0, and at most 1")
+  refused({ density = "much" }, "f: option `density` must be a number above 0, and at most 1, got much")
+  refused({ steps = 0 }, "f: option `steps` must be a whole number, 1 or more, got 0")
+  refused({ steps = 1.5 }, "f: option `steps` must be a whole number, 1 or more, got 1.5")
+  refused({ scope = "globe" }, "f: option `scope` must be one of global, layer, got globe")
+  refused({ resume = 1 }, "f: option `resume` must be a boolean, got 1")
+  refused({ clip = true }, "f: option `clip` must be a number, got true")
+  refused({ on_step = "print" }, "f: option `on_step` must be a function, got print")
+end)
+
 test.case("overlays change neither side", function()
   local base = { a = 1, b = 2 }
   test.equal(options.with(base, { b = 3 }), { a = 1, b = 3 })

@@ -119,6 +119,128 @@ test.case("no test rows is an error, not a score", function()
   end, "no test rows")
 end)
 
+local own = lota.run.start(os.tmpname() .. "-own")
+local function jsonl(list)
+  for i, row in ipairs(list) do
+    list[i] = lota.json.encode(row)
+  end
+  return table.concat(list, "\n") .. "\n"
+end
+local function numbered(count)
+  local list = {}
+  for i = 1, count do
+    list[i] = { prompt = i .. "=", target = tostring(i + 1), note = "more" }
+  end
+  return list
+end
+
+test.case("rows of your own: a folder keeps its split, a file is split by the seed", function()
+  own:write("both/train.jsonl", jsonl(numbered(5)))
+  own:write("both/test.jsonl", jsonl(numbered(2)))
+  local folder = tasks.open("jsonl:" .. own:dir() .. "/both")
+  test.equal({ folder.name, #folder.train, #folder.test }, { "both", 5, 2 })
+  test.equal(folder.train[5], { prompt = "5=", target = "6" })
+  local path = own:write("one.jsonl", jsonl(numbered(40)))
+  local one = tasks.open("jsonl:" .. path)
+  test.equal({ one.name, #one.train, #one.test }, { "one", 36, 4 })
+  test.equal(one.test, tasks.open("jsonl:" .. path).test, "the same seed")
+  test.equal(one.test[1].prompt == tasks.open("jsonl:" .. path, { seed = 1 }).test[1].prompt, false)
+  test.equal(#tasks.open("jsonl:" .. path, { held_out = 10 }).test, 10)
+  local seen = {}
+  for _, list in ipairs { one.train, one.test } do
+    for _, row in ipairs(list) do
+      seen[row.prompt] = (seen[row.prompt] or 0) + 1
+    end
+  end
+  for i = 1, 40 do
+    test.equal(seen[i .. "="], 1, "row " .. i)
+  end
+  own:write("c.csv", "prompt,target\na,b\nc,d\n")
+  test.equal(#tasks.open("csv:" .. own:dir() .. "/c.csv").train, 1)
+end)
+
+test.case("a bad row of your own is told by its file and number", function()
+  local function refused(row, text)
+    local path = own:write("bad.jsonl", jsonl { { prompt = "a", target = "b" }, row })
+    for _, part in ipairs { path .. ": row 2: ", text } do
+      test.raises(function()
+        tasks.open("jsonl:" .. path)
+      end, part)
+    end
+  end
+  refused({ prompt = "a" }, "no `target`")
+  refused({ question = "a" }, "no `prompt`")
+  refused({ prompt = "a", target = 3 }, "`target` must be a text")
+  refused({ prompt = "a", target = "" }, "nothing to learn")
+  refused({ messages = {} }, "not an empty one")
+  refused({ messages = { { role = "user", content = "a" } } }, "its role is `user`")
+  refused({ messages = { { role = "user" } } }, "message 1")
+  test.raises(function()
+    tasks.open("jsonl:" .. own:write("none.jsonl", ""))
+  end, "there are no rows")
+  test.raises(function()
+    tasks.open("jsonl:" .. own:write("single.jsonl", jsonl(numbered(1))))
+  end, "left to train on")
+  own:write("half/train.jsonl", jsonl(numbered(3)))
+  test.raises(function()
+    tasks.open("jsonl:" .. own:dir() .. "/half")
+  end, "half/train.jsonl as one file")
+  test.raises(function()
+    tasks.open "jsonl"
+  end, "needs its file or folder")
+end)
+
+test.case("a Lua file is a task", function()
+  local path = own:write(
+    "mine.lua",
+    [[return {
+    train = { { prompt = "a", target = "b" } },
+    test = { { prompt = "a", target = "b" }, { prompt = "c", target = "" .. "d" } },
+    max_tokens = 2,
+    judge = function() return 0.5 end,
+  }]]
+  )
+  local task = tasks.open(path)
+  test.equal({ task.name, #task.train, task.max_tokens, task.metric }, { "mine", 1, 2, "score" })
+  test.equal((task.score(lota.model.builtin())), 0.5)
+  local with =
+    own:write("with.lua", "return function(o) return { train = { { prompt = 'a', target = o.word or 'x' } } } end")
+  test.equal(tasks.open(with, { word = "y" }).train[1].target, "y")
+  test.equal(tasks.open(with).train[1].target, "x")
+  local function refused(source, text)
+    test.raises(function()
+      tasks.open(own:write("wrong.lua", source))
+    end, text)
+  end
+  refused("return 3", "must return a task")
+  refused("return { tran = {} }", "did you mean `train`?")
+  refused("return { train = {} }", "not an empty one")
+  refused("return { train = { { prompt = 'a' } } }", "row 1 of `train`: it has no `target`")
+  refused("return {", "wrong.lua:1")
+  test.raises(function()
+    tasks.open "no-such-file.lua"
+  end, "no-such-file.lua")
+end)
+
+test.case("messages go through the chat template, and plain prompts get a notice", function()
+  local template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}"
+    .. "{% if add_generation_prompt %}<assistant>{% endif %}"
+  local chatty, plain = lota.model.init("tiny", { chat_template = template }), lota.model.init "tiny"
+  local task = tasks.chat(tasks.open(own:dir() .. "/mine.lua"))
+  test.equal(task.train[1].messages, { { role = "user", content = "a" }, { role = "assistant", content = "b" } })
+  test.equal((task.score(chatty)), 0.5)
+  local stop = chatty:tokenizer():special().eos.token
+  local learnt = lota.data.examples(chatty, task.train):get(1)
+  test.equal(chatty:detokenize(learnt.tokens, { special = true }), "<user>a" .. stop .. "<assistant>b" .. stop)
+  test.raises(function()
+    tasks.check(plain, { task })
+  end, "no chat template")
+  local sort = tasks.open("sort", { train = 2, test = 1 })
+  test.equal(tasks.check(chatty, { task }), nil)
+  test.equal(tasks.check(plain, { sort }), nil)
+  test.equal(tasks.check(chatty, { task, sort, sort }):find("prompts of sort and sort do not", 1, true) ~= nil, true)
+end)
+
 local shared = os.getenv "LOTA_TEST_SHARED"
 if shared then
   test.case("GSM8K rows are the texts of the reference", function()

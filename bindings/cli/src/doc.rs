@@ -16,8 +16,25 @@ pub(super) fn print(name: &str, language: Language) -> Result<()> {
             Ok(())
         }
         Err(Some(near)) => Err(usage(format!("nothing is called '{name}'; did you mean '{near}'?"))),
-        Err(None) => Err(usage(format!("nothing is called '{name}'; `lota doc` lists everything"))),
+        Err(None) => {
+            let text = "`lota doc` lists what there is, `lota doc --search WORD` looks for a word";
+            Err(usage(format!("nothing is called '{name}'; {text}")))
+        }
     }
+}
+
+/// Prints the pages that hold the words, the best first.
+pub(super) fn search(words: &[String]) -> Result<()> {
+    let query = words.join(" ");
+    let hint = match api::search(&api::standard(), &query) {
+        Ok(text) => {
+            write_out(&text);
+            return Ok(());
+        }
+        Err(Some(near)) => format!("did you mean '{near}'?"),
+        Err(None) => "`lota doc` lists what there is".into(),
+    };
+    Err(usage(format!("nothing is said about '{query}'; {hint}")))
 }
 
 pub(super) fn json() -> Result<()> {

@@ -1,20 +1,26 @@
-//! How a failure is told: the message, the line of the script, and who called it.
+//! How a failure is shown: the message, the line of the script, and who called it.
 
 use std::process::ExitCode;
 
+use lota::scripts;
 use lota::{Error, ErrorKind};
 
-/// Prints the error and gives the exit code: 130 after Ctrl-C, 1 otherwise.
+use super::output::{self, note};
+use super::signals;
+
+/// Prints the error and gives the exit code: 130 after Ctrl-C, 143 and 129 after other signals, 1 otherwise.
 pub(super) fn report(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::Exit(code) => return ExitCode::from(u8::try_from(code.rem_euclid(256)).unwrap_or(1)),
+        // The lost output is reported when the program ends.
+        ErrorKind::Cancelled if output::has_failed() => return ExitCode::FAILURE,
         ErrorKind::Cancelled => {
-            eprintln!("stopped");
-            return ExitCode::from(130);
+            note("stopped\n");
+            return ExitCode::from(signals::exit_code());
         }
         _ => {}
     }
-    eprint!("{}", text(error));
+    note(&text(error));
     ExitCode::FAILURE
 }
 
@@ -39,7 +45,10 @@ fn source_line(place: &str) -> Option<(usize, String)> {
     let place = place.split(" (in ").next().unwrap_or(place);
     let (path, line) = place.rsplit_once(':')?;
     let line: usize = line.parse().ok()?;
-    let source = std::fs::read_to_string(path).ok()?;
+    let source = match scripts::named(path) {
+        Ok(Some(script)) => script.source.to_string(),
+        _ => std::fs::read_to_string(path).ok()?,
+    };
     Some((line, source.lines().nth(line.checked_sub(1)?)?.to_string()))
 }
 

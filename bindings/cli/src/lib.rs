@@ -1,16 +1,20 @@
 //! The program `lota`: what each command is called and takes. [`repl`] is its prompt.
 
 mod bench;
+mod demo;
 mod doc;
 mod failure;
 mod health;
 mod lora;
 mod merge;
 mod model;
+mod new;
 mod output;
 mod progress;
 pub mod repl;
 mod run;
+mod scripts;
+mod signals;
 mod ticket;
 
 use std::ffi::OsString;
@@ -18,9 +22,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-
 use lota::Language;
 use lota::{Error, ErrorKind, Result};
+
+use self::progress::{How, Progress};
 
 /// A scriptable engine for sparse adaptation of language models.
 #[derive(Parser)]
@@ -50,9 +55,13 @@ struct Common {
     /// What dense products multiply as: f32, or bf16, which is about twice as fast
     #[arg(long, global = true, default_value = "f32", value_name = "TYPE", value_parser = ["f32", "bf16"])]
     compute: String,
-    /// No progress bars and notices
+    /// No progress and no notices
     #[arg(long, global = true)]
     quiet: bool,
+    /// Progress on standard error: bar, plain (a line every 30 s), plain:SECONDS or none [default: bar on a terminal,
+    /// plain elsewhere]
+    #[arg(long, global = true, value_name = "HOW")]
+    progress: Option<How>,
     /// Take the plain reference path of every operation
     #[arg(long, global = true)]
     reference: bool,
@@ -60,13 +69,19 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a small model in three ways and compare them (half a minute)
+    Demo(demo::Demo),
     /// Run a script; `lota run FILE --help` shows the script's own options
     #[command(disable_help_flag = true, override_usage = "lota run FILE [OPTIONS OF THE SCRIPT]")]
     Run {
-        /// The script, then its options
+        /// The script or, as lota:NAME, one that is built in; then its options
         #[arg(value_name = "FILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
         script: Vec<OsString>,
     },
+    /// List the built-in scripts
+    Scripts,
+    /// Write a study to start from: a commented script and its task
+    New(new::New),
     /// Run a script given on the command line and print its value
     #[command(override_usage = "lota eval [OPTIONS] -e SCRIPT")]
     Eval {
@@ -83,10 +98,13 @@ enum Command {
         #[arg(long)]
         rhai: bool,
     },
-    /// Describe a primitive, an area or a type; all of them without a name
+    /// Describe a function, an area, a type or a module; list the areas without a name
     Doc {
-        /// mask.union, Mask:count, mask, Mask, ...
+        /// mask.union, Mask:count, mask, Mask, adapt.lota, ...; `all` lists everything
         name: Option<String>,
+        /// Look for words in names, descriptions, options and examples
+        #[arg(long, value_name = "WORD", num_args = 1.., conflicts_with = "name")]
+        search: Vec<String>,
         /// As Rhai writes it, not Lua
         #[arg(long)]
         rhai: bool,
@@ -178,26 +196,43 @@ pub fn main() -> ExitCode {
             usual(panic);
         }
     }));
-    let cli = Cli::parse();
-    match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
-    }
+    let code = match Cli::try_parse() {
+        Ok(cli) => match dispatch(cli) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::report(&error),
+        },
+        Err(asked) if !asked.use_stderr() => {
+            output::write_out(&asked.to_string());
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            output::note(&wrong.to_string());
+            ExitCode::from(2)
+        }
+    };
+    output::finish(code)
 }
 
 fn dispatch(cli: Cli) -> Result<()> {
     let common = cli.common;
     match cli.command {
         Command::Run { script } => run::script(common, script),
+        Command::Demo(demo) => demo.run(common),
+        Command::Scripts => {
+            scripts::list();
+            Ok(())
+        }
+        Command::New(new) => new.run(),
         Command::Eval { expression, rhai } => run::expression(common, language(rhai), &expression),
         Command::Repl { rhai } => {
             let syntax = if rhai { &crate::repl::RHAI } else { &crate::repl::LUA };
-            let bars = progress::Bars::new(common.quiet);
-            let make = run::builders(&common, language(rhai), bars.clone(), "", Vec::new(), 3)?;
-            crate::repl::main(syntax, move || make().build(), || bars.clear())
+            let progress = Progress::new(common.quiet, common.progress);
+            let make = run::builders(&common, language(rhai), progress.clone(), "", Vec::new(), 3)?;
+            crate::repl::main(syntax, move || make().build(), || progress.clear())
         }
         Command::Doc { json: true, .. } => doc::json(),
         Command::Doc { markdown: Some(folder), .. } => doc::markdown(&folder),
+        Command::Doc { search, .. } if !search.is_empty() => doc::search(&search),
         Command::Doc { name, rhai, .. } => doc::print(name.as_deref().unwrap_or_default(), language(rhai)),
         Command::Types { rhai } => {
             let registry = lota::api::standard();
@@ -235,3 +270,6 @@ fn language(rhai: bool) -> Language {
 fn usage(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Argument, text)
 }
+
+pub(crate) use output::{note, write_out};
+pub(crate) use signals::{idle, is_ending};

@@ -1,12 +1,73 @@
-//! Standard output.
+//! Standard output and standard error of the program. A full device or a closed pipe makes its exit code other than 0, and
+//! never makes it panic.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
-/// Writes to standard output. A reader that has gone away ends the program quietly.
+/// The exit code after writing to a closed pipe: 128 + SIGPIPE, as in a shell.
+const CLOSED_PIPE: u8 = 141;
+
+/// The first failure to write to standard output. Nothing is written after it.
+static FAILURE: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes to standard output. Ends the program if that fails.
 pub(crate) fn write_out(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if written.is_err() {
-        std::process::exit(0);
+    if !try_write(text) {
+        std::process::exit(i32::from(report().unwrap_or(1)));
     }
 }
+
+/// Writes to standard output; false if that fails or has failed before.
+pub(super) fn try_write(text: &str) -> bool {
+    if FAILURE.get().is_some() {
+        return false;
+    }
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => true,
+        Err(e) => {
+            // If another thread failed first, its error is the one reported.
+            let _ = FAILURE.set(e);
+            false
+        }
+    }
+}
+
+/// Writes to standard error. A failure to do so is ignored: it could be reported nowhere.
+pub(crate) fn note(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Whether writing to standard output has failed.
+pub(super) fn has_failed() -> bool {
+    FAILURE.get().is_some()
+}
+
+/// The exit code of the program: the one given, unless output was lost.
+pub(super) fn finish(code: ExitCode) -> ExitCode {
+    flush_libraries();
+    report().map_or(code, ExitCode::from)
+}
+
+/// Reports why output was lost, and returns the exit code for it. For a closed pipe there is no message, as is usual.
+fn report() -> Option<u8> {
+    let failure = FAILURE.get()?;
+    if failure.kind() == io::ErrorKind::BrokenPipe {
+        return Some(CLOSED_PIPE);
+    }
+    note(&format!("error: standard output: {failure}\n"));
+    Some(1)
+}
+
+/// Writes what Lua's `io.write` left in the buffer of the C library.
+#[cfg(unix)]
+fn flush_libraries() {
+    // SAFETY: without a stream, `fflush` flushes all of the C library's own; it takes and keeps no memory of ours.
+    if unsafe { libc::fflush(std::ptr::null_mut()) } != 0 {
+        let _ = FAILURE.set(io::Error::last_os_error());
+    }
+}
+
+#[cfg(not(unix))]
+fn flush_libraries() {}

@@ -1,22 +1,23 @@
-//! `run` and `eval`: an engine with everything a program may do, Ctrl-C, and output.
+//! `run` and `eval`: an engine with everything a program may do, signals, and output.
 
 use std::ffi::OsString;
 use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::CommandFactory as _;
 use lota::api::{Files, Value, show};
 use lota::runtime::host::Cancel;
+use lota::scripts;
 use lota::{Builder, Engine, Language};
 use lota::{Error, Result};
 
-use super::output::write_out;
-use super::progress::Bars;
+use super::output::{try_write, write_out};
+use super::progress::Progress;
+use super::signals::stop_on_signals;
 use super::{Cli, Common, usage};
 
-/// The engine of the command line: all files, `io` and `os`, bars on the terminal, Ctrl-C.
+/// The engine of the command line: all files, `io` and `os`, progress on standard error, signals.
 pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {
-    builders(common, language, Bars::new(common.quiet), name, args, 1).map(|make| make())
+    builders(common, language, Progress::new(common.quiet, common.progress), name, args, 1).map(|make| make())
 }
 
 /// Makes this thread one of those that work, of as many as were asked for. Were it none of them, each operation of
@@ -31,12 +32,12 @@ pub(super) fn threads(common: &Common) -> Result<()> {
     made
 }
 
-/// Engines of the command line, one after the other. Ctrl-C asks what runs to stop; the program ends
-/// at one more than `patience`.
+/// Engines of the command line, one after the other. A signal asks what runs to stop; the program ends at one Ctrl-C more
+/// than `patience`. So does standard output that takes no more: what a script trains is saved.
 pub(super) fn builders(
     common: &Common,
     language: Language,
-    bars: Bars,
+    progress: Progress,
     name: &str,
     args: Vec<String>,
     patience: usize,
@@ -47,10 +48,10 @@ pub(super) fn builders(
     }
     let compute = common.compute.parse()?;
     let cancel = Cancel::default();
-    stop_on_ctrl_c(cancel.clone(), patience);
+    stop_on_signals(cancel.clone(), patience);
     let (common, name) = (common.clone(), name.to_string());
     Ok(move || {
-        let (bars, printer) = (bars.clone(), bars.clone());
+        let (progress, printer, lost) = (progress.clone(), progress.clone(), cancel.clone());
         Engine::builder(language)
             .device(&common.device)
             .reference(common.reference)
@@ -60,31 +61,15 @@ pub(super) fn builders(
             .open(true)
             .cancel(cancel.clone())
             .script(name.clone(), args.clone())
-            .on_event(move |event| bars.show(event))
-            .output(move |text| printer.beside(|| write_out(text)))
+            .on_event(move |event| progress.show(event))
+            .output(move |text| {
+                printer.beside(|| {
+                    if !try_write(text) {
+                        lost.cancel();
+                    }
+                });
+            })
     })
-}
-
-/// Ctrl-C asks what runs to stop; pressed more than `patience` times for it, it ends the program.
-fn stop_on_ctrl_c(cancel: Cancel, patience: usize) {
-    let asked = AtomicUsize::new(0);
-    let installed = ctrlc::set_handler(move || {
-        // At the prompt the switch is set back after each input, and so counts anew.
-        if !cancel.is_cancelled() {
-            asked.store(0, Ordering::Relaxed);
-        }
-        match patience.saturating_sub(asked.fetch_add(1, Ordering::Relaxed)) {
-            0 => std::process::exit(130),
-            1 if patience > 1 => {
-                eprintln!("\nstopping; once more ends the program, and its variables are lost")
-            }
-            _ => {}
-        }
-        cancel.cancel();
-    });
-    if installed.is_err() {
-        eprintln!("note: Ctrl-C cannot be caught here and will end the program at once");
-    }
 }
 
 pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
@@ -107,8 +92,10 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         )));
     }
     let args = take_common(&mut common, rest)?;
+    let built_in = scripts::named(&file)?;
+    let source = built_in.map_or_else(|| std::fs::read_to_string(&file), |script| Ok(script.source.into()));
     // Without this, a script that never asks for its options would ignore them, and `--help` run it.
-    if !args.is_empty() && std::fs::read_to_string(&file).is_ok_and(|source| !source.contains("args")) {
+    if !args.is_empty() && source.is_ok_and(|source| !source.contains("args")) {
         let text = format!("{file} declares no options: it has no `lota.args`");
         if args.iter().any(|a| a == "--help" || a == "-h") {
             write_out(&format!("{text}\n"));
@@ -116,8 +103,12 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         }
         return Err(usage(format!("{text}, and was given {}", args.join(" "))));
     }
-    let engine = builder(&common, Language::of(&file), &file, args)?.build()?;
-    engine.run_file(&file).map(drop)
+    let language = built_in.map_or_else(|| Language::of(&file), |script| script.language);
+    let engine = builder(&common, language, &file, args)?.build()?;
+    match built_in {
+        Some(script) => engine.run(script.source, &file).map(drop),
+        None => engine.run_file(&file).map(drop),
+    }
 }
 
 /// Takes lota's own options out of those after the script's file. What follows `--` is the
@@ -142,6 +133,9 @@ fn take_common(common: &mut Common, words: Vec<String>) -> Result<Vec<String>> {
                 common.threads = given
                     .parse()
                     .map_err(|_| usage(format!("--threads needs a whole number, got '{given}'")))?;
+            }
+            "--progress" => {
+                common.progress = Some(needed()?.parse().map_err(|e| usage(format!("--progress: {e}")))?)
             }
             "--quiet" if value.is_none() => common.quiet = true,
             "--reference" if value.is_none() => common.reference = true,

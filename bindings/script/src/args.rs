@@ -177,6 +177,14 @@ impl<'a> Args<'a> {
         self.slot(name).is_ok_and(|at| matches!(self.slots[at], Slot::Given(_)))
     }
 
+    /// The values that were given and have not been read yet.
+    pub fn given(&self) -> impl Iterator<Item = &Value> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Given(value) => Some(value),
+            _ => None,
+        })
+    }
+
     /// The options of undeclared names, for records that allow them.
     pub fn extra(&mut self) -> Map {
         std::mem::take(&mut self.extra)

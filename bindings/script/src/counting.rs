@@ -112,7 +112,7 @@ impl Tally {
     }
 }
 
-/// Works as the host, in the midst of the interpreter's work: nothing counts.
+/// Runs the host's work while a script runs: what it allocates is not counted.
 pub(crate) fn outside<R>(work: impl FnOnce() -> R) -> R {
     let _switch = Switch::to(null());
     work()
@@ -141,14 +141,14 @@ impl Drop for Switch {
     }
 }
 
-/// What was allocated outside, held by a value of the script or for a while in its midst.
+/// A value that the host allocated, held by a script's value or while a script runs.
 pub(crate) struct Outside<T> {
     value: ManuallyDrop<T>,
     weight: i64,
 }
 
 impl<T> Outside<T> {
-    /// Holds it for a while.
+    /// Holds the value.
     pub(crate) fn new(value: T) -> Self {
         Self::weighing(value, 0)
     }

@@ -36,6 +36,14 @@ impl Language {
         }
     }
 
+    /// What stands before the name of a function of the library.
+    pub fn library(self) -> &'static str {
+        match self {
+            Self::Lua => "lota.",
+            Self::Rhai => "lota::",
+        }
+    }
+
     /// What a comment that goes to the end of its line begins with.
     pub fn comment(self) -> &'static str {
         match self {

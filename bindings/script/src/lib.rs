@@ -51,7 +51,7 @@ pub use modules::Modules;
 pub use op::Op;
 pub use open::open;
 pub use param::{Param, Place, counts_positions, literal, literal_in};
-pub use primitive::{Primitive, panic_text};
+pub use primitive::{Inner, Primitive, Wrapper, panic_text};
 pub use record::Record;
 pub use registry::Registry;
 pub use show::show;

@@ -33,7 +33,14 @@ use crate::value::Value;
 
 type Body = dyn Fn(&Ctx, &mut Args) -> Result<Value> + Send + Sync;
 
+/// A primitive's own function, as one that is put around it sees it.
+pub type Inner<'a> = dyn Fn(&Ctx, &mut Args) -> Result<Value> + 'a;
+
+/// A function that is called in the place of a primitive's own, which it is given.
+pub type Wrapper = fn(&Ctx, &mut Args, &Inner<'_>) -> Result<Value>;
+
 /// One primitive: its [`Record`], which it can be read as, and its function.
+#[derive(Clone)]
 pub struct Primitive {
     record: Record,
     body: Arc<Body>,
@@ -66,6 +73,13 @@ impl Primitive {
             constant: false,
         };
         Self { record, body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))) }
+    }
+
+    /// Puts `wrapper` around the function.
+    pub fn wrapped(mut self, wrapper: Wrapper) -> Self {
+        let inner = self.body.clone();
+        self.body = Arc::new(move |ctx, args| wrapper(ctx, args, &|ctx, args| inner(ctx, args)));
+        self
     }
 
     /// A method `Type:name`. Its first parameter, `self`, is the object.

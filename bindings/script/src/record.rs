@@ -5,7 +5,7 @@ use crate::op::Op;
 use crate::param::{Param, Place, Text, literal_in};
 
 /// All that a [`Primitive`](crate::Primitive) says of itself. Documentation, completion and the checks of arguments read it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Record {
     pub(crate) name: Text,
     pub(crate) doc: Text,
@@ -22,7 +22,7 @@ pub struct Record {
 }
 
 /// What every call asks of the record, kept so that no call reads its texts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CallPlan {
     /// Whether the first parameter is the object of a method.
     pub method: bool,

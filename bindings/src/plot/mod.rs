@@ -2,8 +2,8 @@
 //! terminal.
 //!
 //! The same input gives the same bytes on every machine, so a chart can be compared and kept in a
-//! repository. Colours are told apart with any common colour blindness, and never carry meaning
-//! alone: lines have names in a legend and dashes from the ninth on, cells show their value.
+//! repository. Colours stay apart with any common colour blindness, and never carry meaning
+//! alone: lines have names in a legend, and dashes; cells have their value, in a tooltip at least.
 
 mod colour;
 mod heatmap;

@@ -52,6 +52,12 @@ impl Svg {
         svg
     }
 
+    /// The heading of a sheet of this width, in smaller letters where it is long.
+    pub(super) fn heading(&mut self, width: f64, title: &str) {
+        let size = ((width - 24.0) / text_width(title, 1.06).max(1.0)).clamp(9.0, 16.0);
+        self.text(width / 2.0, 26.0, title, Style { size, bold: true, ..Style::default() });
+    }
+
     /// A text of one line.
     pub(super) fn text(&mut self, x: f64, y: f64, text: &str, style: Style<'_>) {
         let weight = if style.bold { " font-weight=\"bold\"" } else { "" };
@@ -194,6 +200,17 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(|c| if c.is_ascii() { 0.58 } else { 0.9 }).sum::<f64>() * size
 }
 
+/// At most `most` characters of a text: its beginning and its end.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_string();
+    }
+    let (head, tail) = ((most - 1) / 2, most - 1 - (most - 1) / 2);
+    let first = text.chars().take(head);
+    first.chain(['\u{2026}']).chain(text.chars().skip(count - tail)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +218,12 @@ mod tests {
     #[test]
     fn text_cannot_leave_its_element() {
         assert_eq!(escape("a<b>&\"c'\u{1}\n"), "a&lt;b&gt;&amp;&quot;c&#39;\u{fffd} ");
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_ends() {
+        assert_eq!(shortened("short", 9), "short");
+        assert_eq!(shortened("model.layers.10.mlp.up_proj", 11), "model\u{2026}_proj");
     }
 
     #[test]

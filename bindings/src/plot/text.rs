@@ -3,7 +3,7 @@
 use super::lines::Series;
 use super::ticks::Axis;
 
-/// Marks of lines, where there are several: which dot belongs to which cannot be told by dots.
+/// Marks of lines, where there are several: dots do not show which line they belong to.
 const MARKS: [char; 8] = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 /// Two lines at one place.
 const BOTH: char = '*';

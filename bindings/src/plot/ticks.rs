@@ -7,51 +7,72 @@ pub(super) struct Axis {
     log: bool,
     /// Values with a grid line, ascending.
     pub ticks: Vec<f64>,
-    digits: usize,
+    labels: Labels,
+}
+
+/// How ticks are written.
+enum Labels {
+    /// With this many digits after the point.
+    Digits(usize),
+    /// As short as possible: powers of ten and their small multiples.
+    Shortest,
 }
 
 impl Axis {
     /// An axis that covers `values` (non-finite ones, and with `log` those not above 0, do not
-    /// count) with about `count` round ticks.
+    /// count), whose ends are ticks, with about `count` round ticks.
     pub(super) fn over(values: impl Iterator<Item = f64>, count: usize, log: bool) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for v in values.filter(|v| v.is_finite() && (!log || *v > 0.0)) {
-            low = low.min(v);
-            high = high.max(v);
+        let (low, high) = extent(values, log);
+        if log {
+            let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+            let last = last.max(first + 1);
+            let ticks = decades(first, last, count.max(2));
+            let ends = (10f64.powi(first), 10f64.powi(last));
+            return Self { low: ends.0, high: ends.1, log, ticks, labels: Labels::Shortest };
         }
-        if low > high {
-            (low, high) = if log { (1.0, 10.0) } else { (0.0, 1.0) };
-        }
-        if log { Self::decades(low, high) } else { Self::steps(low, high, count.max(2)) }
-    }
-
-    fn steps(mut low: f64, mut high: f64, count: usize) -> Self {
-        // A constant, or values so close that an f64 has no room for ticks between them.
-        let room = low.abs().max(high.abs()) * 1e-9;
-        if high - low <= room {
-            let pad = if low == 0.0 { 0.5 } else { low.abs() * 0.1 };
-            low -= pad;
-            high += pad;
-        }
-        let rough = (high - low) / count as f64;
-        let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].iter().map(|m| m * power).find(|s| *s >= rough * 0.999);
-        let step = step.unwrap_or(10.0 * power);
+        let (step, digits) = round_step(high - low, count);
         let (first, last) = ((low / step).floor(), (high / step).ceil());
-        let ticks = (0..=((last - first).round() as usize)).map(|i| (first + i as f64) * step).collect();
-        let mut digits = (-step.log10().floor()).max(0.0) as usize;
-        if (step * 10f64.powi(digits as i32)).fract().abs() > 1e-6 {
-            digits += 1;
-        }
-        Self { low: first * step, high: last * step, log: false, ticks, digits }
+        let ticks = multiples(first, last, step);
+        Self { low: first * step, high: last * step, log, ticks, labels: Labels::Digits(digits) }
     }
 
-    fn decades(low: f64, high: f64) -> Self {
-        let first = low.log10().floor() as i32;
-        let last = (high.log10().ceil() as i32).max(first + 1);
-        let stride = ((last - first) as usize).div_ceil(10);
-        let ticks = (first..=last).step_by(stride).map(|p| 10f64.powi(p)).collect();
-        Self { low: 10f64.powi(first), high: 10f64.powi(last), log: true, ticks, digits: 0 }
+    /// An axis that ends where `values` do, but for `margin` (a fraction of its length) at either end,
+    /// with about `count` round ticks inside. An axis that would begin just above 0 begins at 0.
+    pub(super) fn fitted(values: impl Iterator<Item = f64>, count: usize, log: bool, margin: f64) -> Self {
+        let (mut low, mut high) = extent(values, log);
+        if log {
+            let room = (high / low).powf(margin);
+            let wider = (low / room, high * room);
+            if wider.0 > 0.0 && wider.1.is_finite() {
+                (low, high) = wider;
+            }
+            return Self::logarithmic(low, high, count);
+        }
+        let near_zero = low >= 0.0 && low <= 0.1 * high;
+        let room = (high - low) * margin;
+        low = if near_zero { 0.0 } else { low - room };
+        high += room;
+        let (step, digits) = round_step(high - low, count);
+        let ticks = multiples((low / step - 1e-9).ceil(), (high / step + 1e-9).floor(), step);
+        Self { low, high, log, ticks, labels: Labels::Digits(digits) }
+    }
+
+    /// Over several powers of ten their ticks are these; over few, 1, 2 and 5 times them; over less than
+    /// one, equal steps.
+    fn logarithmic(low: f64, high: f64, count: usize) -> Self {
+        let span = (high / low).log10();
+        let within = |ticks: Vec<f64>| ticks.into_iter().filter(|t| (low..=high).contains(t)).collect();
+        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let (ticks, labels) = if span >= 3.0 {
+            (within(decades(first, last, count)), Labels::Shortest)
+        } else if span >= 1.0 {
+            let all = (first..=last).flat_map(|power| [1, 2, 5].map(|m| scaled(m, power)));
+            (within(all.collect()), Labels::Shortest)
+        } else {
+            let (step, digits) = round_step(high - low, count);
+            (multiples((low / step).ceil(), (high / step).floor(), step), Labels::Digits(digits))
+        };
+        Self { low, high, log: true, ticks, labels }
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end; `None` where it has no place.
@@ -68,23 +89,72 @@ impl Axis {
 
     /// The text of a tick.
     pub(super) fn label(&self, tick: f64) -> String {
+        let digits = match self.labels {
+            Labels::Shortest if (1e-3..1e5).contains(&tick) => return format!("{tick}"),
+            Labels::Shortest => return format!("{tick:e}"),
+            Labels::Digits(digits) => digits,
+        };
         let size = self.low.abs().max(self.high.abs());
-        if self.log {
-            return if (1e-3..1e5).contains(&tick) { format!("{tick}") } else { format!("{tick:e}") };
-        }
-        if size >= 1e6 || self.digits > 6 {
+        if size >= 1e6 || digits > 6 {
             let text = format!("{tick:.3e}");
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
             return if tick == 0.0 { "0".to_string() } else { format!("{mantissa}e{exponent}") };
         }
-        let text = format!("{tick:.*}", self.digits);
+        let text = format!("{tick:.digits$}");
         if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
             text.trim_start_matches('-').to_string()
         } else {
             text
         }
     }
+}
+
+/// The least and the greatest of the values that have a place, apart from each other.
+fn extent(values: impl Iterator<Item = f64>, log: bool) -> (f64, f64) {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for v in values.filter(|v| v.is_finite() && (!log || *v > 0.0)) {
+        low = low.min(v);
+        high = high.max(v);
+    }
+    if low > high {
+        return if log { (1.0, 10.0) } else { (0.0, 1.0) };
+    }
+    // A constant, or values so close that an f64 has no room for ticks between them.
+    if high - low <= low.abs().max(high.abs()) * 1e-9 {
+        let pad = if low == 0.0 { 0.5 } else { low.abs() * 0.1 };
+        return (low - pad, high + pad);
+    }
+    (low, high)
+}
+
+/// The round step that cuts `range` into about `count` parts, and the digits it needs after the point.
+fn round_step(range: f64, count: usize) -> (f64, usize) {
+    let rough = range / count.max(2) as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].iter().map(|m| m * power).find(|s| *s >= rough * 0.999);
+    let step = step.unwrap_or(10.0 * power);
+    let mut digits = (-step.log10().floor()).max(0.0) as usize;
+    if (step * 10f64.powi(digits as i32)).fract().abs() > 1e-6 {
+        digits += 1;
+    }
+    (step, digits)
+}
+
+/// `first * step` to `last * step`.
+fn multiples(first: f64, last: f64, step: f64) -> Vec<f64> {
+    (0..=((last - first).round() as usize)).map(|i| (first + i as f64) * step).collect()
+}
+
+/// Powers of ten, about `count` of them where there are more.
+fn decades(first: i32, last: i32, count: usize) -> Vec<f64> {
+    let stride = ((last - first) as usize).div_ceil(count.max(10));
+    (first..=last).step_by(stride.max(1)).map(|power| scaled(1, power)).collect()
+}
+
+/// The f64 nearest to `times * 10^power`.
+fn scaled(times: i32, power: i32) -> f64 {
+    format!("{times}e{power}").parse().unwrap_or(f64::INFINITY)
 }
 
 #[cfg(test)]
@@ -115,6 +185,35 @@ mod tests {
                 assert!((0.0..=1.0).contains(&axis.place(*v).expect("finite")));
             }
         }
+    }
+
+    fn fitted(values: &[f64], log: bool) -> (f64, f64, Vec<String>) {
+        let axis = Axis::fitted(values.iter().copied(), 6, log, 0.03);
+        assert!(values.iter().all(|v| axis.place(*v).is_none_or(|p| (0.0..=1.0).contains(&p))));
+        assert!(axis.ticks.iter().all(|t| axis.place(*t).is_some_and(|p| (-1e-6..=1.0 + 1e-6).contains(&p))));
+        assert!(axis.ticks.len() >= 2 && axis.ticks.windows(2).all(|w| w[0] < w[1]), "{:?}", axis.ticks);
+        let unused =
+            values.iter().filter_map(|v| axis.place(*v)).fold((1f64, 0f64), |u, p| (u.0.min(p), u.1.max(p)));
+        (unused.0, 1.0 - unused.1, axis.ticks.iter().map(|t| axis.label(*t)).collect())
+    }
+
+    #[test]
+    fn a_fitted_axis_leaves_no_part_empty() {
+        for (values, log, want) in [
+            (&[1.02, 3.9][..], false, &["1", "2", "3"][..]),
+            (&[0.02, 3.9], false, &["0", "1", "2", "3", "4"]),
+            (&[1.02, 3.9], true, &["1", "2", "3", "4"]),
+            (&[0.04, 3.9], true, &["0.05", "0.1", "0.2", "0.5", "1", "2"]),
+            (&[0.0009, 50.0], true, &["0.001", "0.01", "0.1", "1", "10"]),
+            (&[-3.0, 160.0], false, &["0", "50", "100", "150"]),
+        ] {
+            let (below, above, labels) = fitted(values, log);
+            assert!(below <= 0.06 && above <= 0.06, "{values:?}: {below} and {above} are empty");
+            assert_eq!(labels, want, "{values:?}");
+        }
+        fitted(&[7.0, 7.0], false);
+        fitted(&[7.0, 7.0], true);
+        fitted(&[1e-300, 1e300], true);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lota_runtime::eval::{Choice, Normalize, choose, perplexity};
-use lota_script::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
+use lota_script::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Result, Value, to_json};
 
 use super::data::all_batches;
 use super::model::{ScriptModel, TINY, generation, generation_options};
@@ -52,10 +52,11 @@ pub(super) fn register(r: &mut Registry) {
             Primitive::new("eval.generate", "Continues the prompt of every row, several at a time.")
                 .details(
                     "Prompts are tokenized as in training (without a token before them unless bos is true), and each is \
-                     continued as it would be alone.",
+                     continued as it would be alone. A row of messages is written by the model's chat template, up to the \
+                     assistant's last message.",
                 )
                 .arg("model", "Model", "the model")
-                .arg("rows", "list", "the rows, each {prompt = ...} or a string"),
+                .arg("rows", "list", "the rows, each {prompt = ...}, {messages = ...} or a string"),
         )
         .opt("bos", "boolean", false, "put the token that begins a text before each prompt")
         .opt("max_prompt", "integer", (), "keep only so many tokens of the end of a prompt")
@@ -144,8 +145,15 @@ fn generate(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         let inside =
             |m: Mismatch, step: &str| args.mismatched("rows", &m.inside(step).inside(&format!("[{i}]")));
         let text = match row {
-            Value::Map(mut map) => String::from_value(map.take("prompt").unwrap_or_default())
-                .map_err(|m| inside(m, ".prompt"))?,
+            Value::Map(mut map) => match map.take("messages") {
+                Some(messages) => {
+                    let prompt = model.0.chat_prompt(&to_json(&messages)?);
+                    let row = i as i64 + ctx.index_base();
+                    prompt.map_err(|e| args.wrong("rows", format!("[{row}]: {e}")))?
+                }
+                None => String::from_value(map.take("prompt").unwrap_or_default())
+                    .map_err(|m| inside(m, ".prompt"))?,
+            },
             other => String::from_value(other).map_err(|m| inside(m, ""))?,
         };
         let mut ids = model.tokenizer()?.encode(&text, false)?;

@@ -12,7 +12,7 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "It is the text of `lota doc NAME`. A value is explained by the page of its type, a primitive by its own.",
             )
-            .arg_or("value", "any", (), "a name such as 'mask.union', or a value; everything is listed without one")
+            .arg_or("value", "any", (), "a name such as 'mask.union', or a value; without one the areas are listed")
             .example("lota.help('mask.union')")
             .call(help),
     );
@@ -61,6 +61,6 @@ pub fn page(value: &Value) -> Option<String> {
 pub(crate) fn unknown(name: &str, near: Option<&str>) -> Error {
     Error::argument(match near {
         Some(near) => format!("nothing is called '{name}'; did you mean '{near}'?"),
-        None => format!("nothing is called '{name}'; help without a name lists everything"),
+        None => format!("nothing is called '{name}'; help without a name lists what there is"),
     })
 }

@@ -53,5 +53,7 @@ pub fn standard() -> Registry {
     tokenizer::register(r);
     top::register(r);
     train::register(r);
+    tensor::carry_origins(r);
+    tensor::register_elsewhere(r);
     registry
 }

@@ -12,14 +12,16 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::new("plot.lines", "A line chart.")
             .details(
                 "Each series is `{name =, y = {...}}`, with `x = {...}` where x is not 1, 2, 3..., and `spread = \
-                 {...}` for a band of that half height. A value that is not a number breaks the line. A plain map \
-                 `name = {y values}` works too.",
+                 {...}` for a band of that half height. Series with the same `group` have one colour, series with the \
+                 same `kind` one dash. A value that is not a number breaks the line. A plain map `name = {y values}` \
+                 works too.",
             )
             .arg("series", "list of map|map", "the lines")
             .opt("title", "string", "", "the heading")
             .opt("x", "string", "", "what x counts")
             .opt("y", "string", "", "what y measures")
             .opt("log", "boolean", false, "a logarithmic y axis")
+            .opt("marks", "list of map", (), "vertical lines, each {x =, name =}")
             .opt("path", "string", (), "a file to write the SVG to")
             .returns("string", "the SVG text")
             .example("local svg = lota.plot.lines({loss = {3, 2, 1.5}}, {title = 'Loss', x = 'step'})\nassert(svg:find('<svg', 1, true))")
@@ -27,13 +29,17 @@ pub(super) fn register(r: &mut Registry) {
     );
     r.add(
         Primitive::new("plot.heatmap", "A heat map: a matrix as coloured cells with their values.")
+            .details(
+                "Values of both signs are drawn from blue over white (zero) to red, others from light to dark. Names that \
+                 would touch are left out, and values that do not fit into their cells; the tooltip of a cell has both.",
+            )
             .arg("matrix", "list of list of number", "the rows; a value that is not a number is an empty cell")
             .opt("labels", "list of string", (), "the names of both rows and columns")
             .opt("rows", "list of string", (), "the names of the rows")
             .opt("columns", "list of string", (), "the names of the columns")
             .opt("title", "string", "", "the heading")
-            .opt("low", "number", (), "the value of the lightest colour; the least by default")
-            .opt("high", "number", (), "the value of the darkest colour; the greatest by default")
+            .opt("low", "number", (), "the value of the first colour; the least by default")
+            .opt("high", "number", (), "the value of the last colour; the greatest by default")
             .opt("path", "string", (), "a file to write the SVG to")
             .returns("string", "the SVG text")
             .example("local svg = lota.plot.heatmap({{1, 0.1}, {0.1, 1}}, {labels = {'a', 'b'}, title = 'Overlap'})\nassert(svg:find('0.1', 1, true))")
@@ -53,7 +59,7 @@ fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
             let read = map.into_iter().map(|(name, values)| {
                 let y = Vec::<f64>::from_value(values)
                     .map_err(|m| args.mismatched("series", &m.inside(&format!(".{name}"))))?;
-                Ok(Series { name, points: numbered(y), spread: Vec::new() })
+                Ok(Series { name, points: numbered(y), ..Series::default() })
             });
             read.collect::<Result<Vec<_>>>()?
         }
@@ -67,8 +73,39 @@ fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
         y: args.get("y")?,
         log_y: args.get("log")?,
         series,
+        marks: marks(args)?,
     };
     write(args, chart.to_svg())
+}
+
+fn marks(args: &mut Args) -> Result<Vec<(f64, String)>> {
+    let given: Vec<Value> = args.opt("marks")?.unwrap_or_default();
+    let read = given
+        .into_iter()
+        .enumerate()
+        .map(|(i, value)| mark(value).map_err(|m| args.mismatched("marks", &m.inside(&format!("[{i}]")))));
+    read.collect()
+}
+
+fn mark(value: Value) -> Result<(f64, String), Mismatch> {
+    let mut map = Map::from_value(value)?;
+    let x = f64::from_value(map.take("x").unwrap_or_default()).map_err(|m| m.inside(".x"))?;
+    let name = Option::<String>::from_value(map.take("name").unwrap_or_default());
+    let name = name.map_err(|m| m.inside(".name"))?.unwrap_or_default();
+    nothing_else(&map, "map of x and name")?;
+    Ok((x, name))
+}
+
+/// A field that was not asked for is a mistake.
+fn nothing_else(map: &Map, expected: &str) -> Result<(), Mismatch> {
+    match map.iter().next() {
+        None => Ok(()),
+        Some((unknown, _)) => Err(Mismatch {
+            expected: expected.into(),
+            given: format!("a field '{unknown}'"),
+            at: String::new(),
+        }),
+    }
 }
 
 fn numbered(y: Vec<f64>) -> Vec<(f64, f64)> {
@@ -82,14 +119,17 @@ fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
     let y = Vec::<f64>::from_value(field("y")).map_err(|m| m.inside(".y"))?;
     let x = Option::<Vec<f64>>::from_value(field("x")).map_err(|m| m.inside(".x"))?;
     let spread = Option::<Vec<f64>>::from_value(field("spread")).map_err(|m| m.inside(".spread"))?;
-    let wrong = |expected: String, given: String| Mismatch { expected, given, at: String::new() };
-    if let Some((unknown, _)) = map.iter().next() {
-        return Err(wrong("map of name, x, y and spread".into(), format!("a field '{unknown}'")));
-    }
+    let group = Option::<String>::from_value(field("group")).map_err(|m| m.inside(".group"))?;
+    let kind = Option::<String>::from_value(field("kind")).map_err(|m| m.inside(".kind"))?;
+    nothing_else(&map, "map of name, x, y, spread, group and kind")?;
     for (field, length) in [("x", x.as_ref().map(Vec::len)), ("spread", spread.as_ref().map(Vec::len))] {
         if let Some(length) = length.filter(|l| *l != y.len()) {
             let given = format!("{length} of {field} for {} of y", y.len());
-            return Err(wrong("map whose lists are of one length".into(), given));
+            return Err(Mismatch {
+                expected: "map whose lists are of one length".into(),
+                given,
+                at: String::new(),
+            });
         }
     }
     let points = match x {
@@ -97,7 +137,7 @@ fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
         None => numbered(y),
     };
     let name = name.unwrap_or_else(|| format!("{}", index + 1));
-    Ok(Series { name, points, spread: spread.unwrap_or_default() })
+    Ok(Series { name, points, spread: spread.unwrap_or_default(), group, kind })
 }
 
 fn heatmap(_: &Ctx, args: &mut Args) -> Result<String> {

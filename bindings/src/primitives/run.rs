@@ -48,6 +48,13 @@ pub(super) fn register(r: &mut Registry) {
             .example("local run = lota.run.start('run-start', {config = {lr = 0.1}})\nrun:log {step = 1, loss = 2.5}")
             .call(start),
     );
+    r.add(
+        Primitive::new("run.writable", "An error unless files can be written into a folder.")
+            .details("For what would otherwise fail hours later, when there is something to save.")
+            .arg("dir", "string", "the folder; it is made if it does not exist")
+            .example("lota.run.writable('run-writable')")
+            .call(|_, args| Ok(lota_runtime::host::check_writable(args.file("dir")?.path())?)),
+    );
     methods(r);
     r.add(
         Primitive::new("markdown", "A Markdown table, padded so that it also reads well as text.")

@@ -85,14 +85,13 @@ fn new(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let score: Arc<dyn ScriptFn> = args.get("score")?;
     let params = model.params();
+    let _hold = params.hold("scores.new");
     let universe = params.universe().clone();
     let mut values = Vec::with_capacity(universe.len());
     for (spec, tensor) in universe.specs().iter().zip(params.tensors()) {
         ctx.host.cancel.check()?;
-        let made = score.call(&[
-            Value::from(spec.name.as_str()),
-            Value::object(ScriptTensor::new(tensor.copy().told()?)),
-        ])?;
+        let copy = ScriptTensor::of_weights(tensor.copy().told()?, &model.0);
+        let made = score.call(&[Value::from(spec.name.as_str()), copy])?;
         values.push(returned(made, "the function of lota.scores.new")?);
     }
     Ok(Scores::new(universe, values)?)
@@ -186,16 +185,23 @@ fn figures(r: &mut Registry) {
             }),
     );
     type Figure = fn(&Figures) -> f64;
-    let all: [(&str, &str, Figure); 3] = [
-        ("max", "The largest score.", |f| f.max),
-        ("min", "The smallest score.", |f| f.min),
-        ("sum", "The sum of all scores.", |f| f.sum),
+    let all: [(&str, &str, &str, Figure); 3] = [
+        ("max", "The largest score.", "signs:max() == 1", |f| f.max),
+        ("min", "The smallest score.", "signs:min() == -1", |f| f.min),
+        (
+            "sum",
+            "The sum of all scores.",
+            "(signs * signs + 2):sum() == signs:nonzero() + 2 * signs:count()",
+            |f| f.sum,
+        ),
     ];
-    for (name, doc, pick) in all {
+    for (name, doc, holds, pick) in all {
         r.add(
             Primitive::method("Scores", name, doc)
                 .returns("number", "the figure")
-                .example(example(&format!("assert(type(s:{name}()) == 'number')")))
+                .example(example(&format!(
+                    "local signs = s:map(function(name, t) return t:sign() end)\nassert({holds})"
+                )))
                 .call(move |_, args| {
                     let scores = args.this::<ScriptScores>()?;
                     let mut all = Figures { max: f64::NEG_INFINITY, min: f64::INFINITY, sum: 0.0 };

@@ -20,6 +20,38 @@ pub(super) fn register(r: &mut Registry) {
             )
             .call(read),
     );
+    r.add(
+        Primitive::new("script", "The script that runs: its file, its options, and the command that runs it again.")
+            .details("Options that `lota` itself takes (`--compute`, `--device`, ...) are left out of both.")
+            .returns(
+                "map",
+                "path (as it was given; empty where no file is run), args (a list of texts), command (quoted for a shell)",
+            )
+            .example("assert(type(lota.script().command) == 'string')")
+            .call(|ctx, _| {
+                Ok(Map::new()
+                    .with("path", ctx.script_name.clone())
+                    .with("args", ctx.script_args.clone())
+                    .with("command", command(&ctx.script_name, &ctx.script_args)))
+            }),
+    );
+}
+
+fn command(name: &str, args: &[String]) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
+    let words = ["lota", "run", name].into_iter().chain(args.iter().map(String::as_str));
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_=./,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_string();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn read(ctx: &Ctx, args: &mut Args) -> Result<Map> {
@@ -352,5 +384,12 @@ mod tests {
             text.contains("--sizes <integer,...>") && text.contains("[one of sgd, adamw; default sgd]"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_command_is_quoted_for_a_shell() {
+        let args = ["--task-a", "jsonl:my data", "--note", "it's"].map(String::from);
+        assert_eq!(command("a.lua", &args), r"lota run a.lua --task-a 'jsonl:my data' --note 'it'\''s'");
+        assert_eq!(command("", &args), "");
     }
 }

@@ -77,22 +77,47 @@ fn lines<'a>(out: &mut String, primitives: impl Iterator<Item = &'a Primitive>) 
     }
 }
 
-/// The comment that a module of the standard library begins with.
-fn header(source: &str) -> String {
-    let lines = source.lines().map_while(|line| line.strip_prefix("--"));
-    let mut out = String::new();
-    for line in lines {
-        let line = line.strip_prefix('-').unwrap_or(line);
-        let _ = writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(line));
-    }
-    out
-}
-
-/// A module of the standard library: its name and its comment.
+/// A module of the standard library: its name, its comment, its options if it is one function, and its functions.
 fn module(name: &str) -> Option<String> {
     let full = format!("lota.{name}");
-    let text = header(stdlib::source(&full)?).trim_end().replace('\n', "\n    ");
-    Some(format!("require \"{full}\"\n    {text}\n"))
+    let text = stdlib::header(stdlib::source(&full)?).trim_end().replace('\n', "\n    ");
+    let mut out = format!("require \"{full}\"\n    {text}\n");
+    if let Some((area, function)) = name.rsplit_once('.') {
+        options(&mut out, area, function);
+    }
+    let functions = stdlib::functions(&full);
+    if !functions.is_empty() {
+        out.push_str("\nfunctions:\n");
+    }
+    for f in functions {
+        let called = format!("{name}.{}", f.name);
+        let _ = writeln!(out, "    {called:<28} {}", f.doc.lines().next().unwrap_or_default());
+    }
+    Some(out)
+}
+
+/// A function of a module of the standard library.
+fn function(name: &str) -> Option<String> {
+    let (module, short) = name.rsplit_once('.')?;
+    let found = stdlib::functions(&format!("lota.{module}")).into_iter().find(|f| f.name == short)?;
+    let doc = found.doc.replace('\n', "\n    ");
+    let mut out = format!("{name}({}), of require \"lota.{module}\"\n    {doc}\n", found.arguments);
+    options(&mut out, module, short);
+    Some(out)
+}
+
+/// The options of a function of the standard library.
+fn options(out: &mut String, area: &str, function: &str) {
+    let declared = stdlib::options(area, function);
+    if !declared.is_empty() {
+        out.push_str("\noptions:\n");
+    }
+    for stdlib::Declared { name, doc, ty, default, choices } in declared {
+        let kind = if choices.is_empty() { ty } else { format!("one of {}", choices.join(", ")) };
+        let said = [kind, doc].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+        let default = default.map(|d| format!(" (default {d})")).unwrap_or_default();
+        let _ = writeln!(out, "    {name:<17} {said}{default}");
+    }
 }
 
 /// The names that the modules of the standard library have pages under.
@@ -106,15 +131,51 @@ fn modules(out: &mut String) {
         "Modules: Lua files built in; `require 'lota.adapt'` returns one, `lota doc adapt` shows its page.";
     let _ = writeln!(out, "{title}");
     for (name, source) in stdlib::MODULES.lua {
-        let text = header(source);
-        let line = text.lines().next().unwrap_or_default();
-        let end = line.find(". ").unwrap_or(line.len());
-        let _ = writeln!(out, "    {name:<28} {}", &line[..end]);
+        let _ = writeln!(out, "    {name:<28} {}", stdlib::summary(source));
     }
 }
 
-/// The text for a name: a primitive, an area, a type, a module; or, for an empty name, everything in
-/// a line each. Letter case matters only where two names differ in nothing else. `Err` holds the
+/// What there is, without the single primitives: the areas, types and modules, a line each.
+fn overview(registry: &Registry) -> String {
+    let mut out = String::from("Areas of `lota`, with how many functions there are in each:\n");
+    for (area, doc) in [("", "What needs no area.")].into_iter().chain(registry.areas()) {
+        let count = registry.iter().filter(|p| p.area() == Some(area)).count();
+        let area = if area.is_empty() { "lota" } else { area };
+        let _ = writeln!(out, "    {area:<16} {count:>3}  {doc}");
+    }
+    out.push_str("\nTypes of values, with how many methods each has:\n");
+    for (ty, doc) in registry.types() {
+        let _ = writeln!(out, "    {ty:<16} {:>3}  {doc}", registry.methods(ty).count());
+    }
+    out.push('\n');
+    modules(&mut out);
+    out.push_str(
+        "\n`lota doc NAME` describes an area, a type, a module or one function; `lota doc --search WORD` looks for a word;\n\
+         `lota doc all` lists every function. At the prompt: ?NAME.\n",
+    );
+    out
+}
+
+/// Every primitive and module, a line each.
+fn everything(registry: &Registry) -> String {
+    let mut out = String::new();
+    for (area, doc) in [("", "The top table.")].into_iter().chain(registry.areas()) {
+        let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
+        let _ = writeln!(out, "{title}: {doc}");
+        lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
+        out.push('\n');
+    }
+    for (ty, doc) in registry.types() {
+        let _ = writeln!(out, "{ty}: {doc}");
+        lines(&mut out, registry.methods(ty).map(|p| &**p));
+        out.push('\n');
+    }
+    modules(&mut out);
+    out
+}
+
+/// The text for a name: a primitive, an area, a type, a module or a function of one; for an empty name what there is, and
+/// for `all` everything, in a line each. Letter case matters only where two names differ in nothing else. `Err` holds the
 /// nearest known name.
 pub fn lookup(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
     let name = &name.replace("::", ".");
@@ -131,20 +192,10 @@ pub fn lookup(registry: &Registry, name: &str, language: Language) -> Result<Str
 fn find(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
     let name = name.strip_prefix("lota.").unwrap_or(name);
     let mut out = String::new();
-    if name.is_empty() || name == "lota" {
-        for (area, doc) in [("", "The top table.")].into_iter().chain(registry.areas()) {
-            let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
-            let _ = writeln!(out, "{title}: {doc}");
-            lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
-            out.push('\n');
-        }
-        for (ty, doc) in registry.types() {
-            let _ = writeln!(out, "{ty}: {doc}");
-            lines(&mut out, registry.methods(ty).map(|p| &**p));
-            out.push('\n');
-        }
-        modules(&mut out);
-        return Ok(out);
+    match name {
+        "" | "lota" => return Ok(overview(registry)),
+        "all" => return Ok(everything(registry)),
+        _ => {}
     }
     let alternative = name.rsplit_once('.').map(|(owner, short)| format!("{owner}:{short}"));
     if let Some(p) = registry.get(name).or_else(|| alternative.and_then(|a| registry.get(&a))) {
@@ -163,7 +214,7 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
         lines(&mut out, registry.methods(ty).map(|p| &**p));
         return Ok(out);
     }
-    if let Some(text) = module(name) {
+    if let Some(text) = module(name).or_else(|| function(name)) {
         return Ok(text);
     }
     let same_end: Vec<&Primitive> =

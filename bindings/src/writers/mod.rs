@@ -3,5 +3,8 @@
 pub mod doc;
 pub mod examples;
 pub mod reference;
+mod search;
 pub mod types;
 pub mod types_rhai;
+
+pub use search::search;

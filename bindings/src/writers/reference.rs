@@ -2,11 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use lota_script::{Error, ErrorKind, Language, Op, Place, Primitive, Registry, Result, Value, literal};
 use serde_json::{Value as Json, json};
 
 use super::doc;
+
+/// Where counting starts, on the first page.
+const COUNTING: &str = "Counting starts where it does in the language: at 1 in Lua and at 0 in Rhai. That is so for \
+    dimensions (`x:sum(1)`), for positions in them (`x[1]`, `narrow`, `select`, rows and columns of masks) and for items of \
+    lists; -1 is the last in both languages. Three things count from 0 in both, since they are names or numbers that are \
+    stored: token ids, the layers of a model (as in the names of its parameters), and positions that are numbers in a tensor \
+    (what `argmax` gives, what `gather` takes).";
 
 /// The pages: file name and text, one for each area with the types that belong to it, and an index.
 pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, String)>> {
@@ -23,6 +31,9 @@ pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, Str
         let names: Vec<String> = types.iter().map(|(ty, _)| format!("`{ty}`")).collect();
         let _ = writeln!(index, "| [{title}]({title}.md) | {line} | {} |", names.join(", "));
         let mut page = format!("# {title}\n\n{line}\n");
+        if area.is_empty() {
+            let _ = write!(page, "\n{COUNTING}\n");
+        }
         for p in registry.iter().filter(|p| p.area() == Some(area)) {
             section(&mut page, examples, p)?;
         }
@@ -34,8 +45,27 @@ pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, Str
         }
         pages.push((format!("{title}.md"), page));
     }
+    contents(&mut index, registry);
     pages.push(("README.md".into(), index));
     Ok(pages)
+}
+
+/// A table of every primitive by its short name, and of the modules.
+fn contents(index: &mut String, registry: &Registry) {
+    index.push_str("\n## Everything a script can call\n\n| | what | primitives |\n|---|---|---|\n");
+    let mut row = |title: &str, line: &str, names: Vec<String>| {
+        let _ = writeln!(index, "| `{title}` | {line} | {} |", names.join(", "));
+    };
+    let short = |p: &Arc<Primitive>| format!("`{}`", p.short_name());
+    for (area, line) in [("", "The top table.")].into_iter().chain(registry.areas()) {
+        let title = if area.is_empty() { "lota".to_string() } else { format!("lota.{area}") };
+        row(&title, line, registry.iter().filter(|p| p.area() == Some(area)).map(short).collect());
+    }
+    for (ty, line) in registry.types() {
+        row(ty, line, registry.methods(ty).map(short).collect());
+    }
+    let modules = doc::module_names().map(|name| format!("`{name}`")).collect();
+    row("Modules", "Built in; `require 'lota.adapt'` returns one, `lota doc adapt` shows its page.", modules);
 }
 
 /// The area whose page describes a type: that of its name, else of what makes it.

@@ -39,9 +39,28 @@ pub fn write_atomic<E: From<Error>>(
     Ok(sync_folder(folder)?)
 }
 
+/// An error unless files can be written into `folder`, which is made if it is not there.
+pub fn check_writable(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let probe = tempfile::Builder::new().prefix(".lota-").tempfile_in(folder);
+    probe.map(drop).map_err(|e| Error::io(folder, e))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let inner = dir.path().join("new/folder");
+        check_writable(&inner).expect("can be made and written");
+        assert_eq!(std::fs::read_dir(&inner).expect("is there").count(), 0, "nothing is left in it");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "text").expect("writes");
+        let text = check_writable(&file.join("below")).expect_err("lies below a file").to_string();
+        assert!(text.contains("file/below"), "{text}");
+    }
 
     #[test]
     fn a_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it() {

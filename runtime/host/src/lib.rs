@@ -1,10 +1,13 @@
 //! `lota-host`: what the other crates are handed instead of reaching for it. A way to be stopped, a
-//! place for events, seeded randomness and safe file writing. It knows neither tensors nor scripts.
+//! place for events, seeded randomness, safe file writing and the container of stored tensors. It knows neither
+//! models nor scripts, and of a stored tensor only its name, type, shape and bytes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub mod archive;
 mod cancel;
+pub mod container;
 mod error;
 mod event;
 mod fault;
@@ -21,7 +24,7 @@ pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
-pub use file::write_atomic;
+pub use file::{check_writable, write_atomic};
 pub use files::{Files, Granted};
 pub use folder::{finish_folder, write_folder};
 pub use foreign::{is_reading_foreign, read_foreign};

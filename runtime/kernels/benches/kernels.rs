@@ -9,10 +9,10 @@ use divan::{Bencher, counter::ItemsCount};
 use lota_kernels::Result;
 use lota_kernels::attention::{self, Attention, Saved};
 use lota_kernels::glu::{self, Act};
-use lota_kernels::head::{self, Head, Labels, WeightGrad};
+use lota_kernels::head::{self, Head, Labels};
 use lota_kernels::rms_norm::{self, RmsNorm};
 use lota_kernels::rope::{self, Rotation};
-use lota_kernels::{Compute, Exec, SparseIndex, elementwise, embedding, linear, scatter};
+use lota_kernels::{Compute, Exec, SparseIndex, Want, elementwise, embedding, linear, scatter};
 
 fn main() {
     divan::main();
@@ -204,7 +204,7 @@ fn head_backward(bencher: Bencher, mode: &str) {
     let labels = labels();
     let by = Tensor::full(-1f32, labels.len(), &Device::Cpu).expect("a short row");
     time(bencher, 4 * labels.len() * VOCAB * IN, || {
-        head::backward(&exec, Head::default(), &h, &w, &labels, &by, WeightGrad::No)
+        head::backward(&exec, Head::default(), &h, &w, &labels, &by, &Want::No)
     });
 }
 

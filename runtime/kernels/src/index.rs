@@ -137,7 +137,7 @@ impl SparseIndex {
         }
         let entries: Vec<u32> = self.iter().collect();
         let flat = Tensor::from_vec(entries, self.nnz(), device)?;
-        // Another thread may have been first: then its tensor is kept, and this one is as good.
+        // If another thread was first, its tensor is kept; both hold the same values.
         let _ = self.flat.set(flat.clone());
         Ok(flat)
     }

@@ -42,7 +42,9 @@ pub mod slice;
 #[cfg(test)]
 mod testing;
 mod transpose;
+mod want;
 
 pub use error::{Error, Result, describe};
 pub use exec::{Compute, Exec};
 pub use index::SparseIndex;
+pub use want::Want;

@@ -51,7 +51,7 @@ impl Packs {
         self.made().values().map(|packed| packed.bytes()).sum()
     }
 
-    /// Says that weights have changed anyhow: all are packed again when they are next needed.
+    /// Drops all copies, after weights changed in a way that is not known: each is packed again when it is next needed.
     pub fn clear(&self) {
         self.made().clear();
     }

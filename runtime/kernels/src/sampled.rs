@@ -97,7 +97,7 @@ impl Columns {
 }
 
 /// Whether a word holds two tokens.
-fn in_pairs(exec: &Exec) -> bool {
+pub(super) fn in_pairs(exec: &Exec) -> bool {
     #[cfg(target_arch = "x86_64")]
     return exec.compute() == Compute::BF16 && super::pairs::available();
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,6 +1,6 @@
 //! Code compiled for several instruction sets and chosen when it runs, and the arithmetic it shares.
 
-/// How a product and a sum are joined on the instruction set at hand.
+/// How the instruction set computes a product plus a sum.
 pub trait Isa {
     /// `a · b + c`, in one rounding where the machine can.
     fn madd(a: f32, b: f32, c: f32) -> f32;

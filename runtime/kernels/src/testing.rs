@@ -54,6 +54,13 @@ pub(super) fn close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f3
     }
 }
 
+/// Whether a value differs by more than `tolerance` of the largest.
+pub(super) fn differs(found: &Tensor, other: &Tensor, tolerance: f32) -> bool {
+    let (found, other) = (values(found), values(other));
+    let largest = other.iter().fold(0.1f32, |a, b| a.max(b.abs()));
+    found.iter().zip(&other).any(|(a, b)| (a - b).abs() > tolerance * largest)
+}
+
 /// Fails unless every bit is equal.
 #[track_caller]
 pub(super) fn same_bits(what: &str, a: &Tensor, b: &Tensor) {

@@ -45,6 +45,20 @@ impl Batch {
         batch
     }
 
+    /// The sequences of several batches in one.
+    pub fn concat(batches: &[Self]) -> Self {
+        let mut all = Self::new();
+        for batch in batches {
+            let start = all.tokens.len() as u32;
+            all.tokens.extend_from_slice(&batch.tokens);
+            all.labels.extend_from_slice(&batch.labels);
+            all.positions.extend_from_slice(&batch.positions);
+            all.segments.extend(batch.segments.iter().skip(1).map(|end| start + end));
+            all.examples.extend_from_slice(&batch.examples);
+        }
+        all
+    }
+
     /// Adds a sequence with shifted labels. An empty one is left out.
     ///
     /// # Panics
@@ -147,6 +161,11 @@ mod tests {
         assert_eq!(batch.labelled(), 3);
         assert_eq!(batch.labelled_sequences(), [0, 0, 1]);
         assert!(batch.check(10).is_ok());
+        let twice = Batch::concat(&[batch.clone(), Batch::new(), batch.clone()]);
+        assert_eq!(twice.positions, [0, 1, 2, 0, 1, 0, 1, 2, 0, 1]);
+        assert_eq!(twice.segments, [0, 3, 5, 8, 10]);
+        assert_eq!(twice.labelled_sequences(), [0, 0, 1, 2, 2, 3]);
+        assert!(twice.check(10).is_ok());
         assert_eq!(
             batch.check(9).expect_err("9 is too large").to_string(),
             "batch: token 9 is outside the vocabulary of 9"

@@ -4,9 +4,8 @@
 
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors};
-
 use super::{Batch, Example, NO_LABEL, collate};
+use crate::host::container::Header;
 use crate::{Error, Result};
 
 /// Batches of padded sequences.
@@ -27,30 +26,20 @@ impl Padded {
     /// may `attention_mask` (nothing is then padding).
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|e| Error::format(path, format!("not a safetensors file: {e}")))?;
+        let header = Header::read(&mut &bytes[..], bytes.len() as u64).map_err(|refusal| refusal.at(path))?;
         let tensor = |name: &str| -> Result<Option<(Vec<usize>, Vec<i64>)>> {
-            let Ok(view) = file.tensor(name) else { return Ok(None) };
-            let data = view.data();
-            let values = match view.dtype() {
-                Dtype::I64 | Dtype::U64 => data
-                    .chunks_exact(8)
-                    .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-                    .collect(),
-                Dtype::I32 => data
-                    .chunks_exact(4)
-                    .map(|b| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])))
-                    .collect(),
-                Dtype::U32 => data
-                    .chunks_exact(4)
-                    .map(|b| i64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])))
-                    .collect(),
-                Dtype::U8 | Dtype::BOOL => data.iter().map(|&b| i64::from(b)).collect(),
+            let Some(entry) = header.tensors.iter().find(|entry| entry.name == name) else { return Ok(None) };
+            let data = &bytes[entry.begin as usize..entry.end as usize];
+            let values = match entry.dtype.as_str() {
+                "I64" | "U64" => data.as_chunks::<8>().0.iter().map(|&b| i64::from_le_bytes(b)).collect(),
+                "I32" => data.as_chunks::<4>().0.iter().map(|&b| i64::from(i32::from_le_bytes(b))).collect(),
+                "U32" => data.as_chunks::<4>().0.iter().map(|&b| i64::from(u32::from_le_bytes(b))).collect(),
+                "U8" | "BOOL" => data.iter().map(|&b| i64::from(b)).collect(),
                 other => {
-                    return Err(Error::format(path, format!("`{name}` is {other:?}; it must be integers")));
+                    return Err(Error::format(path, format!("`{name}` is {other}; it must be integers")));
                 }
             };
-            Ok(Some((view.shape().to_vec(), values)))
+            Ok(Some((entry.shape.clone(), values)))
         };
         let (shape, input_ids) =
             tensor("input_ids")?.ok_or_else(|| Error::format(path, "it has no tensor `input_ids`"))?;

@@ -55,17 +55,7 @@ pub fn numbers(text: &str) -> Vec<f64> {
 /// The number of insertions, deletions and replacements of characters that make one text the other
 /// (Levenshtein).
 pub fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    strsim::levenshtein(a, b)
 }
 
 /// ROUGE-L (Lin 2004): the F1 score of the longest common subsequence of the words, in lower case

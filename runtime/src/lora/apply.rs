@@ -3,9 +3,9 @@
 use candle_core::{DType, Tensor};
 
 use super::{Adapter, Module};
-use crate::mask::Scores;
 use crate::model::{Params, Universe};
 use crate::ops::Exec;
+use crate::vectors::Scores;
 use crate::{Error, Result};
 
 impl Module {
@@ -110,6 +110,7 @@ impl Adapter {
         if !weight.is_finite() {
             return Err(Error::argument(format!("an adapter is applied with a finite weight, not {weight}")));
         }
+        params.check_free()?;
         let done = self.changes(exec, params, |index, delta| {
             let old = params.get(index);
             let new = (old.to_dtype(DType::F32)? + (delta * weight)?)?;

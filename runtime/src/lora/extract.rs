@@ -10,10 +10,10 @@ use serde_json::json;
 use super::svd::{LowRank, Search, low_rank};
 use super::{Adapter, Config, Module};
 use crate::host::{Host, Rng};
-use crate::mask::Source;
 use crate::model::{ParamSpec, Params, Universe};
 use crate::ops::Exec;
 use crate::ticket::Ticket;
+use crate::vectors::Source;
 use crate::{Error, Result};
 
 /// How an adapter is made.

@@ -1,8 +1,8 @@
 //! LoRA adapters (Hu et al. 2021, arXiv 2106.09685) as peft stores them: read, applied, made of a
 //! task vector, written.
 //!
-//! An adapter gives some weights a change of low rank, `scale * B A`. It is not trained here, and
-//! kinds of adapters that are something else are refused by name.
+//! An adapter gives some weights a change of low rank, `scale * B A`. It is not trained here. An adapter of
+//! another kind is an error that names the kind.
 
 mod apply;
 mod combine;

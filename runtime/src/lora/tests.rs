@@ -7,12 +7,13 @@ use candle_core::{DType, Device};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::host::container::{self, Declared};
 use crate::host::{Host, Rng};
-use crate::mask::{Mask, Scores};
-use crate::model::weights::{Header, write_safetensors};
+use crate::mask::Mask;
 use crate::model::{ParamSpec, Params, Role, Universe};
 use crate::ops::Exec;
 use crate::ticket::{Meta, Ticket};
+use crate::vectors::Scores;
 
 mod extract;
 
@@ -74,13 +75,13 @@ fn factors(module: &str, out: usize, inner: usize, rank: usize) -> [Stored; 2] {
 fn write(folder: &Path, config: &Value, tensors: &[Stored]) {
     std::fs::create_dir_all(folder).expect("a folder");
     std::fs::write(folder.join("adapter_config.json"), config.to_string()).expect("writes");
-    let headers: Vec<Header<'_>> = tensors
+    let headers: Vec<Declared<'_>> = tensors
         .iter()
-        .map(|(name, shape, values)| Header { name, dtype: "F32", shape, bytes: 4 * values.len() as u64 })
+        .map(|(name, shape, values)| Declared { name, dtype: "F32", shape, bytes: 4 * values.len() as u64 })
         .collect();
     let path = folder.join("adapter_model.safetensors");
     let mut bytes = Vec::new();
-    write_safetensors(&mut bytes, &path, &headers, &[("format", "pt")], |i, out| {
+    container::write::<crate::Error>(&mut bytes, &path, &[("format", "pt")], &headers, |i, out| {
         let values: Vec<u8> = tensors[i].2.iter().flat_map(|v| v.to_le_bytes()).collect();
         out.write_all(&values).map_err(|e| crate::Error::io(&path, e))
     })

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Tensor};
 
 use super::Adapter;
+use crate::host::container::{self, Declared};
 use crate::host::{Event, Host, write_atomic, write_folder};
 use crate::model::save::{Stored, write_tensor};
-use crate::model::weights::{Header, write_safetensors};
 use crate::{Error, Result};
 
 const CONFIG: &str = "adapter_config.json";
@@ -35,9 +35,9 @@ impl Adapter {
                 .push((format!("base_model.model.{}", self.stored_name(&replaced.param)), &replaced.values));
         }
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        let headers: Vec<Header<'_>> = tensors
+        let headers: Vec<Declared<'_>> = tensors
             .iter()
-            .map(|(name, tensor)| Header {
+            .map(|(name, tensor)| Declared {
                 name,
                 dtype: stored.name,
                 shape: tensor.dims(),
@@ -48,8 +48,8 @@ impl Adapter {
             .map_err(|e| Error::argument(format!("the configuration cannot be written as JSON: {e}")))?;
         write_folder(folder, &|name| FILES.contains(&name), host, |new| {
             let weights = new.join(WEIGHTS);
-            write_atomic(&weights, |out| {
-                write_safetensors(out, &weights, &headers, &[("format", "pt")], |i, out| {
+            write_atomic(&weights, |out| -> Result<()> {
+                container::write(out, &weights, &[("format", "pt")], &headers, |i, out| {
                     host.cancel.check()?;
                     write_tensor(out, &weights, &tensors[i].0, tensors[i].1, stored)
                 })

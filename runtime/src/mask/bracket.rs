@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::bits::Piece;
 use super::compare::{WORD, compare};
-use super::radix::{Cut, Keys, magnitude, nan_error};
+use super::keys::{Cut, Keys, magnitude, nan_error};
 use crate::Result;
 
 /// With so few candidates all their keys are gathered, without a sample.
@@ -139,7 +139,7 @@ impl Keys<'_> {
     }
 
     /// Counts what is above, at the ends of and in a bracket, and gathers the keys in between, in
-    /// no certain order, unless there are more than [`MOST`].
+    /// no particular order, unless there are more than [`MOST`].
     fn tally(&self, pieces: &[Piece], bracket: Bracket) -> Result<(Tally, Vec<u32>)> {
         let flip = self.flip();
         let (low, high) = (bracket.low as i32, bracket.high as i32);
@@ -221,7 +221,7 @@ impl Tally {
     }
 }
 
-/// A number that looks like chance (Steele's splitmix64, one step).
+/// A number that looks random (Steele's splitmix64, one step).
 fn jitter(spot: usize) -> usize {
     let mut x = (spot as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Mask;
-use super::archive::{self, Archive, Kind, Part};
+use crate::host::archive::{self, Archive, Kind, Part};
 use crate::model::{ParamSpec, Universe};
 use crate::{Error, Result};
 
@@ -25,7 +25,7 @@ impl Mask {
             ("entries", self.universe().entries().to_string()),
         ];
         let parts = self.selected().map(|(_, spec, set)| set_part(spec.name.clone(), set)).collect();
-        archive::save(path, &KIND, &metadata, parts)
+        Ok(archive::save(path, &KIND, &metadata, parts)?)
     }
 
     /// Reads a mask file. With `expected`, a mask of another model is refused; without, the model
@@ -34,7 +34,7 @@ impl Mask {
         let mut archive = Archive::open(path, &KIND)?;
         let universe = read_universe(&archive, expected)?;
         let mut sets = vec![RoaringBitmap::new(); universe.len()];
-        archive.read(|archive, name, _, _, bytes| {
+        archive.read::<Error>(|archive, name, _, _, bytes| {
             let (index, set) = read_set(archive, &universe, name, &bytes)?;
             sets[index] = set;
             Ok(())
@@ -65,7 +65,7 @@ pub(crate) fn read_set(
     let set = RoaringBitmap::deserialize_from(bytes)
         .map_err(|e| archive.damaged(&format!("the set of parameter {name} cannot be read ({e})")))?;
     if set.max().is_some_and(|max| u64::from(max) >= universe.spec(index).entries()) {
-        return Err(archive.damaged(&format!("the set of parameter {name} goes past its end")));
+        return Err(archive.damaged(&format!("the set of parameter {name} goes past its end")).into());
     }
     Ok((index, set))
 }

@@ -1,5 +1,4 @@
-//! A hash of the weights in a mask, or of those outside: the proof that frozen entries did not
-//! move by a bit.
+//! A hash of the weights in a mask, or of those outside: the proof that frozen entries kept every bit.
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;

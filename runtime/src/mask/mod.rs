@@ -5,21 +5,21 @@
 //! whatever the number of threads.
 
 mod algebra;
-pub(crate) mod archive;
 pub(crate) mod bits;
 mod bracket;
+mod budget;
 mod build;
 mod compare;
 pub(crate) mod file;
 mod glob;
 mod hash;
 mod heads;
+pub(crate) mod keys;
 mod published;
-pub(crate) mod radix;
+mod radix;
 mod random;
 mod report;
 mod rows;
-mod scores;
 mod select;
 mod threshold;
 mod units;
@@ -35,6 +35,7 @@ use crate::{Error, Result};
 
 pub use algebra::{complement, difference, intersection, symmetric_difference, union};
 pub(crate) use bits::to_bitmap;
+pub use budget::{Budget, Scope};
 pub use build::Block;
 pub(crate) use build::whole;
 pub use glob::{glob_matches, matching_params};
@@ -42,11 +43,12 @@ pub use hash::{Part, hash};
 pub use heads::HeadLayout;
 pub use random::random;
 pub use report::{By, Capacity, Count, Overlap, capacity};
-pub(crate) use scores::read_tensor;
-pub use scores::{Delta, Generated, Scores, Source};
-pub use select::{Budget, Scope, nonzero, top};
+pub use select::{nonzero, top};
 pub use threshold::{nm, support, threshold};
 pub use units::{Unit, top_units};
+
+pub(crate) use crate::vectors::read_tensor;
+pub use crate::vectors::{Delta, Generated, Scores, Source};
 
 /// For each parameter of a universe, the entries that may change.
 #[derive(Clone, Debug)]

@@ -5,27 +5,14 @@
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::bits::{Domain, Piece, to_bitmap};
+use super::bits::{Piece, to_bitmap};
 use super::bracket::Search;
 use super::compare::compare;
-use super::scores::Source;
-use crate::host::Host;
-use crate::{Error, Result};
+use super::keys::{Cut, Keys, any_nan, magnitude, nan_error};
+use crate::Result;
 
 /// How many low bits remain below each of the three digits, and how many values each digit has.
 const DIGITS: [(u32, usize); 3] = [(20, 1 << 11), (10, 1 << 10), (0, 1 << 10)];
-
-/// The scores of a group, as keys that grow with preference.
-pub struct Keys<'a> {
-    /// Where scores come from.
-    pub source: &'a dyn Source,
-    /// Which entries may be chosen.
-    pub domain: Domain<'a>,
-    /// Whether large magnitudes are preferred, or small ones.
-    pub largest: bool,
-    /// The switch that stops work.
-    pub host: &'a Host,
-}
 
 /// What the first pass finds out about a group.
 pub struct Census {
@@ -37,37 +24,7 @@ pub struct Census {
     nan: Option<usize>,
 }
 
-/// Where to cut: entries with a key above `key` are in, and `ties` of those with just this key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// The key at the cut.
-    pub key: u32,
-    /// How many candidates with this key are in, those that come first.
-    pub ties: u64,
-}
-
-/// The magnitude of a score as an integer of the same order.
-#[inline(always)]
-pub fn magnitude(score: f32) -> u32 {
-    score.to_bits() & 0x7fff_ffff
-}
-
-/// Whether any score is not a number: their magnitudes lie above that of infinity.
-pub fn any_nan(scores: &[f32]) -> bool {
-    scores.iter().fold(0, |max, &s| max.max(magnitude(s))) > f32::INFINITY.to_bits()
-}
-
-/// The error for a score that is not a number.
-pub fn nan_error(name: &str) -> Error {
-    Error::argument(format!("the scores of parameter {name} hold a value that is not a number (NaN)"))
-}
-
 impl Keys<'_> {
-    /// What is XORed into a magnitude to make small ones come first.
-    pub fn flip(&self) -> u32 {
-        if self.largest { 0 } else { 0x7fff_ffff }
-    }
-
     /// The cut that leaves exactly `k` of the `candidates` in; `None` for 0. There must be at least
     /// `k`. A score that is not a number is an error, wherever it lies.
     pub fn cut(&self, pieces: &[Piece], candidates: u64, k: u64) -> Result<Option<Cut>> {

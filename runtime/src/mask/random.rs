@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::select::{Budget, Scope, check_enough};
+use super::budget::{Budget, Scope, check_enough};
 use super::{Mask, intersection};
 use crate::Result;
 use crate::host::{Host, Rng};

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::bits::Piece;
-use super::radix::{Keys, any_nan, magnitude, nan_error};
-use super::select::{Budget, check_enough};
+use super::budget::{Budget, check_enough};
+use super::keys::{Keys, any_nan, magnitude, nan_error};
 use crate::Result;
 
 /// The sets of all parameters, each row of the scored ones filled to the budget.
@@ -17,7 +17,7 @@ pub fn select(keys: &Keys<'_>, budget: Budget, scored: &[usize]) -> Result<Vec<R
         let some = (1usize << 16).div_ceil(cols);
         let firsts: Vec<usize> = (0..rows).step_by(some).collect();
         let block = |&first: &usize| block(keys, budget, param, first, some.min(rows - first));
-        // Results are looked at in order, so that the first row in trouble is the one named.
+        // Results are looked at in order, so that an error names the first row that has one.
         for chosen in firsts.par_iter().map(block).collect::<Vec<_>>() {
             let sorted = sets[param].append(chosen?);
             debug_assert!(sorted.is_ok());

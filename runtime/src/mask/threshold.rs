@@ -6,10 +6,10 @@ use roaring::RoaringBitmap;
 use super::Mask;
 use super::bits::{Piece, to_bitmap};
 use super::compare::compare;
-use super::radix::{any_nan, magnitude, nan_error};
-use super::scores::Source;
+use super::keys::{any_nan, magnitude, nan_error};
 use super::select::domain;
 use crate::host::Host;
+use crate::vectors::Source;
 use crate::{Error, Result};
 
 /// The scored entries whose magnitude is greater than `above`, of those in `within` and not in

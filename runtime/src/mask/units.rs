@@ -4,12 +4,12 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::Mask;
+use super::budget::{Budget, Scope};
 use super::build::{Block, add_block};
-use super::radix::{any_nan, nan_error};
-use super::scores::Source;
-use super::select::{Budget, Scope};
+use super::keys::{any_nan, nan_error};
 use crate::host::Host;
 use crate::model::ParamSpec;
+use crate::vectors::Source;
 use crate::{Error, Result};
 
 /// What is selected as a whole.

@@ -9,6 +9,7 @@ use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::HubOptions;
 use crate::host::Host;
+use crate::host::container::shards::INDEX;
 use crate::{Error, Result};
 
 /// The files of a model besides its weights.
@@ -87,17 +88,16 @@ impl Files<'_> {
         if !names.contains(&"config.json") {
             return Err(Error::argument(self.without_config(&names)));
         }
-        let index = "model.safetensors.index.json";
         let mut wanted: Vec<&str> = SMALL.into_iter().filter(|name| names.contains(name)).collect();
         if names.contains(&"model.safetensors") {
             wanted.push("model.safetensors");
-        } else if names.contains(&index) {
+        } else if names.contains(&INDEX) {
             wanted.extend(
                 names
                     .iter()
                     .filter(|n| n.starts_with("model-") && n.ends_with(".safetensors") && !n.contains('/')),
             );
-            wanted.push(index);
+            wanted.push(INDEX);
         } else {
             return Err(Error::argument(format!(
                 "the model {} has no safetensors on the hub (only these are read, and GGUF files by {0}/FILE.gguf)",
@@ -181,7 +181,7 @@ fn complete(folder: &Path) -> Result<bool> {
     if folder.join("model.safetensors").exists() {
         return Ok(true);
     }
-    let index = folder.join("model.safetensors.index.json");
+    let index = folder.join(INDEX);
     let Ok(text) = std::fs::read(&index) else { return Ok(false) };
     let value: serde_json::Value =
         serde_json::from_slice(&text).map_err(|e| Error::format(&index, format!("not JSON: {e}")))?;

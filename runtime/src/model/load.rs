@@ -21,11 +21,11 @@ pub struct LoadOptions {
     pub exec: Exec,
     /// A `tokenizer.json` to use instead of the model's own.
     pub tokenizer: Option<PathBuf>,
-    /// Where and how models of the hub are had.
+    /// Where models of the hub are kept, and how they are downloaded.
     pub hub: HubOptions,
 }
 
-/// Where and how models of the Hugging Face hub are had.
+/// Where models of the Hugging Face hub are kept, and how they are downloaded.
 #[derive(Clone, Debug, Default)]
 pub struct HubOptions {
     /// The hub's cache, which other tools share (`~/.cache/huggingface/hub`).

@@ -1,12 +1,14 @@
 //! Models: their parameters by name, and everything that reads, runs and writes them.
 
 pub mod config;
+mod conversation;
 pub mod decoder;
 mod defaults;
 mod files;
 mod fingerprint;
 mod generate;
 mod gguf;
+mod hold;
 #[cfg(feature = "hub")]
 mod hub;
 pub mod init;
@@ -24,6 +26,7 @@ pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
 pub use files::WeightFiles;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
+pub use hold::Hold;
 #[cfg(feature = "hub")]
 pub(crate) use hub::fetch;
 pub use load::{HubOptions, LoadOptions, load};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor};
 
+use super::hold::{Hold, Holds};
 use super::{Role, Universe};
 use crate::{Error, Result};
 
@@ -16,6 +17,8 @@ pub struct Params {
     tensors: Vec<Tensor>,
     /// Counts changes; shared by clones, as the tensors are.
     version: Arc<AtomicU64>,
+    /// What is at work with the tensors; shared by clones.
+    holds: Holds,
     /// The last fingerprint, and the version it belongs to.
     pub(super) known: Mutex<Option<(u64, String)>>,
 }
@@ -26,6 +29,7 @@ impl Clone for Params {
             universe: self.universe.clone(),
             tensors: self.tensors.clone(),
             version: self.version.clone(),
+            holds: self.holds.clone(),
             known: Mutex::new(None),
         }
     }
@@ -42,7 +46,13 @@ impl Params {
                 universe.len()
             )));
         }
-        let params = Self { universe, tensors, version: Arc::default(), known: Mutex::new(None) };
+        let params = Self {
+            universe,
+            tensors,
+            version: Arc::default(),
+            holds: Holds::default(),
+            known: Mutex::new(None),
+        };
         for (i, tensor) in params.tensors.iter().enumerate() {
             params.check(i, tensor)?;
         }
@@ -112,6 +122,7 @@ impl Params {
 
     /// Puts another tensor in the place of one. Clones keep the old one.
     pub fn set(&mut self, index: usize, tensor: Tensor) -> Result<()> {
+        self.check_free()?;
         self.check(index, &tensor)?;
         self.tensors[index] = tensor;
         self.touch();
@@ -127,6 +138,17 @@ impl Params {
     /// A number that changes whenever the parameters do.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::SeqCst)
+    }
+
+    /// Keeps the weights as they are until the result is dropped: whatever asks by [`Params::check_free`] before it changes
+    /// them is refused meanwhile. `work` is what an error calls the work that needs them: "a training step".
+    pub fn hold(&self, work: &'static str) -> Hold {
+        self.holds.hold(work)
+    }
+
+    /// An error if work goes on that needs the weights as they are. Whoever writes into them in place asks first.
+    pub fn check_free(&self) -> Result<()> {
+        self.holds.check_free()
     }
 
     /// The type of the matrices: f32 or bf16.

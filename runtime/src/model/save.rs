@@ -8,8 +8,9 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::fingerprint::each_chunk;
-use super::weights::{self, Header};
 use super::{Model, ParamSpec};
+use crate::host::container::shards::{self, INDEX};
+use crate::host::container::{self, Declared};
 use crate::host::{Event, Host, write_atomic, write_folder};
 use crate::{Error, Result};
 
@@ -113,59 +114,43 @@ impl Model {
     ) -> Result<Vec<String>> {
         let specs = self.params.universe().specs();
         let size = |spec: &ParamSpec| spec.entries() * stored.size as u64;
-        let mut shards: Vec<Vec<usize>> = vec![Vec::new()];
-        let mut filled = 0;
-        for (i, spec) in specs.iter().enumerate() {
-            let last = shards.len() - 1;
-            if filled + size(spec) > shard_bytes && !shards[last].is_empty() {
-                shards.push(vec![i]);
-                filled = 0;
-            } else {
-                shards[last].push(i);
-            }
-            filled += size(spec);
-        }
+        let sizes: Vec<u64> = specs.iter().map(size).collect();
+        let files = shards::cut(&sizes, shard_bytes);
         let mut names = Vec::new();
-        let mut map = Map::new();
-        for (at, shard) in shards.iter().enumerate() {
-            let name = match shards.len() {
-                1 => "model.safetensors".to_string(),
-                n => format!("model-{:05}-of-{n:05}.safetensors", at + 1),
-            };
+        for (at, file) in files.iter().enumerate() {
+            let name = shards::file_name(at, files.len());
             let path = folder.join(&name);
-            let headers: Vec<Header<'_>> = shard
+            let headers: Vec<Declared<'_>> = specs[file.clone()]
                 .iter()
-                .map(|&i| Header {
-                    name: &specs[i].name,
+                .map(|spec| Declared {
+                    name: &spec.name,
                     dtype: stored.name,
-                    shape: &specs[i].shape,
-                    bytes: size(&specs[i]),
+                    shape: &spec.shape,
+                    bytes: size(spec),
                 })
                 .collect();
-            write_atomic(&path, |out| {
-                weights::write_safetensors(out, &path, &headers, &[("format", "pt")], |i, out| {
+            write_atomic(&path, |out| -> Result<()> {
+                container::write(out, &path, &[("format", "pt")], &headers, |i, out| {
                     host.cancel.check()?;
-                    let index = shard[i];
+                    let index = file.start + i;
                     host.events.progress("save", index as u64 + 1, specs.len() as u64, "");
                     write_tensor(out, &path, &specs[index].name, self.params.get(index), stored)
                 })
             })?;
-            map.extend(shard.iter().map(|&i| (specs[i].name.clone(), json!(name))));
             names.push(name);
         }
-        if shards.len() > 1 {
-            let total: u64 = specs.iter().map(size).sum();
-            let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
+        if files.len() > 1 {
+            let of = |at: usize| specs[files[at].clone()].iter().map(|spec| spec.name.as_str());
+            let places =
+                names.iter().enumerate().flat_map(|(at, name)| of(at).map(|spec| (spec, name.as_str())));
+            let text = shards::index(sizes.iter().sum(), places)?;
             let path = folder.join(INDEX);
-            let text = pretty(&index)?;
             write_atomic(&path, |out| out.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e)))?;
             names.push(INDEX.to_string());
         }
         Ok(names)
     }
 }
-
-const INDEX: &str = "model.safetensors.index.json";
 
 /// A type weights are stored as.
 #[derive(Clone, Copy)]

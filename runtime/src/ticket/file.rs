@@ -1,7 +1,7 @@
 //! Ticket files: one safetensors file of positions, values and provenance.
 //!
-//! What can be written in the first version of the format is written in it, so that a lota of that
-//! time reads it; the second one names its codec.
+//! A ticket that the first version of the format can hold is written in it, so that older releases read it. The
+//! second version names its codec.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::codec::{Codec, Loss, ValueType};
+use super::form::Form;
 use super::layout::{self, Written};
 use super::{Meta, Ticket, short};
+use crate::host::archive::{self, Archive, Kind};
 use crate::mask::Mask;
-use crate::mask::archive::{self, Archive, Kind};
 use crate::mask::file::{read_universe, universe_json};
 use crate::model::{Params, Universe};
 use crate::ops::{Exec, scatter};
@@ -21,25 +22,6 @@ use crate::{Error, Result};
 const KIND: Kind = Kind { format: "lota-ticket", noun: "ticket", version: 2 };
 const FIRST: Kind = Kind { version: 1, ..KIND };
 const DIFFERENCES: &str = "differences";
-
-/// How a ticket is written.
-#[derive(Clone, Copy, Default)]
-pub struct Form<'a> {
-    /// How positions are.
-    pub codec: Codec,
-    /// How values are.
-    pub values: ValueType,
-    /// For int8 and ternary: write the differences of the values from those of this model, which must
-    /// be the ticket's base, rather than the values. What is lost is then a part of the change, not
-    /// of the weights; but reading the file takes the base.
-    pub base: Option<(&'a Exec, &'a Params)>,
-}
-
-impl From<ValueType> for Form<'_> {
-    fn from(values: ValueType) -> Self {
-        Self { values, ..Self::default() }
-    }
-}
 
 /// What a saved ticket takes, and what it lost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +61,7 @@ impl Ticket {
     /// parameters, in order.
     pub fn save<'a>(&self, path: &Path, form: impl Into<Form<'a>>) -> Result<Saved> {
         let mut form = form.into();
-        // What is written exactly, or nearly, gains nothing by being written as a difference.
+        // f32 and bf16 gain nothing from being written as differences.
         form.base = form.base.filter(|_| form.values.scaled());
         let (mut loss, mut rounded) = (Loss::default(), 0);
         let mut written = Vec::new();
@@ -280,7 +262,7 @@ fn form_of(archive: &Archive) -> Result<(Codec, ValueType, bool)> {
             "is written by version {version} of the codec {word:?}, and this lota ({lota}) reads up to version {}: \
              {newer}",
             codec.version()
-        )));
+        )).into());
     }
     let word = archive.meta("values")?;
     let values = ValueType::parse(word).map_err(|_| {
@@ -292,6 +274,7 @@ fn form_of(archive: &Archive) -> Result<(Codec, ValueType, bool)> {
         "weights" => Ok((codec, values, false)),
         DIFFERENCES => Ok((codec, values, true)),
         other => Err(archive
-            .error(format!("has values of {other:?}, which this lota ({lota}) does not know: {newer}"))),
+            .error(format!("has values of {other:?}, which this lota ({lota}) does not know: {newer}"))
+            .into()),
     }
 }

@@ -12,9 +12,10 @@ use serde_json::json;
 
 use super::{Meta, Ticket};
 use crate::host::Host;
-use crate::mask::{self, Budget, Mask, Scope, Source};
+use crate::mask::{self, Budget, Mask, Scope};
 use crate::model::{ParamSpec, Role, Universe, WeightFiles};
 use crate::ops::Exec;
+use crate::vectors::Source;
 use crate::{Error, Result};
 
 /// Entries whose values are read at a time.

@@ -8,12 +8,12 @@ use half::bf16;
 use roaring::RoaringBitmap;
 
 use super::codec::{self, Codec, Loss, Rows, ValueType};
-use super::file::Form;
-use crate::Result;
+use super::form::Form;
+use crate::host::archive::{Archive, Part};
 use crate::mask::Mask;
-use crate::mask::archive::{Archive, Part};
 use crate::mask::file::{read_set, set_part};
 use crate::model::{ParamSpec, Universe};
+use crate::{Error, Result};
 
 const INDEX: &str = ".index";
 pub(super) const VALUES: &str = ".values";
@@ -157,7 +157,7 @@ pub(super) fn read_plain(archive: &mut Archive, universe: &Universe, kind: Value
     let mut raw: HashMap<String, Vec<u8>> = HashMap::new();
     let mut scales: HashMap<String, Vec<f32>> = HashMap::new();
     let mut index_bytes = 0;
-    archive.read(|archive, name, dtype, _, bytes| {
+    archive.read::<Error>(|archive, name, dtype, _, bytes| {
         if let Some(param) = name.strip_suffix(INDEX) {
             let (index, set) = read_set(archive, universe, param, &bytes)?;
             index_bytes += bytes.len() as u64;
@@ -190,7 +190,7 @@ pub(super) fn read_plain(archive: &mut Archive, universe: &Universe, kind: Value
 /// Reads the tensors that hold all parameters.
 pub(super) fn read_compact(archive: &mut Archive, universe: &Universe, kind: ValueType) -> Result<Contents> {
     let (mut code, mut raw, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
-    archive.read(|archive, name, dtype, _, bytes| {
+    archive.read::<Error>(|archive, name, dtype, _, bytes| {
         match name {
             _ if name == &INDEX[1..] => code = bytes,
             _ if name == &VALUES[1..] => {
@@ -198,7 +198,7 @@ pub(super) fn read_compact(archive: &mut Archive, universe: &Universe, kind: Val
                 raw = bytes;
             }
             _ if name == &SCALES[1..] => sizes = floats(&bytes),
-            _ => return Err(archive.damaged(&format!("it has a tensor {name} that no codec writes"))),
+            _ => return Err(archive.damaged(&format!("it has a tensor {name} that no codec writes")).into()),
         }
         Ok(())
     })?;
@@ -207,7 +207,9 @@ pub(super) fn read_compact(archive: &mut Archive, universe: &Universe, kind: Val
     let entries = positions.entries();
     // Before anything of that size is made.
     if kind.bytes(entries) != raw.len() as u64 {
-        return Err(archive.damaged(&format!("its positions are {entries}, and its values are not as many")));
+        return Err(archive
+            .damaged(&format!("its positions are {entries}, and its values are not as many"))
+            .into());
     }
     let sets = codec::decode(&positions, universe).map_err(damaged)?;
     let rows: Vec<Rows> = universe
@@ -217,7 +219,7 @@ pub(super) fn read_compact(archive: &mut Archive, universe: &Universe, kind: Val
         .map(|(spec, set)| if kind.scaled() { codec::rows_of(spec, set) } else { Rows::new() })
         .collect();
     if rows.iter().map(Vec::len).sum::<usize>() != sizes.len() {
-        return Err(archive.damaged("its scales are not as many as its rows"));
+        return Err(archive.damaged("its scales are not as many as its rows").into());
     }
     let index_bytes = code.len() as u64;
     let numbers = if kind == ValueType::Ternary {
@@ -284,7 +286,7 @@ fn check_type(archive: &Archive, what: &str, dtype: &str, kind: ValueType) -> Re
     if fits {
         Ok(())
     } else {
-        Err(archive.damaged(&format!("{what} {dtype}, and should be {}", kind.as_str())))
+        Err(archive.damaged(&format!("{what} {dtype}, and should be {}", kind.as_str())).into())
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod codec;
 mod file;
+mod form;
 mod from;
 mod layout;
 mod stack;
@@ -13,7 +14,8 @@ use crate::ops::{Exec, scatter};
 use crate::{Error, Result};
 
 pub use codec::{Codec, ValueType, entropy_bound};
-pub use file::{Form, Saved, TicketFile};
+pub use file::{Saved, TicketFile};
+pub use form::Form;
 pub use from::{FileDelta, FromOptions};
 pub use stack::{Applied, Stack};
 

@@ -26,9 +26,13 @@ struct Layer {
 pub struct Stack {
     layers: Vec<Layer>,
     next: u64,
-    /// The fingerprint of the bare base, and the version of the parameters when this stack last
-    /// left them.
-    base: Option<(String, u64)>,
+    /// The fingerprint of the model without the tickets, where it is known.
+    base: Option<String>,
+    /// The version of the parameters when this stack last left them.
+    version: u64,
+    /// The tickets that were applied when something else changed the weights. What lies under them is not known from
+    /// then on; once they are off, it is read anew.
+    disturbed: Option<String>,
 }
 
 impl Stack {
@@ -42,6 +46,7 @@ impl Stack {
     pub fn forget(&mut self) {
         self.layers.clear();
         self.base = None;
+        self.disturbed = None;
     }
 
     /// The tickets that are applied, lowest first, with their names.
@@ -54,18 +59,43 @@ impl Stack {
         self.layers.iter().any(|layer| layer.id == applied)
     }
 
-    /// The fingerprint of the model without any of the tickets.
+    /// The fingerprint of the model without any of the tickets. It is not known while tickets are applied over which
+    /// something else (training, another value of a parameter) has changed the weights; then this is an error.
     pub fn base(&mut self, exec: &Exec, params: &Params) -> Result<String> {
-        match &self.base {
-            Some((base, version)) if !self.layers.is_empty() || *version == params.version() => {
-                Ok(base.clone())
-            }
-            _ => {
-                let base = params.fingerprint(exec)?;
-                self.base = Some((base.clone(), params.version()));
-                Ok(base)
-            }
+        self.look(params);
+        if let Some(base) = &self.base {
+            return Ok(base.clone());
         }
+        if !self.layers.is_empty() {
+            return Err(Error::mismatch(format!(
+                "{}, so what lies under it is no longer known and no other ticket can be checked against it: restore a \
+                 snapshot of the base, or apply the ticket with any_base",
+                self.story()
+            )));
+        }
+        let base = params.fingerprint(exec)?;
+        self.base = Some(base.clone());
+        self.left(params);
+        Ok(base)
+    }
+
+    /// Notes whether something else has changed the parameters since this stack last left them.
+    fn look(&mut self, params: &Params) {
+        if self.version == params.version() {
+            return;
+        }
+        self.base = None;
+        if !self.layers.is_empty() {
+            let names: Vec<String> = self.layers.iter().map(|layer| format!("{:?}", layer.name)).collect();
+            self.disturbed = Some(names.join(", "));
+        }
+        self.left(params);
+    }
+
+    /// What has happened to the weights, as an error begins.
+    fn story(&self) -> String {
+        let names = self.disturbed.as_deref().unwrap_or_default();
+        format!("the weights were changed while {names} was applied")
     }
 
     /// Writes the values of a ticket into the parameters, in place and so for all their clones,
@@ -93,6 +123,7 @@ impl Stack {
         if let Err(e) = written {
             // Half a ticket is no ticket: what can be put back is.
             let _ = put_back(exec, params, &ticket.mask, &kept);
+            self.left(params);
             return Err(e);
         }
         let id = Applied(self.next);
@@ -105,7 +136,9 @@ impl Stack {
     /// Puts back the bits that a ticket overwrote. Tickets that share no entries come off in any
     /// order; one that lies under another must wait for it.
     pub fn unapply(&mut self, exec: &Exec, params: &Params, applied: Applied) -> Result<()> {
+        params.check_free()?;
         let at = self.removable(applied)?;
+        self.look(params);
         let layer = &self.layers[at];
         put_back(exec, params, &layer.mask, &layer.kept)?;
         self.layers.remove(at);
@@ -138,9 +171,32 @@ impl Stack {
     }
 
     fn check(&mut self, exec: &Exec, params: &Params, ticket: &Ticket, any_base: bool) -> Result<()> {
+        params.check_free()?;
         params.universe().check_same(ticket.mask.universe())?;
+        self.look(params);
+        if any_base {
+            // Read while it can be: later this ticket lies over it.
+            return if self.layers.is_empty() { self.base(exec, params).map(drop) } else { Ok(()) };
+        }
+        self.fits(exec, params, ticket)
+    }
+
+    /// An error unless a ticket belongs to the base that lies under this stack.
+    pub fn fits(&mut self, exec: &Exec, params: &Params, ticket: &Ticket) -> Result<()> {
         let base = self.base(exec, params)?;
-        if any_base { Ok(()) } else { ticket.check(params, &base) }
+        match ticket.check(params, &base) {
+            Err(_) if self.disturbed.is_some() => Err(Error::mismatch(format!(
+                "{}, so taking it off did not bring its base back, and this ticket was made on another base than the \
+                 weights that are left: restore a snapshot of the base, or apply the ticket with any_base",
+                self.story()
+            ))),
+            checked => {
+                if checked.is_ok() && self.layers.is_empty() {
+                    self.disturbed = None;
+                }
+                checked
+            }
+        }
     }
 
     /// The place of a ticket that can be taken off now.
@@ -164,9 +220,7 @@ impl Stack {
 
     /// Notes the version in which this stack leaves the parameters.
     fn left(&mut self, params: &Params) {
-        if let Some((_, version)) = &mut self.base {
-            *version = params.version();
-        }
+        self.version = params.version();
     }
 }
 

@@ -105,7 +105,7 @@ mod tests {
     use crate::model::decoder::{Checkpoint, CrossEntropy, Reduction};
     use crate::model::{Config, Decoder, Params};
     use crate::ops::Exec;
-    use crate::train::{Selection, TrainOptions, Trainer};
+    use crate::train::{AdamW, Selection, TrainOptions, Trainer};
 
     /// Cancels when so many gradients have come.
     struct Cut<'a> {
@@ -157,7 +157,7 @@ mod tests {
                 .map(|spec| (0..spec.entries() as u32).filter(|k| k % every == 0).collect())
                 .collect();
             let selection = Selection::sets(universe, &sets).expect("not empty");
-            let optimizer = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.1 };
+            let optimizer = AdamW { weight_decay: 0.1, ..AdamW::default() }.into();
             let options = TrainOptions { per_block: true, ..TrainOptions::new(optimizer, 1e-2) };
             let subject = Subject { exec: &exec, decoder: &decoder, params: &params };
             let trainer = Trainer::new(subject, selection, options).expect("fits");

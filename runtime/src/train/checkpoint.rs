@@ -1,8 +1,8 @@
 //! The state of a training in one safetensors file: what must be known to go on with the same bits.
 //!
 //! `values.<parameter>` are the trained entries in f32 (all of a parameter, or those of its mask in
-//! rising order), `state1.<parameter>` and `state2.<parameter>` what the optimizer remembers of
-//! them. The rest is JSON in the header. Frozen weights are not stored; their hash is. A hash of everything ends the file.
+//! rising order), `<state>.<parameter>` what the optimizer remembers of them, by the names of its state (`exp_avg`, …).
+//! The rest is JSON in the header. Frozen weights are not stored; their hash is. A hash of everything ends the file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,8 +16,8 @@ use super::optimizer::Optimizer;
 use super::slot::Slot;
 use super::trainer::{Subject, Trainer};
 use crate::data::BatchState;
+use crate::host::archive::{self, Archive, Kind, Part};
 use crate::host::{Event, Host};
-use crate::mask::archive::{self, Archive, Kind, Part};
 use crate::{Error, Result};
 
 /// Version 1 had no hash.
@@ -99,7 +99,7 @@ impl Trainer {
         let info = Info {
             step: self.step,
             tokens: self.tokens,
-            optimizer: self.options.optimizer,
+            optimizer: self.options.optimizer.clone(),
             settings: Settings::of(self),
             model: self.selection.universe().fingerprint().to_string(),
             selection: self.selection.fingerprint().to_string(),
@@ -149,7 +149,7 @@ impl Trainer {
             );
         }
         if info.optimizer != self.options.optimizer {
-            let (was, is) = (info.optimizer, self.options.optimizer);
+            let (was, is) = (&info.optimizer, &self.options.optimizer);
             return refuse(format!("its optimizer was {was:?}, this one is {is:?}"));
         }
         if info.frozen != frozen_fingerprint(params, &self.selection)? {
@@ -177,7 +177,7 @@ impl Trainer {
             Ok(())
         })?;
         if let Some(name) = expected.keys().min() {
-            return Err(file.damaged(&format!("{name} is missing")));
+            return Err(file.damaged(&format!("{name} is missing")).into());
         }
         let differences = info.settings.differences(&Settings::of(self));
         if !differences.is_empty() {
@@ -193,6 +193,7 @@ impl Trainer {
     /// were.
     pub fn resume(&mut self, subject: Subject<'_>, saved: Saved) -> Result<()> {
         let Subject { exec, params, .. } = subject;
+        params.check_free()?;
         for (slot, mut parts) in self.slots.iter_mut().zip(saved.slots) {
             let values = parts.remove(0);
             slot.restore(exec, params.get(slot.param), values, parts)?;
@@ -231,6 +232,6 @@ impl Saved {
 /// The tensors of a slot in the file: values first, then states.
 fn names(trainer: &Trainer, slot: &Slot) -> Vec<String> {
     let name = &trainer.selection.universe().spec(slot.param).name;
-    let states = (1..=slot.states().len()).map(|i| format!("state{i}.{name}"));
+    let states = trainer.options.optimizer.states().iter().map(|state| format!("{state}.{name}"));
     std::iter::once(format!("values.{name}")).chain(states).collect()
 }

@@ -49,8 +49,8 @@ pub struct FitReport {
 }
 
 /// Trains until `options.steps` steps are done. `on_step` sees every step and may end the training
-/// by returning false. With `resume`, a file left by an earlier run is loaded first, and the steps
-/// that follow are bit for bit those of a run that was never interrupted.
+/// by returning false; it cannot change the weights. With `resume`, a file left by an earlier run is
+/// loaded first, and the steps that follow are bit for bit those of a run that was never interrupted.
 pub fn fit(
     trainer: &mut Trainer,
     subject: Subject<'_>,
@@ -78,6 +78,8 @@ pub fn fit(
             host.events.notice(format!("resumed after step {}", trainer.steps()));
         }
     }
+    subject.params.check_free()?;
+    let _hold = subject.params.hold("fit");
     let save = |trainer: &Trainer, batches: &Batches| match &options.save {
         Some(save) => {
             let companions = Companions { data: Some(batches.state()), ..Companions::default() };
@@ -95,8 +97,8 @@ pub fn fit(
             host.events.emit(Event::Epoch(batches.state().epoch));
         }
         let done = match &mut loss {
-            Some(loss) => trainer.step_with(subject, host, &micro, *loss),
-            None => trainer.step(subject, host, &micro),
+            Some(loss) => trainer.step_held(subject, host, &micro, Some(*loss)),
+            None => trainer.step_held(subject, host, &micro, None),
         };
         if done.is_err() {
             batches.restore(&place)?;

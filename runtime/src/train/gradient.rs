@@ -95,11 +95,11 @@ impl GradSink for Collect<'_> {
     }
 }
 
-/// How large gradients are made smaller.
+/// Gradient clipping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clip {
-    /// They are not.
+    /// No clipping.
     #[default]
     None,
     /// All together, by the norm of all (`torch.nn.utils.clip_grad_norm_`).

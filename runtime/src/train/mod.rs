@@ -1,5 +1,6 @@
 //! Training: what may change, how it changes, one step, and everything needed to go on later.
 
+mod accumulate;
 mod blockwise;
 mod checkpoint;
 mod fit;
@@ -13,11 +14,12 @@ mod selection;
 mod slot;
 mod trainer;
 
+pub use accumulate::Accumulation;
 pub use checkpoint::{Companions, Saved};
 pub use fit::{FitOptions, FitReport, Save, fit};
 pub use frozen::frozen_fingerprint;
 pub use gradient::Clip;
-pub use optimizer::Optimizer;
+pub use optimizer::{AdamW, Lion, Optimizer, RmsProp, Setting, Sgd};
 pub use schedule::{Factor, Schedule};
 pub use score::{Gather, ScoreKind, grad_scores};
 pub use selection::Selection;

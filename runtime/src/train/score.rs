@@ -2,14 +2,15 @@
 
 use candle_core::{DType, Tensor};
 
+use super::accumulate::Scaled;
 use super::gradient::{accumulate, add_to};
-use super::trainer::{Scaled, Subject};
+use super::trainer::Subject;
 use crate::data::Batch;
 use crate::host::Host;
-use crate::mask::Scores;
 use crate::model::ParamSpec;
 use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, LossFn, Want};
 use crate::ops::{Exec, slice};
+use crate::vectors::Scores;
 use crate::{Error, Result};
 
 /// Takes a parameter, the gradient of a batch and what was gathered so far, and returns what is
@@ -40,6 +41,7 @@ pub fn grad_scores(
     checkpoint: Checkpoint,
 ) -> Result<Scores> {
     let Subject { exec, decoder, params } = subject;
+    let _hold = params.hold("grad_scores");
     let universe = params.universe();
     let wants: Vec<Want> =
         universe.specs().iter().map(|spec| if choose(spec) { Want::Dense } else { Want::No }).collect();

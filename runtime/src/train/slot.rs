@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::optimizer::{Now, Optimizer, Target, update, updated};
+use super::optimizer::{Now, Optimizer, Target};
 use crate::model::decoder::Want;
 use crate::ops::simd::dither_bf16;
 use crate::ops::slice::{self, WeightMut};
@@ -234,7 +234,7 @@ impl Slot {
         let index = self.index();
         let work = |weight: WeightMut<'_>| {
             let target = Target { weight, index, masters: masters.as_deref_mut() };
-            exec.run(|| update(optimizer, now, target, g, &mut states));
+            exec.run(|| optimizer.update(now, target, g, &mut states));
         };
         let done = slice::write(w, work);
         for (slot, values) in self.states.iter_mut().zip(states) {
@@ -262,7 +262,7 @@ impl Slot {
         let stored = self.gathered(exec, w)?;
         let current = match &self.masters {
             None => stored,
-            // Where the weight was changed from outside, the step begins with the weight, not with the old master.
+            // If the weight was changed from outside since the last step, the weight replaces its master copy.
             Some(masters) => {
                 let masters = tensor(masters)?;
                 let same = self.rounded(w, &masters)?.eq(&stored)?;
@@ -271,7 +271,7 @@ impl Slot {
         };
         let mut states = self.states.iter().map(tensor).collect::<Result<Vec<_>>>()?;
         let grad = grad.flatten_all()?;
-        let next = updated(optimizer, now, &current, &grad, &mut states)?;
+        let next = optimizer.updated(now, &current, &grad, &mut states)?;
         self.put(exec, w, &next)?;
         self.states = states.into_iter().map(Numbers::Device).collect();
         if self.masters.is_some() {

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::accumulate::{Accumulation, Shares};
 use super::blockwise::Blockwise;
 use super::gradient::{Clip, Collect, square_sum};
 use super::kept::Kept;
@@ -54,8 +55,10 @@ pub struct TrainOptions {
     pub clip: Clip,
     /// What the backward keeps of the forward.
     pub checkpoint: Checkpoint,
-    /// How the losses of labelled positions are put together.
+    /// How cross-entropy puts the losses of labelled positions together.
     pub reduction: Reduction,
+    /// How another loss is computed over the micro-batches of a step.
+    pub accumulation: Accumulation,
     /// Updates each block's parameters as soon as its gradients are there, so that the gradients of
     /// all are never held together. Neither global clipping nor several micro-batches are possible. A step that is
     /// cancelled or fails half-way is taken back if at most a tenth of the entries is trained; of more, what they were
@@ -78,6 +81,7 @@ impl TrainOptions {
             clip: Clip::None,
             checkpoint: Checkpoint::None,
             reduction: Reduction::Mean,
+            accumulation: Accumulation::Whole,
             per_block: false,
             keep_packed: false,
         }
@@ -137,7 +141,7 @@ impl Trainer {
         options.check()?;
         let Subject { exec, params, .. } = subject;
         params.universe().check_same(selection.universe())?;
-        let states = options.optimizer.states();
+        let states = options.optimizer.states().len();
         let mut slots = Vec::new();
         for (i, want) in selection.wants().iter().enumerate() {
             slots.extend(Slot::new(exec, i, params.get(i), want, states)?);
@@ -171,10 +175,12 @@ impl Trainer {
     /// batch gives the gradient of the whole. An error or a cancellation leaves the weights and the
     /// trainer as they were (but see [`TrainOptions::per_block`]).
     pub fn step(&mut self, subject: Subject<'_>, host: &Host, batches: &[Batch]) -> Result<StepReport> {
-        self.step_on(subject, host, batches, None)
+        subject.params.check_free()?;
+        let _hold = subject.params.hold("a training step");
+        self.step_held(subject, host, batches, None)
     }
 
-    /// The same on another loss, whose value for a micro-batch counts like cross-entropy's does.
+    /// The same on another loss; of several micro-batches it is computed as [`TrainOptions::accumulation`] says.
     pub fn step_with(
         &mut self,
         subject: Subject<'_>,
@@ -182,10 +188,13 @@ impl Trainer {
         batches: &[Batch],
         loss: &mut dyn LossFn,
     ) -> Result<StepReport> {
-        self.step_on(subject, host, batches, Some(loss))
+        subject.params.check_free()?;
+        let _hold = subject.params.hold("a training step");
+        self.step_held(subject, host, batches, Some(loss))
     }
 
-    fn step_on(
+    /// A step by whoever holds the weights already.
+    pub(super) fn step_held(
         &mut self,
         subject: Subject<'_>,
         host: &Host,
@@ -201,37 +210,39 @@ impl Trainer {
         let subject = Subject { exec: &exec, ..subject };
         subject.params.universe().check_same(self.selection.universe())?;
         let entropy = CrossEntropy::new(self.options.reduction);
-        let batches: Vec<&Batch> = batches.iter().filter(|b| b.labelled() > 0).collect();
+        let (given, batches) = (batches, batches.iter().filter(|b| b.labelled() > 0).collect::<Vec<_>>());
         let total: f64 = batches.iter().map(|b| entropy.count(b)).sum();
         if batches.is_empty() {
             return Err(Error::argument("a step needs at least one batch with a label in it"));
+        }
+        if self.options.per_block && batches.len() > 1 {
+            return Err(Error::argument(
+                "per_block updates the weights during the backward of a batch, so gradients of several batches cannot \
+                 be accumulated: give one batch a step, or turn per_block off",
+            ));
         }
         let (warmup, steps) = (self.options.warmup, self.options.total);
         let lr = self.options.lr * self.options.schedule.factor(self.step, warmup, steps)?;
         let now = Now { lr, t: self.step + 1, scale: 1.0 };
 
+        let mut shares = Shares::new(self.options.accumulation, entropy, total);
+        if let Some(loss) = &mut loss
+            && batches.len() > 1
+            && self.options.accumulation == Accumulation::Whole
+        {
+            shares = Shares::whole(subject, host, given, &batches, *loss)?;
+        }
         let mut value = 0.0;
         let mut pass = |host: &Host, batch: &Batch, sink: &mut dyn GradSink| -> Result<()> {
             let Subject { exec, decoder, params } = subject;
             let (wants, checkpoint) = (self.selection.wants(), self.options.checkpoint);
-            let mut over = CrossEntropy { over: Some(total), ..entropy };
-            let share = entropy.count(batch) / total;
-            let mut scaled = loss.as_deref_mut().map(|inner| Scaled { inner, share });
-            let loss: &mut dyn LossFn = match &mut scaled {
-                Some(loss) => loss,
-                None => &mut over,
-            };
-            let out = decoder.backward(exec, host, params, batch, loss, wants, checkpoint, sink)?;
+            let loss = loss.as_deref_mut().map(|loss| loss as &mut dyn LossFn);
+            let mut share = shares.next(batch, loss)?;
+            let out = decoder.backward(exec, host, params, batch, &mut share, wants, checkpoint, sink)?;
             value += out.loss;
             Ok(())
         };
         let grad_norm = if self.options.per_block {
-            let [batch] = batches[..] else {
-                return Err(Error::argument(
-                    "per_block updates the weights during the backward of a batch, so gradients of several \
-                     batches cannot be accumulated: give one batch a step, or turn per_block off",
-                ));
-            };
             let step = Blockwise {
                 subject,
                 optimizer: &self.options.optimizer,
@@ -239,16 +250,16 @@ impl Trainer {
                 now,
                 entries: self.selection.entries(),
             };
-            step.run(host, &mut self.slots, |sink| pass(host, batch, sink))?
+            step.run(host, &mut self.slots, |sink| {
+                batches.iter().try_for_each(|batch| pass(host, batch, sink))
+            })?
         } else {
             let mut sink = Collect::new(subject.exec, self.selection.wants().len());
             for batch in &batches {
                 pass(host, batch, &mut sink)?;
             }
             host.cancel.check()?;
-            let norm = update(subject, &mut self.slots, &self.options, now, sink.sums);
-            subject.params.touch();
-            norm?
+            update(subject, &mut self.slots, &self.options, now, sink.sums)?
         };
         if let Some(kept) = &mut self.kept {
             kept.stepped(&exec, subject.params, self.selection.wants())?;
@@ -256,6 +267,7 @@ impl Trainer {
         let tokens = batches.iter().map(|b| b.len() as u64).sum();
         self.step += 1;
         self.tokens += tokens;
+        let value = shares.loss().unwrap_or(value);
         host.events.emit(Event::Step { step: self.step, loss: value, lr, tokens });
         Ok(StepReport {
             step: self.step,
@@ -298,11 +310,12 @@ fn update(
         let scale = clip.scale(square.sqrt(), norm);
         slot.step(exec, params.get(slot.param), optimizer, Now { scale, ..now }, grad)
     };
-    match shared {
-        true => exec.run(|| slots.par_iter_mut().zip(squares).try_for_each(step))?,
-        false => slots.iter_mut().zip(squares).try_for_each(step)?,
-    }
-    Ok(norm)
+    let done = match shared {
+        true => exec.run(|| slots.par_iter_mut().zip(squares).try_for_each(step)),
+        false => slots.iter_mut().zip(squares).try_for_each(step),
+    };
+    params.touch();
+    done.map(|()| norm)
 }
 
 /// An error unless the sum of squares of a gradient is a number.
@@ -315,24 +328,4 @@ pub(super) fn finite(subject: Subject<'_>, param: usize, squares: f64, state: &s
          division by zero in the loss)",
         subject.params.universe().spec(param).name
     )))
-}
-
-/// A loss that counts for its share of a step.
-pub(super) struct Scaled<'a> {
-    pub inner: &'a mut dyn LossFn,
-    pub share: f64,
-}
-
-impl LossFn for Scaled<'_> {
-    fn weights(&mut self, batch: &Batch, logp: &Tensor) -> Result<(f64, Tensor)> {
-        let (loss, weights) = self.inner.weights(batch, logp)?;
-        if self.share == 1.0 {
-            return Ok((loss, weights));
-        }
-        Ok((loss * self.share, (weights * self.share)?))
-    }
-
-    fn needs_logp(&self) -> bool {
-        self.inner.needs_logp()
-    }
 }

@@ -154,6 +154,25 @@ fn rewrite(path: &Path, change: impl FnOnce(&mut serde_json::Map<String, Value>)
     std::fs::write(path, out).expect("writes");
 }
 
+/// Gives the tensor `name` another one, so that its bytes still belong to a tensor.
+fn renamed(header: &mut serde_json::Map<String, Value>, name: &str) {
+    let tensor = header.shift_remove(name).expect("is there");
+    header.insert("other".to_string(), tensor);
+}
+
+#[test]
+fn a_tensor_that_lies_in_two_shards_is_refused() {
+    let (_dir, folder) = saved();
+    let (first, second) = ("model-1.safetensors", "model-2.safetensors");
+    std::fs::rename(folder.join("model.safetensors"), folder.join(first)).expect("renames");
+    std::fs::copy(folder.join(first), folder.join(second)).expect("copies");
+    let index = json!({ "weight_map": { "lm_head.weight": first, "model.norm.weight": second } });
+    std::fs::write(folder.join("model.safetensors.index.json"), index.to_string()).expect("writes");
+    let text = read(&folder).expect_err("is refused").to_string();
+    assert!(text.starts_with(&folder.join(second).display().to_string()), "{text}");
+    assert!(text.ends_with(&format!(" is also in {}", folder.join(first).display())), "{text}");
+}
+
 #[test]
 fn damaged_weights_are_refused_by_name() {
     let up = "model.layers.1.mlp.up_proj.weight";
@@ -168,11 +187,11 @@ fn damaged_weights_are_refused_by_name() {
     };
     let header = |change: fn(&mut serde_json::Map<String, Value>)| damaged(&|path| rewrite(path, change));
     assert_eq!(
-        header(|h| drop(h.shift_remove("model.layers.1.mlp.up_proj.weight"))),
+        header(|h| renamed(h, "model.layers.1.mlp.up_proj.weight")),
         format!("tensor {up} of shape [40, 24] is missing")
     );
     assert_eq!(
-        header(|h| drop(h.shift_remove("lm_head.weight"))),
+        header(|h| renamed(h, "lm_head.weight")),
         "tensor lm_head.weight of shape [37, 24] is missing (if the output head is the embedding, config.json must \
          say tie_word_embeddings)"
     );
@@ -181,8 +200,8 @@ fn damaged_weights_are_refused_by_name() {
         format!("tensor {up} has shape [24, 40], but the configuration asks for [40, 24]")
     );
     assert_eq!(
-        header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("I64")),
-        format!("tensor {up} is stored as I64: only F32, F16 and BF16 are read")
+        header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("I32")),
+        format!("tensor {up} is stored as I32: only F32, F16 and BF16 are read")
     );
     assert_eq!(
         header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("F16")),
@@ -191,6 +210,11 @@ fn damaged_weights_are_refused_by_name() {
     assert_eq!(
         header(|h| h["model.layers.1.mlp.up_proj.weight"]["data_offsets"] = json!([8, 4])),
         format!("tensor {up}: the header does not say its dtype, shape and data_offsets")
+    );
+    assert!(header(|h| drop(h.shift_remove("lm_head.weight"))).ends_with(" bytes too many"));
+    assert!(
+        header(|h| drop(h.shift_remove("model.layers.1.mlp.up_proj.weight")))
+            .ends_with("does not follow the one before: 3840 bytes lie between")
     );
     let truncated = damaged(&|path| {
         let bytes = std::fs::read(path).expect("reads");

@@ -10,8 +10,8 @@ use lota_runtime::model::decoder::{Checkpoint, LossFn, Reduction};
 use lota_runtime::model::{Config, Decoder, ParamSpec, Params, Role};
 use lota_runtime::ops::{Compute, Exec};
 use lota_runtime::train::{
-    Clip, Companions, FitOptions, Optimizer, Save, Schedule, ScoreKind, Selection, StepReport, Subject,
-    TrainOptions, Trainer, fit, frozen_fingerprint, grad_scores,
+    AdamW, Clip, Companions, FitOptions, Optimizer, Save, Schedule, ScoreKind, Selection, Sgd, StepReport,
+    Subject, TrainOptions, Trainer, fit, frozen_fingerprint, grad_scores,
 };
 use serde_json::json;
 
@@ -102,7 +102,7 @@ fn stream(n: u64, size: usize) -> Batches {
 }
 
 fn adamw(lr: f64) -> TrainOptions {
-    let optimizer = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.1 };
+    let optimizer = AdamW { weight_decay: 0.1, ..AdamW::default() }.into();
     TrainOptions::new(optimizer, lr)
 }
 
@@ -126,7 +126,7 @@ fn a_batch_cut_into_micro_batches_gives_the_same_step() {
     for reduction in [Reduction::Mean, Reduction::Sum] {
         // SGD, so that the step is the gradient itself and not its sign.
         let options = || {
-            let sgd = Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
+            let sgd = Optimizer::from(Sgd { momentum: 0.0, ..Sgd::default() });
             TrainOptions { reduction, ..TrainOptions::new(sgd, 0.5) }
         };
         let (one, many) = (Tiny::new(DType::F32), Tiny::new(DType::F32));
@@ -210,9 +210,14 @@ fn the_reference_path_takes_the_same_steps() {
             let mut batches = stream(8, 4);
             (0..3).map(|_| tiny.step(&mut trainer, &[batches.next()]).loss).collect::<Vec<_>>()
         };
-        let tolerance = if dtype == DType::F32 { 1e-4 } else { 3e-2 };
         for (a, b) in run(&fast).iter().zip(run(&slow)) {
-            assert!((a - b).abs() < tolerance, "{dtype:?}: {a} {b}");
+            assert!((a - b).abs() < 1e-4, "{dtype:?}: {a} {b}");
+        }
+        if dtype == DType::BF16 {
+            // Both paths round alike, so nearly every weight has the same bits in the end.
+            let (a, b) = (fast.values().concat(), slow.values().concat());
+            let apart = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+            assert!(apart * 100 <= a.len(), "{apart} of {} weights differ", a.len());
         }
     }
 }
@@ -296,7 +301,7 @@ fn clipping_bounds_the_step() {
     let moved = |clip: Clip| {
         let tiny = Tiny::new(DType::F32);
         let before = tiny.values();
-        let sgd = Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
+        let sgd = Optimizer::from(Sgd { momentum: 0.0, ..Sgd::default() });
         let mut trainer = tiny.trainer(tiny.all(), TrainOptions { clip, ..TrainOptions::new(sgd, 1.0) });
         let report = tiny.step(&mut trainer, &[stream(8, 4).next()]);
         let norm = |pair: (&Vec<f32>, &Vec<f32>)| {
@@ -367,7 +372,7 @@ fn a_resumed_training_has_the_bits_of_one_that_was_never_interrupted() {
     for (dtype, masked) in
         [(DType::F32, false), (DType::F32, true), (DType::BF16, false), (DType::BF16, true)]
     {
-        for optimizer in Optimizer::NAMES {
+        for optimizer in Optimizer::names() {
             let dir = tempfile::tempdir().expect("a folder");
             let options = || TrainOptions {
                 schedule: Schedule::Cosine,
@@ -578,4 +583,32 @@ fn scores_from_gradients_are_what_their_names_say() {
         );
         assert!(mask.expect("selects").count() > 0);
     }
+}
+
+#[test]
+fn the_weights_are_held_while_a_step_works_with_them() {
+    /// A loss that tries to take a step of another trainer.
+    struct Nested<'a> {
+        tiny: &'a Tiny,
+        other: Trainer,
+        told: Vec<String>,
+    }
+    impl LossFn for Nested<'_> {
+        fn weights(&mut self, batch: &Batch, logp: &Tensor) -> lota_runtime::Result<(f64, Tensor)> {
+            let step = self.other.step(self.tiny.subject(), &self.tiny.host, std::slice::from_ref(batch));
+            self.told.push(step.expect_err("the weights are held").to_string());
+            self.told.push(self.tiny.params.check_free().expect_err("the same").to_string());
+            Ok((0.0, logp.zeros_like()?))
+        }
+    }
+    let tiny = Tiny::new(DType::F32);
+    let before = tiny.hash();
+    let mut trainer = tiny.trainer(tiny.all(), TrainOptions { lr: 0.0, ..adamw(1e-3) });
+    let mut loss = Nested { tiny: &tiny, other: tiny.trainer(tiny.all(), adamw(1e-3)), told: Vec::new() };
+    trainer.step_with(tiny.subject(), &tiny.host, &[stream(8, 4).next()], &mut loss).expect("a step");
+    assert_eq!(loss.told.len(), 2);
+    assert!(loss.told.iter().all(|told| told.contains("while a training step computes")), "{:?}", loss.told);
+    assert_eq!((tiny.hash(), loss.other.steps()), (before, 0));
+    tiny.params.check_free().expect("the step is over");
+    loss.other.step(tiny.subject(), &tiny.host, &[stream(8, 4).next()]).expect("a step");
 }

@@ -32,6 +32,52 @@ test.case("bad rows are named", function()
   end, "names no bos token")
 end)
 
+local template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}"
+  .. "{% if add_generation_prompt %}<assistant>{% endif %}"
+local asked, answered = { role = "user", content = "1+1=" }, { role = "assistant", content = "2" }
+
+test.case("a conversation goes through the chat template, and its answer is learnt", function()
+  local chatty = lota.model.init("tiny", { chat_template = template })
+  local stop = chatty:tokenizer():special().eos.token
+  local prompt = "<user>1+1=" .. stop .. "<assistant>"
+  local by_hand = lota.data.examples(chatty, { { prompt = prompt, target = "2" } })
+  local made = lota.data.examples(chatty, { { messages = { asked, answered } } })
+  test.equal(made:get(1), by_hand:get(1))
+  local given = lota.eval.generate(
+    chatty,
+    { { messages = { asked, answered } }, { messages = { asked } } },
+    { max_tokens = 4 }
+  )
+  test.equal(given[1], given[2], "the answer is not given")
+  test.equal(given[1], lota.eval.generate(chatty, { { prompt = prompt } }, { max_tokens = 4 })[1])
+end)
+
+test.case("a conversation that cannot be learnt is named by its row", function()
+  local chatty = lota.model.init("tiny", { chat_template = template })
+  local function refused(m, messages, text)
+    for _, part in ipairs { "[2]", text } do
+      test.raises(function()
+        lota.data.examples(m, { { messages = { asked, answered } }, { messages = messages } })
+      end, part)
+    end
+  end
+  refused(chatty, { asked }, 'its role is "user"')
+  refused(chatty, {}, "messages is empty")
+  refused(chatty, { answered }, "nothing stands before")
+  refused(chatty, { asked, { role = "assistant", content = "" } }, "nothing to learn")
+  refused(chatty, "hello", "list of {role =, content =}")
+  test.raises(function()
+    lota.data.examples(model, { { messages = { asked, answered } } })
+  end, "no chat template")
+  test.raises(function()
+    lota.data.examples(chatty:tokenizer(), { { messages = { asked, answered } } })
+  end, "give the Model")
+  local turned = "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
+  test.raises(function()
+    lota.data.examples(lota.model.init("tiny", { chat_template = turned }), { { messages = { asked, answered } } })
+  end, "write rows of prompt and target instead")
+end)
+
 test.case("what is cut is counted", function()
   local e = lota.data.examples(model, { { prompt = ("p"):rep(100), target = ("t"):rep(30) } }, {
     max_len = 60,

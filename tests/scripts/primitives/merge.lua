@@ -172,7 +172,7 @@ test.case("a method that changes a model is refused", function()
   end
   test.raises(function()
     lota.merge.models({ model }, { method = meddle })
-  end, "model 1 was changed while it was merged")
+  end, "a merge")
 end)
 
 test.case("a merge with a method of the script is never resumed", function()

@@ -92,6 +92,80 @@ test.case("restoring a snapshot takes tickets with it", function()
   test.equal(model:fingerprint(), base)
 end)
 
+test.case("a change under an applied ticket makes its base unknown", function()
+  local up, other = "model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"
+  local rows = {}
+  for i = 1, 4 do
+    rows[i] = { prompt = i .. "+1=", target = tostring(i + 1) }
+  end
+  local batch = lota.data.batches(lota.data.examples(model, rows), { size = 4 }):next()
+  local function refused(text)
+    test.raises(function()
+      b:apply(model)
+    end, text)
+    test.raises(function()
+      b:check(model)
+    end, text)
+    test.raises(function()
+      lota.merge.tickets({ a, b }, { base = model, method = "linear" })
+    end, "")
+  end
+  local changes = {
+    function() -- of another parameter
+      model:set_param(other, model:param(other):mul(3))
+    end,
+    function() -- of the parameter that the ticket lies in
+      model:set_param(up, model:param(up):mul(3))
+    end,
+    function() -- a training step
+      lota.train.new(model, { params = other, lr = 1e-2 }):step(batch)
+    end,
+    function() -- another trainer's state
+      local path = lota.run.start(os.tmpname() .. ".run"):path "state.safetensors"
+      local trainer = lota.train.new(model, { params = other, lr = 1e-2 })
+      trainer:step(batch)
+      trainer:save(path)
+      trainer:load(path)
+    end,
+  }
+  for _, change in ipairs(changes) do
+    local on = a:apply(model)
+    change()
+    refused "the weights were changed while \"first\" was applied"
+    test.raises(function()
+      on:swap(b)
+    end, "no longer known")
+    on:unapply()
+    refused "restore a snapshot of the base, or apply the ticket with any_base"
+    test.equal(model:fingerprint() ~= base, true)
+    b:apply(model, { any_base = true }):unapply()
+    model:restore(bits)
+    b:apply(model):unapply()
+    test.equal(model:fingerprint(), base)
+  end
+  -- Between two tickets, the lower of which comes off first.
+  local under = a:apply(model)
+  local over = b:apply(model)
+  changes[1]()
+  under:unapply()
+  refused 'while "first", "second" was applied'
+  over:unapply()
+  refused 'while "first", "second" was applied'
+  model:restore(bits)
+  -- A change that is taken back leaves the base what it was.
+  local on = a:apply(model)
+  local kept = model:param(other)
+  changes[1]()
+  model:set_param(other, kept)
+  on:unapply()
+  b:apply(model):unapply()
+  -- What was trained on the changed weights belongs to them.
+  changes[1]()
+  local here = lota.ticket.new(model, two, { base = model:fingerprint(), method = "here" })
+  here:apply(model):unapply()
+  model:restore(bits)
+end)
+
 test.case("a base must be named", function()
   test.raises(function()
     lota.ticket.new(model, one, { method = "x" })

@@ -49,6 +49,157 @@ test.case("a loss may sum over sequences first", function()
   test.equal(trainer:step(batches:next()).loss > 0, true)
 end)
 
+test.case("SGD's dampening acts from the second step on, as in PyTorch", function()
+  local P, lr = "model.layers.0.mlp.up_proj.weight", 0.25
+  local model, batches = fresh()
+  local start, batch = model:snapshot(), batches:next()
+  local function moved(options, steps)
+    local from = model:param(P)
+    options.params, options.optimizer, options.lr = P, "sgd", lr
+    local trainer = lota.train.new(model, options)
+    for _ = 1, steps do
+      trainer:step(batch)
+    end
+    return from - model:param(P)
+  end
+  -- The gradients at the start and after one step, each times lr.
+  local first = moved({ momentum = 0 }, 1)
+  local second = moved({ momentum = 0 }, 1)
+  model:restore(start)
+  -- b = g1, then b = 0.9 g1 + (1 - 0.75) g2; both are taken.
+  local both = moved({ momentum = 0.9, dampening = 0.75 }, 2)
+  local wanted = first + (first * 0.9 + second * 0.25)
+  test.near((both - wanted):norm():item() / wanted:norm():item(), 0, 1e-4)
+  test.equal((both - (first * 1.9 + second)):norm():item() / wanted:norm():item() > 0.1, true)
+end)
+
+test.case("a loss over several batches is that of one batch", function()
+  local P = "model.layers.0.mlp.up_proj.weight"
+  local function gradient(loss, which, reduction)
+    local model = lota.model.init("tiny", { seed = 1 })
+    local before = model:param(P)
+    local function one(target)
+      return lota.data.batches(lota.data.examples(model, { { prompt = "1+1=", target = target } }), { size = 1 }):next()
+    end
+    local short, long = one "2", one "a much longer target than that of the other"
+    local options = { params = P, optimizer = "sgd", momentum = 0, lr = 1, loss = loss, reduction = reduction }
+    local trainer = lota.train.new(model, options)
+    local info = trainer:step(({ short, long, { short, long } })[which])
+    return before - model:param(P), info.loss, { short:labelled(), long:labelled() }
+  end
+  --- How much of each batch's own gradient and loss is in those of both together.
+  local function coefficients(loss, reduction)
+    local function dot(x, y)
+      return (x * y):sum():item()
+    end
+    local g1, l1, labelled = gradient(loss, 1, reduction)
+    local g2, l2 = gradient(loss, 2, reduction)
+    local g, l = gradient(loss, 3, reduction)
+    local a, b, c, r, s = dot(g1, g1), dot(g1, g2), dot(g2, g2), dot(g1, g), dot(g2, g)
+    local d = a * c - b * b
+    local first, second = (r * c - s * b) / d, (a * s - b * r) / d
+    test.near(l, first * l1 + second * l2, 1e-3)
+    return first, second, labelled
+  end
+  local function sum(logp)
+    return logp:neg():sum()
+  end
+  local function mean(logp)
+    return logp:neg():mean()
+  end
+  local function adds_up(loss, reduction)
+    local first, second = coefficients(loss, reduction)
+    test.near(first, 1, 1e-3)
+    test.near(second, 1, 1e-3)
+  end
+  local function averages(loss, reduction)
+    local first, second, labelled = coefficients(loss, reduction)
+    test.near(first, labelled[1] / (labelled[1] + labelled[2]), 1e-3)
+    test.near(second, labelled[2] / (labelled[1] + labelled[2]), 1e-3)
+  end
+  adds_up(sum)
+  averages(mean)
+  averages(nil) -- cross-entropy
+  -- Said, it holds whatever the loss is.
+  adds_up(mean, "sum")
+  averages(sum, "mean")
+  -- A loss that is neither: the mean over sequences.
+  local first, second = coefficients(function(logp, batch)
+    return batch:by_sequence(logp):neg():mean()
+  end)
+  test.near(first, 0.5, 1e-3)
+  test.near(second, 0.5, 1e-3)
+end)
+
+test.case("a loss that contains the model's own weights is refused", function()
+  local P = "model.layers.0.mlp.up_proj.weight"
+  local model, batches = fresh()
+  local batch, before = batches:next(), model:fingerprint()
+  local kept = model:param(P)
+  local function penalised(penalty)
+    local trainer = lota.train.new(model, {
+      params = P,
+      lr = 1e-3,
+      loss = function(logp, seen)
+        return logp:mean():neg() + penalty(logp, seen)
+      end,
+    })
+    return trainer:step(batch)
+  end
+  local hidden = {
+    function()
+      return model:param(P):square():sum() * 1e-3
+    end,
+    function() -- read before the training began
+      return kept:abs():sum() * 1e-3
+    end,
+    function() -- through several operations, beside other tensors
+      return lota.cat({ lota.zeros { 1 }, lota.stack({ kept:flatten():narrow(1, 1, { len = 2 }) }):flatten() }):sum()
+    end,
+    function() -- in place
+      local total = lota.zeros(kept:shape())
+      total:add_(kept)
+      return total:sum() * 1e-3
+    end,
+    function() -- through a condition
+      return kept:gt(0):where(kept, 0):sum() * 1e-3
+    end,
+    function() -- through what the model says now
+      return model:logp(batch):mean()
+    end,
+    function()
+      return model:logits("1+1="):sum() * 1e-6
+    end,
+    function() -- as a variable of the script's own
+      return kept:requires_grad():sum() * 1e-3
+    end,
+    function(logp)
+      return (logp * lota.tensor(kept):sum()):sum() * 1e-3
+    end,
+  }
+  for _, penalty in ipairs(hidden) do
+    test.raises(function()
+      penalised(penalty)
+    end, "A penalty on the weights is the option weight_decay")
+    test.raises(function()
+      lota.train.grad_scores(model, batch, {
+        loss = function(logp)
+          return logp:mean():neg() + penalty(logp)
+        end,
+      })
+    end, "x:detach()")
+  end
+  test.equal(model:fingerprint(), before)
+  -- A constant that is meant, and the weights of another model.
+  local other = model:clone()
+  penalised(function()
+    return model:param(P):detach():square():sum() * 1e-3
+  end)
+  penalised(function(logp)
+    return (logp - other:logp(batch)):square():mean()
+  end)
+end)
+
 test.case("a bad loss is an error, and changes nothing", function()
   local model, batches = fresh()
   local before = model:fingerprint()
@@ -62,6 +213,10 @@ test.case("a bad loss is an error, and changes nothing", function()
   trying(function()
     return 3
   end, "must return a Tensor")
+  trying(function(logp)
+    logp:mul_(2)
+    return logp:mean():neg()
+  end, "changed logp in place")
   trying(function(logp)
     return logp
   end, "take its mean or sum")
@@ -172,6 +327,11 @@ test.case("options that do not belong are refused", function()
   end
   refused({ optimizer = "adamw", alpha = 0.9 }, "'alpha' does not belong to adamw")
   refused({ optimizer = "adam" }, "did you mean 'adamw'")
+  refused({ optimizer = "adamw", dampening = 0.1 }, "option 'dampening' does not belong to adamw, which has betas, eps")
+  refused({ optimizer = "sgd", betas = { 0.9, 0.99 } }, "option 'betas' does not belong to sgd, which has momentum, dampening")
+  refused({ optimizer = "sgd", dampening = 0.1, momentum = 0 }, "there is none")
+  refused({ optimizer = "sgd", dampening = 0.1, nesterov = true }, "dampening of 0")
+  refused({ optimizer = "sgd", momentum = 0 / 0 }, "must be a finite number")
   refused({ optimizer = "lion", betas = { 0.9 } }, "must be two numbers")
   refused({ mask = lota.mask.none(model) }, "nothing is selected")
   refused({ mask = lota.mask.all(model), params = "all" }, "exclude each other")

@@ -82,7 +82,7 @@ pub fn help(last: (&str, &str)) -> String {
         out += &format!("  :{:<16} {}\n", format!("{} {}", c.name, c.usage), c.doc);
     }
     out += &format!(
-        "  ?NAME             describe; ? alone lists everything. help(VALUE) describes a value\n\
+        "  ?NAME             describe; ? alone lists the areas, ?all everything. help(VALUE) describes a value\n\
          {}, {}1, {}2: the last value, the first, the second. Ctrl-C stops what runs and keeps every variable.\n",
         last.0, last.1, last.1
     );

@@ -17,6 +17,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::highlight::dim;
 use super::session::Session;
 use super::{World as _, complete, highlight, signature, tell};
+use crate::{idle, is_ending, note, write_out};
 
 /// What the editor asks while one types.
 struct Asked {
@@ -110,18 +111,18 @@ pub(super) fn run(session: Session, done: impl Fn()) -> Result<()> {
         // The first time there is none.
         let _ = editor.load_history(path);
     }
-    println!("lota {}; :help for help, Ctrl-D to leave", lota::VERSION);
+    write_out(&format!("lota {}; :help for help, Ctrl-D to leave\n", lota::VERSION));
     let mut told = false;
     loop {
         let number = session.borrow().number();
-        match editor.readline(&format!("lota {number}> ")) {
+        match idle(|| editor.readline(&format!("lota {number}> "))) {
             Ok(input) => {
                 if !input.trim().is_empty() {
                     editor.add_history_entry(input.as_str()).map_err(failed)?;
                     if let Some(e) = history.as_deref().and_then(|path| keep(&mut editor, path).err())
                         && !std::mem::replace(&mut told, true)
                     {
-                        eprintln!("note: the history is not kept: {e}");
+                        note(&format!("note: the history is not kept: {e}\n"));
                     }
                 }
                 let columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
@@ -133,6 +134,9 @@ pub(super) fn run(session: Session, done: impl Fn()) -> Result<()> {
                 done();
                 if !tell(&reply, |note| if colour { dim(note) } else { note.to_string() }) {
                     return Ok(());
+                }
+                if is_ending() {
+                    return Err(Error::cancelled());
                 }
             }
             Err(ReadlineError::Interrupted) => {}

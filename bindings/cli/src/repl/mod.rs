@@ -9,6 +9,7 @@ mod figure;
 mod highlight;
 mod pretty;
 mod record;
+mod saved;
 mod session;
 mod settings;
 mod syntax;
@@ -20,12 +21,12 @@ use std::time::Duration;
 use lota::Engine;
 use lota::{Error, Result};
 
-use crate::output::write_out;
-
 pub use complete::{Offer, World, complete, signature};
 pub use highlight::highlight;
 pub use session::{Outcome, Reply, Session};
 pub use syntax::{LUA, RHAI, Syntax};
+
+use crate::{idle, is_ending, note, write_out};
 
 /// Runs a prompt on the terminal; where there is none, the lines of standard input are run plainly.
 /// `done` is called when an input has run, before its value is shown.
@@ -39,12 +40,16 @@ pub fn main(
         return editor::run(session, done);
     }
     let mut session = session.with_time(None);
-    for line in std::io::stdin().lock().lines() {
+    let mut lines = std::io::stdin().lock().lines();
+    while let Some(line) = idle(|| lines.next()) {
         let line = line.map_err(|e| Error::runtime(format!("standard input: {e}")))?;
         let reply = session.line(&line);
         done();
         if !tell(&reply, str::to_string) {
             return Ok(());
+        }
+        if is_ending() {
+            return Err(Error::cancelled());
         }
     }
     let reply = session.end();
@@ -56,11 +61,11 @@ pub fn main(
 /// Shows a reply; false to leave. A note is told in a style of its own.
 fn tell(reply: &Reply, style: impl Fn(&str) -> String) -> bool {
     match reply.outcome {
-        Outcome::Failed => eprint!("{}", reply.text),
+        Outcome::Failed => note(&reply.text),
         _ => write_out(&reply.text),
     }
     if let Some(took) = reply.took {
-        eprintln!("{}", style(&format!("took {}", duration(took))));
+        note(&(style(&format!("took {}", duration(took))) + "\n"));
     }
     reply.outcome != Outcome::Quit
 }

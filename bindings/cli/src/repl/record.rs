@@ -1,33 +1,40 @@
-//! The inputs of a session that succeeded, as a script that does the same.
+//! The inputs of a session, kept for a script that does the same.
 
-use super::syntax::{Input, Kind, Syntax, tokens};
+use super::saved::{End, Input};
+use super::syntax::Syntax;
 
 /// What was run.
 #[derive(Default)]
 pub struct Record {
     entries: Vec<Entry>,
-    /// How many inputs failed; they are not among the entries.
+    /// How many inputs failed before they began; they are not among the entries.
     pub failed: usize,
 }
 
-struct Entry {
-    text: String,
-    number: Option<usize>,
-    shown: bool,
-    /// Whether it is the text of a file.
-    file: bool,
+/// One input, or one file.
+pub struct Entry {
+    /// Its text.
+    pub text: String,
+    /// The file that it is the text of.
+    pub file: Option<String>,
+    /// How it ended.
+    pub end: End,
+    /// Whether it is one expression.
+    pub expression: bool,
+    /// Whether it can stand as a statement.
+    pub statement: bool,
+    /// How many values it gave that were worth showing.
+    pub values: usize,
+    /// Whether they were shown.
+    pub shown: bool,
+    /// The number that its value was kept under.
+    pub number: Option<usize>,
 }
 
 impl Record {
-    /// Adds an input that gave the value of a number, or none.
-    pub fn input(&mut self, text: &str, number: Option<usize>, shown: bool) {
-        self.entries.push(Entry { text: text.trim().to_string(), number, shown, file: false });
-    }
-
-    /// Adds a file that was run, as its text.
-    pub fn file(&mut self, path: &str, text: &str, syntax: &Syntax) {
-        let text = format!("{} {path}\n{}", syntax.comment, text.trim_end());
-        self.entries.push(Entry { text, number: None, shown: false, file: true });
+    /// Adds an input.
+    pub fn add(&mut self, entry: Entry) {
+        self.entries.push(entry);
     }
 
     /// How many inputs there are.
@@ -35,39 +42,68 @@ impl Record {
         self.entries.len()
     }
 
+    /// How many of them failed after they had begun, or were stopped.
+    pub fn broken(&self) -> usize {
+        self.entries.iter().filter(|e| e.end != End::Done).count()
+    }
+
     /// The script.
     pub fn script(&self, syntax: &Syntax) -> String {
-        let names: Vec<Vec<&str>> = self.entries.iter().map(|e| names(syntax, &e.text)).collect();
-        let help = names.iter().any(|n| n.contains(&"help"));
+        let words: Vec<Vec<&str>> = self.entries.iter().map(|e| words(&e.text)).collect();
+        let help = words.iter().any(|n| n.contains(&"help"));
         let mut out = (syntax.header)(lota::VERSION, help);
         out.push('\n');
-        for (i, entry) in self.entries.iter().enumerate() {
-            if entry.file {
-                out += &entry.text;
-            } else {
-                let used = entry.number.is_some_and(|n| self.is_used(syntax, &names, i, n));
-                let input = Input { text: &entry.text, number: entry.number, shown: entry.shown, used };
-                out += &(syntax.statement)(&input, &tokens(syntax, &entry.text));
+        let inputs: Vec<Input<'_>> =
+            self.entries.iter().enumerate().map(|(i, e)| self.input(syntax, &words, i, e)).collect();
+        for (entry, lines) in self.entries.iter().zip((syntax.save)(&inputs)) {
+            if let Some(file) = &entry.file {
+                out += &format!("{} {file}\n", syntax.comment);
             }
+            out += &lines;
             out.push('\n');
         }
         out
     }
 
-    /// Whether the value of an entry is named later: by its number, or as the last one before another is.
-    fn is_used(&self, syntax: &Syntax, names: &[Vec<&str>], at: usize, number: usize) -> bool {
+    fn input<'a>(&self, syntax: &Syntax, words: &[Vec<&str>], at: usize, entry: &'a Entry) -> Input<'a> {
+        Input {
+            text: &entry.text,
+            end: &entry.end,
+            expression: entry.expression,
+            statement: entry.statement,
+            values: entry.values,
+            shown: entry.shown,
+            kept: entry.number.filter(|n| self.is_used(syntax, words, at, *n)),
+        }
+    }
+
+    /// Whether the value of an entry is named elsewhere: by its number, or as the last one before another is. A function
+    /// may be called long after it was defined, so one that names the last value names all.
+    fn is_used(&self, syntax: &Syntax, words: &[Vec<&str>], at: usize, number: usize) -> bool {
         let [last, own] = syntax.result_names(number);
-        let mut is_last = true;
-        for (entry, names) in self.entries.iter().zip(names).skip(at + 1) {
-            if names.contains(&own.as_str()) || (is_last && names.contains(&last.as_str())) {
+        let own = own.as_str();
+        let function = |words: &[&str]| words.contains(&"function") && words.contains(&last.as_str());
+        if words.iter().enumerate().any(|(i, w)| i != at && (w.contains(&own) || function(w))) {
+            return true;
+        }
+        for (entry, words) in self.entries.iter().zip(words).skip(at + 1) {
+            if words.contains(&last.as_str()) {
                 return true;
             }
-            is_last &= entry.number.is_none();
+            if entry.number.is_some() {
+                return false;
+            }
         }
         false
     }
 }
 
-fn names<'a>(syntax: &Syntax, text: &'a str) -> Vec<&'a str> {
-    tokens(syntax, text).iter().filter(|t| t.kind == Kind::Name).map(|t| t.text(text)).collect()
+/// The words of a text, those in its strings as well: a string may be code.
+fn words(text: &str) -> Vec<&str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect()
+}
+
+/// The text of a file as an input: a first line for the system is none of the language.
+pub fn without_shebang(text: &str) -> &str {
+    if text.starts_with("#!") { &text[text.find('\n').unwrap_or(text.len())..] } else { text }
 }

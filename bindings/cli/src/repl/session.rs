@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use lota::Engine;
+use lota::Name;
 use lota::api::{self, Value};
 use lota::{Error, ErrorKind, Result};
 
@@ -11,7 +12,8 @@ use super::command::{self, Argument};
 use super::complete::{self, Thing};
 use super::figure;
 use super::pretty::{Style, pretty};
-use super::record::Record;
+use super::record::{Entry, Record, without_shebang};
+use super::saved::{self, End};
 use super::settings::Settings;
 use super::syntax::{Kind, Syntax, tokens};
 use crate::failure::text as error_text;
@@ -203,13 +205,17 @@ impl Session {
         let number = self.number();
         let names = self.syntax.result_names(number);
         let promoted = (self.syntax.promote)(input, &tokens(self.syntax, input));
+        let before = self.engine.names(&[]);
         let (result, took) = self.timed(|s| s.engine.eval_keeping(&promoted, &names));
         let mut reply = match result {
             Ok(values) => {
                 let kept = values.first().is_some_and(|v| !v.is_nil());
                 let silenced = self.syntax.is_silenced(input);
-                let given = !values.is_empty() && !self.says_nothing(input, &values);
-                self.record.input(input, given.then_some(number), !silenced && then != Use::Plot);
+                let mut entry = self.entry(input, None, End::Done);
+                entry.values = if self.says_nothing(input, &values) { 0 } else { values.len() };
+                entry.shown = !silenced && then != Use::Plot;
+                entry.number = kept.then_some(number);
+                self.record.add(entry);
                 if kept {
                     self.numbers = number;
                     self.let_go();
@@ -221,13 +227,49 @@ impl Session {
                 }
             }
             Err(e) => {
-                self.record.failed += 1;
+                self.note_failure(input, None, &e, &before);
                 failed(&e)
             }
         };
         let told = then == Use::Time || self.settings.time.is_some_and(|least| took >= least);
         reply.took = told.then_some(took);
         reply
+    }
+
+    /// What is kept of a text that was run: an input, or that of a file.
+    fn entry(&self, text: &str, file: Option<&str>, end: End) -> Entry {
+        let (code, _) = saved::body(text, &tokens(self.syntax, text));
+        let parses = |(open, close): (&str, &str)| self.engine.check(&format!("{open}{code}{close}")).is_ok();
+        Entry {
+            text: text.trim().to_string(),
+            file: file.map(str::to_string),
+            end,
+            expression: parses(self.syntax.around_expression),
+            statement: parses(self.syntax.around_statement),
+            values: 0,
+            shown: false,
+            number: None,
+        }
+    }
+
+    /// Keeps what failed, for what it had done by then. What did not parse had done nothing.
+    fn note_failure(&mut self, text: &str, file: Option<&str>, error: &Error, before: &[Name]) {
+        let promoted = (self.syntax.promote)(text, &tokens(self.syntax, text));
+        if self.engine.check(&promoted).is_err() {
+            self.record.failed += 1;
+            return;
+        }
+        let end = match error.kind() {
+            ErrorKind::Cancelled | ErrorKind::Limit | ErrorKind::Exit(_) => End::Stopped,
+            _ => {
+                let known: Vec<String> = self.engine.names(&[]).into_iter().map(|n| n.name).collect();
+                let is_new = |name: &&String| before.iter().all(|b| b.name != **name);
+                let new = known.iter().filter(is_new).cloned().collect();
+                End::Failed { known, new }
+            }
+        };
+        let entry = self.entry(text, file, end);
+        self.record.add(entry);
     }
 
     /// Does what may take long, can be stopped, and leaves the switch as it found it.
@@ -295,7 +337,7 @@ impl Session {
                 failed(&Error::argument(format!("nothing is called '{name}'; did you mean '{near}'?")))
             }
             (None, None) => {
-                failed(&Error::argument(format!("nothing is called '{name}'; ? lists everything")))
+                failed(&Error::argument(format!("nothing is called '{name}'; ? lists what there is")))
             }
         }
     }
@@ -305,9 +347,15 @@ impl Session {
         let source =
             std::fs::read_to_string(path.path()).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
         let promoted = (self.syntax.promote)(&source, &tokens(self.syntax, &source));
+        let before = self.engine.names(&[]);
         let (result, took) = self.timed(|s| s.engine.load(&promoted, std::path::Path::new(file)));
-        result?;
-        self.record.file(file, &promoted, self.syntax);
+        let text = without_shebang(&source);
+        if let Err(e) = result {
+            self.note_failure(text, Some(file), &e, &before);
+            return Err(e);
+        }
+        let entry = self.entry(text, Some(file), End::Done);
+        self.record.add(entry);
         let mut reply = Reply::text("");
         reply.took = self.settings.time.is_some_and(|least| took >= least).then_some(took);
         Ok(reply)
@@ -330,11 +378,14 @@ impl Session {
         lota::runtime::host::write_atomic(path, |out| {
             std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(path, e))
         })?;
-        let failed = match self.record.failed {
-            0 => String::new(),
-            n => format!("; {n} that failed left out"),
-        };
-        Ok(format!("{file}: {} inputs{failed}\n", self.record.len()))
+        let mut said = format!("{file}: {} inputs", self.record.len());
+        if self.record.broken() > 0 {
+            said += &format!(", {} of which failed or were stopped", self.record.broken());
+        }
+        if self.record.failed > 0 {
+            said += &format!("; {} that did not parse left out", self.record.failed);
+        }
+        Ok(said + "\n")
     }
 
     fn reset(&mut self) -> Result<Reply> {

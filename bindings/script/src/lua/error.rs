@@ -136,6 +136,12 @@ pub(crate) fn from_lua(error: &mlua::Error) -> Error {
     if ours.is_failure() { ours.caused_by(error.clone()) } else { ours }
 }
 
+/// The message of a script that uses the library without asking for it, with what to write.
+fn unrequired(message: &str) -> Option<String> {
+    (message.starts_with("attempt to ") && message.ends_with("a nil value (global 'lota')"))
+        .then(|| format!("{message}: a script begins with `local lota = require \"lota\"`"))
+}
+
 /// What the interpreter says where it has no memory left to say it better.
 pub(crate) const NO_MEMORY: &str = "not enough memory";
 
@@ -164,9 +170,10 @@ pub(crate) fn parse(text: &str, kind: ErrorKind) -> Error {
         Some((text, traceback)) => (text, Some(traceback.trim_start_matches('\n').to_string())),
         None => (text, None),
     };
+    let new = |message: &str| Error::new(kind, unrequired(message).unwrap_or_else(|| message.to_string()));
     let error = match split_place(text) {
-        Some((place, message)) => Error::new(kind, message).at(Some(place.to_string())),
-        None => Error::new(kind, text),
+        Some((place, message)) => new(message).at(Some(place.to_string())),
+        None => new(text),
     };
     match traceback {
         Some(traceback) => error.with_traceback(traceback),

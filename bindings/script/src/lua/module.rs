@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use mlua::{Lua, Table};
 
-use super::{State, call, error};
+use super::{State, call, error, state};
 use crate::error::{Error, Result};
+use crate::language::Language;
 use crate::{modules, nearest};
 
 /// Instructions that a look for a module counts as.
@@ -143,6 +144,11 @@ fn strict(lua: &Lua, table: &Table, path: &str) -> mlua::Result<()> {
                 known.push(pair?.0);
             }
             known.sort();
+            // Names from elsewhere are of the top table alone.
+            let top = path == "lota";
+            if let Some(instead) = state(lua)?.registry.instead("", &key, Language::Lua).filter(|_| top) {
+                return Err(error::raise(lua, Error::argument(format!("{path} has no '{key}'; {instead}"))));
+            }
             let hint = match nearest(&key, known.iter().map(String::as_str)) {
                 Some(near) => format!("; did you mean '{near}'?"),
                 None => format!("; known are {}", known.join(", ")),

@@ -4,6 +4,7 @@ use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMe
 
 use super::{State, call, error, state};
 use crate::error::Error;
+use crate::language::Language;
 use crate::{Charge, Object, Op, nearest};
 
 /// A handle held by a script, with the charge for what it keeps alive.
@@ -57,6 +58,12 @@ fn index(lua: &Lua, (this, key): (mlua::Value, mlua::Value)) -> mlua::Result<mlu
             return Ok(found);
         }
         let name = name.to_string_lossy();
+        if let Some(instead) = state.registry.instead(ty, &name, Language::Lua) {
+            return Err(error::raise(
+                lua,
+                Error::argument(format!("{ty} has no method '{name}'; {instead}")),
+            ));
+        }
         let known: Vec<&str> = state.registry.methods(ty).map(|p| p.short_name()).collect();
         let hint = match nearest(&name, known.iter().copied()) {
             Some(near) => format!("; did you mean '{near}'?"),

@@ -43,7 +43,7 @@ fn error<T>(text: impl Into<String>) -> Result<T> {
 }
 
 impl<'a> Matcher<'a> {
-    /// `look` is told of steps made since the last time and may end the match.
+    /// `look` is given the steps made since its last call, and may end the match.
     pub(super) fn new(text: &'a [u8], pattern: &'a [u8], look: &'a dyn Fn(u64) -> Result<()>) -> Self {
         Self { text, pattern, level: 0, captures: [(0, Length::Open); CAPTURES], depth: 0, steps: 0, look }
     }

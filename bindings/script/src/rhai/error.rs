@@ -44,7 +44,7 @@ pub(crate) fn raise(error: Error) -> Box<EvalAltResult> {
     }
 }
 
-/// The same, of an error that the interpreter's thread makes in the midst of a script: its memory is the host's.
+/// Like `raise`, for an error that is made while a script runs: its memory counts as the host's.
 pub(crate) fn raise_with(make: impl FnOnce() -> Error) -> Box<EvalAltResult> {
     raise(outside(make))
 }
@@ -180,6 +180,9 @@ fn missing_function(registry: &Registry, signature: &str) -> Error {
             let usage = p.signature_in(crate::Language::Rhai);
             return Error::argument(format!("{name}: too many arguments; usage: {usage}"));
         }
+        if let Some(instead) = registry.instead("", &path, crate::Language::Rhai) {
+            return Error::argument(format!("there is no function '{name}'; {instead}"));
+        }
         let known = registry.iter().filter(|p| p.owner().is_none()).map(|p| p.name());
         let hint = did_you_mean(&path, known)
             .map(|h| h.replace('.', "::").replacen('\'', "'lota::", 1))
@@ -193,8 +196,12 @@ fn missing_function(registry: &Registry, signature: &str) -> Error {
         return Error::argument(format!("no operator '{name}' for ({given}"));
     }
     let function = registry.iter().find(|p| p.owner().is_none() && p.short_name() == name);
+    let types = registry.types().map(|(ty, _)| ty);
+    let instead = types.filter_map(|ty| Some((ty, registry.instead(ty, name, crate::Language::Rhai)?)));
+    let instead: Vec<String> = instead.map(|(ty, text)| format!("; of a {ty}: {text}")).collect();
     let hint = match function {
         _ if !given.starts_with(TYPE) => None,
+        _ if !instead.is_empty() => Some(instead.concat()),
         Some(function) => {
             let usage = function.signature_in(crate::Language::Rhai);
             Some(format!("; it is no method: write lota::{usage}"))

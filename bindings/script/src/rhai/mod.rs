@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use rhai::{AST, CallFnOptions, Dynamic, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, ImmutableString, Module, Scope, Shared};
 
 use crate::counting::{self, Tally, outside};
 use crate::error::{Error, ErrorKind, Result};
@@ -46,8 +46,8 @@ pub(crate) struct State {
 struct Prompt {
     scope: Scope<'static>,
     functions: AST,
-    /// Imports, which Rhai forgets at the end of a run.
-    imports: String,
+    /// Imported modules under their names, in the order of the imports. Rhai forgets them at the end of a run.
+    imports: Vec<(ImmutableString, Shared<Module>)>,
 }
 
 /// The functions of the scripts that ran, for a host that calls them by name, and the script of each.
@@ -85,7 +85,7 @@ impl Frontend {
         });
         let engine = Arc::new(setup::engine(&state, open)?);
         state.engine.get_or_init(|| Arc::downgrade(&engine));
-        let prompt = Prompt { scope: Scope::new(), functions: AST::empty(), imports: String::new() };
+        let prompt = Prompt { scope: Scope::new(), functions: AST::empty(), imports: Vec::new() };
         let defined = Defined { functions: AST::empty(), scripts: HashMap::new() };
         Ok(Self { engine, state, prompt: Mutex::new(prompt), defined: Mutex::new(defined) })
     }

@@ -9,6 +9,7 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallCon
 use super::{State, call, error};
 use crate::counting::{Outside, outside};
 use crate::error::Error;
+use crate::language::Language;
 use crate::{Charge, Memory, Object, Op, Primitive, nearest};
 
 /// What a handle takes beside what it is charged for, about, in bytes.
@@ -113,6 +114,9 @@ fn methods(engine: &mut Engine, state: &Arc<State>) {
 /// The error for a method that a type does not have.
 fn lacking(state: &State, ty: &str, name: &str) -> Box<EvalAltResult> {
     error::raise_with(|| {
+        if let Some(instead) = state.registry.instead(ty, name, Language::Rhai) {
+            return Error::argument(format!("{ty} has no method '{name}'; {instead}"));
+        }
         let known: Vec<&str> = state.registry.methods(ty).map(|p| p.short_name()).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("; did you mean '{near}'?"),

@@ -1,10 +1,15 @@
 //! What a prompt asks of the interpreter: to keep values under names, to run a file among them, and
 //! which names there are.
 
-use rhai::Dynamic;
+use std::collections::BTreeMap;
+
+use rhai::{
+    AST, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, GlobalRuntimeState,
+    ImmutableString, Locked, Position, Scope, Shared, StmtBlock,
+};
 
 use super::object::Held;
-use super::{Frontend, Prompt, shown};
+use super::{Frontend, Prompt, error, shown};
 use crate::counting::outside;
 use crate::error::{Error, ErrorKind, Result};
 use crate::{Name, Value};
@@ -16,17 +21,24 @@ impl Frontend {
         })
     }
 
+    /// Runs an input once, among the functions, constants and imports of those before it.
     fn eval_in(&self, prompt: &mut Prompt, input: &str, name: &str) -> Result<Dynamic> {
-        let mut ast = self.compile(&format!("{}{input}", prompt.imports), name)?;
+        let mut ast = self.compile(input, name)?;
         ast.set_source(name);
         let whole = prompt.functions.merge(&ast);
-        let value = self.evaluate(&mut prompt.scope, &whole, name)?;
+        let mut global = self.engine.new_global_runtime_state();
+        global.source = Some(name.into());
+        global.lib.push(whole.shared_lib().clone());
+        global.constants = Some(constants(&prompt.scope));
+        for (name, module) in prompt.imports.drain(..) {
+            global.push_import(name, module);
+        }
+        let result = run(&self.engine, &mut global, &mut prompt.scope, &whole);
+        // An input that fails keeps what it had declared by then.
+        prompt.imports = global.scan_imports_raw().map(|(n, m)| (n.clone(), m.clone())).collect();
         prompt.functions = whole;
         prompt.functions.clear_statements();
-        for line in input.lines().map(str::trim).filter(|l| l.starts_with("import ") && l.ends_with(';')) {
-            prompt.imports.push_str(line);
-        }
-        Ok(value)
+        result.map_err(|e| error::from_rhai(&self.state, e, name))
     }
 }
 
@@ -97,6 +109,34 @@ impl crate::Prompt for Frontend {
         names.dedup_by(|a, b| a.name == b.name);
         names
     }
+}
+
+/// Runs the statements of a tree in a scope, and leaves in `global` what they imported.
+fn run(
+    engine: &Engine,
+    global: &mut GlobalRuntimeState,
+    scope: &mut Scope<'static>,
+    ast: &AST,
+) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
+    let block = StmtBlock::new(ast.statements().iter().cloned(), Position::NONE, Position::NONE);
+    let tree = Expr::Stmt(Box::new(block));
+    let mut caches = Caches::new();
+    let mut context = EvalContext::new(engine, global, &mut caches, scope, None);
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    let result = context.eval_expression_tree_raw(&Expression::from(&tree), false);
+    result.or_else(|e| match *e {
+        EvalAltResult::Return(value, _) | EvalAltResult::Exit(value, _) => Ok(value),
+        _ => Err(e),
+    })
+}
+
+type Constants = Shared<Locked<BTreeMap<ImmutableString, Dynamic>>>;
+
+/// The constants of a scope, which functions reach as `global::NAME`. Of several of one name the last one counts.
+fn constants(scope: &Scope<'_>) -> Constants {
+    let found = scope.iter_raw().filter(|(_, constant, _)| *constant);
+    let named: BTreeMap<_, _> = found.map(|(name, _, value)| (name.into(), value.clone())).collect();
+    Shared::new(Locked::new(named))
 }
 
 fn named(name: &str, value: &Dynamic) -> Name {

@@ -7,7 +7,7 @@ use lota_runtime::data::{
 };
 use lota_runtime::model::Tokenizer;
 use lota_script::{
-    Args, Ctx, Error, FromValue, Map, Mismatch, Op, Primitive, Registry, Result, Scripted, Value,
+    Args, Ctx, Error, FromValue, Map, Mismatch, Op, Primitive, Registry, Result, Scripted, Value, to_json,
 };
 
 use crate::primitives::model::ScriptModel;
@@ -46,9 +46,10 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("data.examples", "Rows of text as training examples.")
             .details(
-                "A row is {prompt =, target =} (only the target is learnt), {text =} (all of it is learnt), or {tokens =, \
-                 labels =} (labels as long as tokens, -100 where nothing is learnt; all of it without labels). Other \
-                 fields are ignored. Only an example longer than max_len is cut: first its prompt to max_prompt, then \
+                "A row is {prompt =, target =} (only the target is learnt), {messages = {{role =, content =}, ...}} (by the \
+                 model's chat template; the last message, the assistant's, is learnt), {text =} (all of it is learnt), or \
+                 {tokens =, labels =} (labels as long as tokens, -100 where nothing is learnt; all of it without \
+                 labels). Other fields are ignored. Only an example longer than max_len is cut: first its prompt to max_prompt, then \
                  its target to what is left; how much was cut is reported and kept in e:truncation().",
             )
             .arg("model", "Model|Tokenizer", "whose tokenizer to use")
@@ -72,7 +73,7 @@ pub(super) fn register(r: &mut Registry) {
         )
         .arg("path", "string", "the file")
         .returns("Examples", "the examples, batch by batch")
-        .example("-- lota.data.padded('batches.safetensors')")
+        .example("local e = lota.data.padded('batches.safetensors')\nassert(e:count() == 2 and #e:get(1).tokens == 3)")
         .call(|_, args| {
             let path = args.file("path")?;
             let items = Padded::read(path.path())?.examples()?;
@@ -133,6 +134,8 @@ pub(super) fn register(r: &mut Registry) {
 /// A tokenizer, and the tokens that begin and end a text.
 struct Encoder {
     tokenizer: Arc<Tokenizer>,
+    /// The model whose chat template conversations go through.
+    model: Option<Arc<ScriptModel>>,
     bos: Option<u32>,
     eos: Option<u32>,
 }
@@ -141,14 +144,14 @@ struct Encoder {
 fn encoder(args: &mut Args, name: &str) -> Result<Encoder> {
     let value: Value = args.get(name)?;
     if let Value::Object(object) = &value {
-        if let Some(model) = object.downcast_ref::<ScriptModel>() {
+        if let Some(model) = object.downcast::<ScriptModel>() {
             let tokenizer = model.tokenizer()?.clone();
-            return Ok(Encoder { tokenizer, bos: model.bos(), eos: model.eos() });
+            return Ok(Encoder { tokenizer, bos: model.bos(), eos: model.eos(), model: Some(model) });
         }
         if let Some(tokenizer) = object.downcast_ref::<ScriptTokenizer>() {
             let id = |s: &Option<lota_runtime::model::Special>| s.as_ref().map(|s| s.id);
             let (bos, eos) = (id(&tokenizer.specials().bos), id(&tokenizer.specials().eos));
-            return Ok(Encoder { tokenizer: tokenizer.0.clone(), bos, eos });
+            return Ok(Encoder { tokenizer: tokenizer.0.clone(), model: None, bos, eos });
         }
     }
     Err(args.wrong(name, format!("must be a Model or a Tokenizer, got {}", value.describe())))
@@ -156,6 +159,7 @@ fn encoder(args: &mut Args, name: &str) -> Result<Encoder> {
 
 enum Row {
     Pair(Pair),
+    Chat(serde_json::Value),
     Ready(Example),
 }
 
@@ -164,6 +168,17 @@ fn row(value: Value) -> Result<Row, Mismatch> {
     let names = map.iter().map(|(name, _)| name).collect::<Vec<_>>().join(" and ");
     let had = if names.is_empty() { "an empty one".into() } else { format!("one with {names}") };
     let odd = |expected: &str| odd(expected, &had);
+    if let Some(messages) = map.take("messages") {
+        let given = messages.describe();
+        return match to_json(&messages) {
+            Ok(messages @ serde_json::Value::Array(_)) => Ok(Row::Chat(messages)),
+            _ => Err(Mismatch {
+                expected: "list of {role =, content =}".into(),
+                given,
+                at: ".messages".into(),
+            }),
+        };
+    }
     let mut text = |name: &str| -> Result<Option<String>, Mismatch> {
         map.take(name).map(|v| String::from_value(v).map_err(|m| m.inside(&format!(".{name}")))).transpose()
     };
@@ -175,7 +190,7 @@ fn row(value: Value) -> Result<Row, Mismatch> {
         _ => return Err(odd("either prompt and target, or text")),
     }
     let Some(tokens) = map.take("tokens") else {
-        return Err(odd("prompt and target, or text, or tokens"));
+        return Err(odd("prompt and target, messages, text or tokens"));
     };
     let tokens = Vec::<u32>::from_value(tokens).map_err(|m| m.inside(".tokens"))?;
     let labels = match map.take("labels") {
@@ -227,6 +242,17 @@ fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         let row = row(value).map_err(|m| args.mismatched("rows", &m.inside(&format!("[{i}]"))))?;
         match row {
             Row::Pair(pair) => pairs.push(pair),
+            Row::Chat(messages) => {
+                let Some(model) = &encoder.model else {
+                    let what =
+                        "has messages, which need a chat template: give the Model instead of its Tokenizer";
+                    return Err(args.wrong("rows", what));
+                };
+                let row = i as i64 + ctx.index_base();
+                pairs.push(
+                    model.0.chat_pair(&messages).map_err(|e| args.wrong("rows", format!("[{row}]: {e}")))?,
+                );
+            }
             Row::Ready(example) if example.len() > options.max_len => {
                 let what = format!(
                     "has an example of {} tokens, more than max_len = {}",

@@ -51,7 +51,13 @@ pub(super) fn register(r: &mut Registry) {
         .arg("path", "string", "the .pt file")
         .opt("inverted", "boolean", true, "a one in the file means frozen, as in the published code")
         .returns("Mask", "the mask: what is in it is trained")
-        .example("-- lota.mask.published(model, '0.9_mask.pt')")
+        .example(
+            "local m = lota.model.init({model_type = 'llama', vocab_size = 7, hidden_size = 4, intermediate_size = 6,\n\
+             \x20 num_hidden_layers = 2, num_attention_heads = 1, tie_word_embeddings = true, rms_norm_eps = 1e-5,\n\
+             \x20 max_position_embeddings = 16})\n\
+             local mask = lota.mask.published(m, '0.9_mask.pt')\n\
+             assert(mask:count() == 8)",
+        )
         .call(|_, args| {
             let universe = of_model(args)?;
             let path = args.file("path")?;

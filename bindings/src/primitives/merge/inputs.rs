@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lota_runtime::merge::{
     Body, Config, Folder, Held, Input, Method, Overlay, Reference, Scalar, Settings, Source, method,
 };
-use lota_runtime::model::{LoadOptions, Model, load};
+use lota_runtime::model::{Hold, LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
 use lota_script::{Args, Ctx, Error, FromValue, Granted, Map, Object, Result, ScriptFn, Value, to_json};
 
@@ -41,8 +41,8 @@ pub(super) struct Given {
     pub own: Option<Arc<dyn Method>>,
     shared: Settings,
     any_base: bool,
-    /// The versions of the parameters of models, by the place of their item.
-    versions: Vec<(usize, u64)>,
+    /// A method of the script cannot change the models that it merges.
+    _holds: Vec<Hold>,
 }
 
 impl Given {
@@ -110,12 +110,11 @@ impl Given {
                 );
             }
         };
-        let version = |(i, item): (usize, &Item)| match &item.thing {
-            Thing::Model(model) => Some((i, model.params().version())),
+        let holds = items.iter().filter_map(|item| match &item.thing {
+            Thing::Model(model) => Some(model.params().hold("a merge")),
             _ => None,
-        };
-        let versions = items.iter().enumerate().filter_map(version).collect();
-        Ok(Self { items, base, method: name, own, shared, any_base, versions })
+        });
+        Ok(Self { _holds: holds.collect(), items, base, method: name, own, shared, any_base })
     }
 
     /// The configuration that says the same.
@@ -217,21 +216,6 @@ impl Given {
         })?;
         let options = LoadOptions { exec: ctx.exec()?.clone(), ..LoadOptions::default() };
         Ok(Arc::new(load(&path.path().to_string_lossy(), &options, &ctx.host)?))
-    }
-
-    /// An error if a model was changed while it was merged, as only a method of the script can do: the result would be a
-    /// mixture of both.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
-        for (i, version) in &self.versions {
-            let item = &self.items[*i];
-            if matches!(&item.thing, Thing::Model(model) if model.params().version() != *version) {
-                return Err(Error::argument(format!(
-                    "{} was changed while it was merged: a method must leave the models as they are",
-                    item.label
-                )));
-            }
-        }
-        Ok(())
     }
 
     /// Those of the things that are tickets.

@@ -146,7 +146,6 @@ fn models(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let like = given.like(ctx)?;
     let universe = like.params.universe().clone();
     let params = plan.params(&universe, like.params.dtype(), seed, &like.exec, &ctx.host)?;
-    given.check_unchanged()?;
     let merged =
         Model { params, source: format!("merged ({})", plan.method().spec().name), ..(*like).clone() };
     Ok(merged.into_value())
@@ -169,7 +168,6 @@ fn tickets(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let mut meta = Meta::new(fingerprint, plan.method().spec().name.to_string());
     meta.settings.insert("merged".into(), serde_json::json!(all.len()));
     let ticket = plan.ticket(&mask, meta, seed, &model.0.exec, &ctx.host)?;
-    given.check_unchanged()?;
     Ok(Value::object(ScriptTicket::new(ticket)))
 }
 

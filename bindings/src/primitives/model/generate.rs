@@ -68,6 +68,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn generate(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let model = args.this::<ScriptModel>()?;
+    let _hold = model.params().hold("Model:generate");
     let options = generation(args)?;
     let details: bool = args.get("details")?;
     let given: Value = args.get("prompt")?;

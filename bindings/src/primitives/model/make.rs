@@ -36,7 +36,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         held(Primitive::new("model.builtin", "The small model that is built into lota."))
             .returns("Model", "the model")
-            .example("-- local m = lota.model.builtin()")
+            .example("local m = lota.model.builtin()\nassert(#m:generate('1+1=', {max_tokens = 3}) > 0)")
             .call(|ctx, args| {
                 let options =
                     LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, ..LoadOptions::default() };

@@ -73,6 +73,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn restore(_: &Ctx, args: &mut Args) -> Result<()> {
     let model = args.this::<ScriptModel>()?;
+    model.params().check_free()?;
     let snapshot: Arc<Snapshot> = args.get("snapshot")?;
     model.params().universe().check_same(snapshot.0.universe())?;
     for (index, values) in snapshot.0.tensors().iter().enumerate() {
@@ -111,6 +112,7 @@ fn state(args: &mut Args, name: &str) -> Result<State> {
 }
 
 fn task_vector(ctx: &Ctx, args: &mut Args, after: &Params, before: &Params) -> Result<Scores> {
+    let _hold = (after.hold("task_vector"), before.hold("task_vector"));
     let universe = after.universe();
     universe.check_same(before.universe())?;
     let mut values = vec![None; universe.len()];

@@ -9,6 +9,7 @@ use super::{ScriptModel, TINY, method};
 use crate::error::Told as _;
 use crate::primitives::data::all_batches;
 use crate::primitives::shared::Shared;
+use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -67,7 +68,8 @@ pub(super) fn register(r: &mut Registry) {
                     return Err(args.wrong("tokens", "is empty"));
                 }
                 let m = &model.0;
-                Ok(m.decoder.logits(&m.exec, &ctx.host, &m.params, &Batch::of_tokens(&[ids]))?)
+                let logits = m.decoder.logits(&m.exec, &ctx.host, &m.params, &Batch::of_tokens(&[ids]))?;
+                Ok(ScriptTensor::of_weights(logits, m))
             }),
     );
     r.add(
@@ -106,7 +108,7 @@ fn chat(_: &Ctx, args: &mut Args) -> Result<String> {
     Ok(model.0.chat(&messages, &options)?)
 }
 
-fn logp(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
+fn logp(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let model = args.this::<ScriptModel>()?;
     let m = &model.0;
     let mut all = Vec::new();
@@ -118,5 +120,5 @@ fn logp(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
     if all.is_empty() {
         return Err(Error::argument("the batch has no labels"));
     }
-    Ok(Tensor::cat(&all, 0).told()?)
+    Ok(ScriptTensor::of_weights(Tensor::cat(&all, 0).told()?, m))
 }

@@ -22,7 +22,8 @@ pub(super) fn register(r: &mut Registry) {
             .example(format!("{TINY}assert(m:param('{name}'):shape()[2] == 32)"))
             .call(|_, args| {
                 let model = args.this::<ScriptModel>()?;
-                Ok(model.params().by_name(&args.get::<String>("name")?)?.copy().told()?)
+                let copy = model.params().by_name(&args.get::<String>("name")?)?.copy().told()?;
+                Ok(ScriptTensor::of_weights(copy, &model.0))
             }),
     );
     r.add(
@@ -172,6 +173,7 @@ fn size(text: &str) -> Option<u64> {
 
 fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
     let model = args.this::<ScriptModel>()?;
+    model.params().check_free()?;
     let name: String = args.get("name")?;
     let values = args.get::<Arc<ScriptTensor>>("values")?.get();
     let universe = model.params().universe();

@@ -136,6 +136,10 @@ pub(super) fn register(r: &mut Registry) {
     );
     r.add(
         Primitive::method("Tensor", "select", "The parts at several positions of a dimension.")
+            .details(
+                "In PyTorch: index_select. The dimension and the positions of a list are counted as the language counts, from 1 \
+                 in Lua and from 0 in Rhai, with -1 for the last; positions in a tensor count from 0, as argmax gives them.",
+            )
             .arg("dim", "dim", "the dimension")
             .arg(
                 "positions",

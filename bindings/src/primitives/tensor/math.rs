@@ -111,6 +111,10 @@ fn compare(
     f: fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
 ) -> Primitive {
     Primitive::method("Tensor", name, doc)
+        .details(
+            "In PyTorch the result is of type bool; here it is u8, so it can be summed, and counted with by where. The \
+             operators == and < of the languages give one true or false, never one for each element.",
+        )
         .arg("other", "Tensor|number", "the other side")
         .returns("Tensor", "u8: 1 where it holds, 0 where not")
         .example(format!("assert(lota.tensor({{1, 2, 3}}):{name}(2):sum():item() == {sum})"))
@@ -181,6 +185,10 @@ fn comparisons(r: &mut Registry) {
     );
     r.add(
         Primitive::method("Tensor", "where", "Numbers from one of two, by a condition.")
+            .details(
+                "In PyTorch: torch.where(condition, yes, no); here it is a method of the condition, which may hold any \
+                 numbers: what is not 0 counts as true.",
+            )
             .arg("yes", "Tensor|number", "taken where this tensor is not 0")
             .arg("no", "Tensor|number", "taken where it is 0")
             .returns("Tensor", "a new tensor")

@@ -5,9 +5,11 @@ mod create;
 mod index;
 mod math;
 mod operand;
+mod pytorch;
 mod reduce;
 mod shape;
 mod take;
+mod weights;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -17,24 +19,37 @@ use lota_script::{FromValue, IntoValue, Mismatch, Registry, Scripted, Value};
 use crate::primitives::shared::Lota;
 
 pub use operand::Operand;
+pub(crate) use pytorch::register as register_elsewhere;
+pub(crate) use weights::carry_origins;
 
 /// A tensor that scripts hold. The cell is what `x:add_(y)` changes.
-pub struct ScriptTensor(RwLock<Tensor>);
+pub struct ScriptTensor {
+    held: RwLock<Tensor>,
+    origins: RwLock<weights::Origins>,
+}
 
 impl ScriptTensor {
     /// A handle to a tensor.
     pub fn new(tensor: Tensor) -> Self {
-        Self(RwLock::new(tensor))
+        Self { held: RwLock::new(tensor), origins: RwLock::default() }
     }
 
     /// The tensor it holds now.
     pub fn get(&self) -> Tensor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn origins(&self) -> weights::Origins {
+        self.origins.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add_origins(&self, more: &weights::Origins) {
+        self.origins.write().unwrap_or_else(PoisonError::into_inner).extend(more);
     }
 
     /// Gives it other numbers of the same shape and type. A variable stays the same variable.
     pub fn assign(&self, tensor: &Tensor) -> candle_core::Result<()> {
-        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if held.is_variable() {
             return Var::from_tensor(&held)?.set(&tensor.detach());
         }

@@ -74,18 +74,18 @@ pub(super) fn register(r: &mut Registry) {
     r.add(reduction("min", "The smallest.", "assert(lota.tensor({1, 3, 2}):min():item() == 1)", |x, d| {
         x.min_keepdim(d)
     }));
-    r.add(reduction(
+    r.add(place(reduction(
         "argmax",
-        "The place of the largest, stored from 0.",
+        "The place of the largest, counted from 0 in both languages.",
         "assert(lota.tensor({1, 3, 2}):argmax():item() == 1)",
         |x, d| x.argmax_keepdim(d),
-    ));
-    r.add(reduction(
+    )));
+    r.add(place(reduction(
         "argmin",
-        "The place of the smallest, stored from 0.",
+        "The place of the smallest, counted from 0 in both languages.",
         "assert(lota.tensor({3, 1, 2}):argmin():item() == 1)",
         |x, d| x.argmin_keepdim(d),
-    ));
+    )));
     r.add(
         Primitive::method("Tensor", "norm", "The Euclidean length of all elements together.")
             .returns("Tensor", "one number")
@@ -133,4 +133,13 @@ pub(super) fn register(r: &mut Registry) {
                 }),
         );
     }
+}
+
+/// A reduction to places, with the note on how they are counted.
+fn place(record: Primitive) -> Primitive {
+    record.details(
+        "As in PyTorch, places count from 0, since they are numbers in a tensor: gather and select take them as they are. In \
+         Lua add 1 to one of them before it is a position of x[i]. The dimension is counted as the language counts (from 1 in \
+         Lua, from 0 in Rhai); without one the place is that in all elements together.",
+    )
 }

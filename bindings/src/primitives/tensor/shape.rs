@@ -201,6 +201,7 @@ fn joining(
     f: fn(&[Tensor], usize) -> candle_core::Result<Tensor>,
 ) -> Primitive {
     Primitive::new(name, doc)
+        .details("The dimension is counted as the language counts: from 1 in Lua, from 0 in Rhai, and -1 is the last.")
         .arg("tensors", "list of Tensor", "what to join")
         .arg_or("dim", "dim", 0, "the dimension; the first if not given")
         .returns("Tensor", "the joined tensor")

@@ -143,8 +143,9 @@ fn application(r: &mut Registry) {
             .call(|_, args| {
                 let (ticket, model) = (args.this::<ScriptTicket>()?, args.get::<Arc<ScriptModel>>("model")?);
                 let m = &model.0;
-                let base = model.stack().base(&m.exec, &m.params)?;
-                Ok(ticket.check(&m.params, &base)?)
+                m.params.universe().check_same(ticket.mask().universe())?;
+                let fits = model.stack().fits(&m.exec, &m.params, &ticket);
+                Ok(fits?)
             }),
     );
     r.add(

@@ -34,7 +34,7 @@ pub(super) fn register(r: &mut Registry) {
             .opt("kind", "string|function", "gradient", "gradient, fisher, or function(name, gradient, gathered) -> Tensor")
             .opt("params", PARAMS, "adaptable", PARAMS_DOC)
             .opt("limit", "integer", (), "use only so many batches")
-            .opt("loss", "function", (), LOSS_DOC)
+            .opt("loss", "function", (), format!("{LOSS_DOC}; it is computed for each batch, which counts by its labelled positions"))
             .opt("checkpoint", "string", "none", "none, or block: compute activations again, for less memory and more time")
             .returns("Scores", "the scores of these parameters")
             .example(format!(
@@ -48,6 +48,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let model: Arc<ScriptModel> = args.get("model")?;
+    let _hold = model.params().hold("train.grad_scores");
     let limit: Option<usize> = args.opt("limit")?;
     let batches = all_batches(args, "batches")?;
     let batches: Vec<Batch> =
@@ -55,7 +56,8 @@ fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let universe = model.params().universe().clone();
     let params = chosen(args, &universe)?;
     let checkpoint = word(args, "checkpoint", &["none", "block"])?.parse()?;
-    let mut loss = args.opt::<Arc<dyn ScriptFn>>("loss")?.map(ScriptLoss);
+    let loss = args.opt::<Arc<dyn ScriptFn>>("loss")?;
+    let mut loss = loss.map(|function| ScriptLoss::new(function, model.0.clone()));
     let loss = loss.as_mut().map(|l| l as &mut dyn LossFn);
     let kind: Value = args.get("kind")?;
     let mut gather;

@@ -4,6 +4,7 @@ use lota_script::Registry;
 
 mod grad_scores;
 mod loss;
+mod optimizer;
 mod options;
 mod trainer;
 
@@ -19,6 +20,7 @@ pub(super) fn register(r: &mut Registry) {
     r.area("train", "Training: optimizers, schedules, losses, and scores from gradients.");
     r.object("Trainer", "Trains some entries of a model, step by step.");
     options::register(r);
+    optimizer::register(r);
     trainer::register(r);
     grad_scores::register(r);
 }

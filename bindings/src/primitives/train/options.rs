@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use lota_runtime::train::{Clip, Optimizer, Schedule, Selection, TrainOptions, Trainer};
+use lota_runtime::train::{Accumulation, Clip, Schedule, Selection, TrainOptions, Trainer};
 use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, ScriptFn, Value};
 
 use super::BEGIN;
 use super::loss::LOSS_DOC;
+use super::optimizer;
 use super::trainer::{ScriptTrainer, subject};
 use crate::error::of_callback;
 use crate::primitives::model::ScriptModel;
@@ -14,25 +15,18 @@ use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::primitives::shared::ScriptMask;
 
 pub(super) fn register(r: &mut Registry) {
+    let record = Primitive::new("train.new", "Prepares the training of some entries of a model.")
+        .details(format!(
+            "Entries outside of the mask (or the parameters) keep their bits, whatever the optimizer; its state is as large as \
+             what is trained. {} An option that the optimizer does not have is an error.",
+            optimizer::defaults()
+        ))
+        .arg("model", "Model", "the model; it is changed in place")
+        .opt("mask", "Mask", (), "train these entries")
+        .opt("params", PARAMS, (), format!("train these parameters whole (all, if no mask is given): {PARAMS_DOC}"));
     r.add(
-        Primitive::new("train.new", "Prepares the training of some entries of a model.")
-            .details(
-                "Entries outside of the mask (or the parameters) keep their bits, whatever the optimizer; its state is as \
-                 large as what is trained. Defaults of the optimizers are those of their sources: rmsprop alpha 0.99, \
-                 eps 1e-8; adamw betas 0.9, 0.999, eps 1e-8, weight_decay 0.01; sgd momentum 0.9; lion betas 0.9, 0.99. \
-                 An option that the optimizer does not have is an error.",
-            )
-            .arg("model", "Model", "the model; it is changed in place")
-            .opt("mask", "Mask", (), "train these entries")
-            .opt("params", PARAMS, (), format!("train these parameters whole (all, if no mask is given): {PARAMS_DOC}"))
-            .opt("optimizer", "string", "rmsprop", "rmsprop, adamw, sgd or lion")
+        optimizer::options(record)
             .opt("lr", "number", 1e-5, "the learning rate")
-            .opt("betas", "list of number", (), "adamw, lion: the two decays")
-            .opt("eps", "number", (), "rmsprop, adamw: added after the square root")
-            .opt("weight_decay", "number", (), "the weight decay (of the trained entries alone)")
-            .opt("alpha", "number", (), "rmsprop: the decay of the mean of squares")
-            .opt("momentum", "number", (), "rmsprop, sgd: the decay of the momentum")
-            .opt("nesterov", "boolean", (), "sgd: look ahead")
             .opt(
                 "schedule",
                 "string|function",
@@ -45,7 +39,7 @@ pub(super) fn register(r: &mut Registry) {
             .opt("clip_norm", "number", (), "the most that the norm of all gradients together may be")
             .opt("clip_per_parameter", "number", (), "the most that the norm of each parameter's gradient may be")
             .opt("checkpoint", "string", "none", "none, or block: compute activations again, for less memory and more time")
-            .opt("reduction", "string", "mean", "cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum")
+            .opt("reduction", "string", "mean", REDUCTION_DOC)
             .opt("loss", "function", (), LOSS_DOC)
             .opt("per_block", "boolean", false, "update each block as soon as its gradients are there, so that they are never all held; a step that is cancelled is taken back only if at most a tenth of the entries is trained")
             .opt("keep_packed", "boolean", false, KEEP_DOC)
@@ -58,22 +52,37 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
+const REDUCTION_DOC: &str = "mean or sum. Cross-entropy is the mean over labelled positions, or the sum over each sequence and the \
+    mean over sequences. A loss of your own is computed once over all batches of a step, as if they were one, unless this is \
+    given: then once for each batch, without the further forward pass that this takes, and the results are averaged with the \
+    numbers of labelled positions as weights (mean) or added up (sum)";
+
 const KEEP_DOC: &str = "keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same \
     bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them";
 
 fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
     let model: Arc<ScriptModel> = args.get("model")?;
+    let _hold = model.params().hold("train.new");
     let selection = selection(args, &model)?;
     let schedule_name = schedule(args)?;
+    // Cross-entropy always has a reduction; another loss has one only if the script says so.
+    let of_loss = args.is_given("reduction") && args.is_given("loss");
+    let reduction = word(args, "reduction", &["mean", "sum"])?;
+    let accumulation = match (of_loss, reduction.as_str()) {
+        (false, _) => Accumulation::Whole,
+        (true, "sum") => Accumulation::Sum,
+        (true, _) => Accumulation::Mean,
+    };
     let options = TrainOptions {
-        optimizer: optimizer(args)?,
+        optimizer: optimizer::read(args)?,
         lr: args.get("lr")?,
         schedule: schedule_name,
         warmup: args.get("warmup")?,
         total: args.opt("steps")?,
         clip: clip(args)?,
         checkpoint: word(args, "checkpoint", &["none", "block"])?.parse()?,
-        reduction: word(args, "reduction", &["mean", "sum"])?.parse()?,
+        reduction: reduction.parse()?,
+        accumulation,
         per_block: args.get("per_block")?,
         keep_packed: args.get("keep_packed")?,
     };
@@ -140,56 +149,4 @@ fn clip(args: &mut Args) -> Result<Clip> {
             Err(args.wrong("clip_norm", "and option 'clip_per_parameter' exclude each other"))
         }
     }
-}
-
-fn optimizer(args: &mut Args) -> Result<Optimizer> {
-    let name = word(args, "optimizer", &Optimizer::NAMES)?;
-    let mut optimizer = Optimizer::named(&name)?;
-    let has: &[&str] = match name.as_str() {
-        "rmsprop" => &["alpha", "eps", "momentum", "weight_decay"],
-        "adamw" => &["betas", "eps", "weight_decay"],
-        "sgd" => &["momentum", "nesterov", "weight_decay"],
-        _ => &["betas", "weight_decay"],
-    };
-    for option in ["alpha", "betas", "eps", "momentum", "nesterov", "weight_decay"] {
-        if args.is_given(option) && !has.contains(&option) {
-            return Err(
-                args.wrong(option, format!("does not belong to {name}, which has {}", has.join(", ")))
-            );
-        }
-    }
-    let pair = match args.opt::<Vec<f64>>("betas")? {
-        None => None,
-        Some(list) => match list[..] {
-            [first, second] => Some((first, second)),
-            _ => return Err(args.wrong("betas", format!("must be two numbers, got {}", list.len()))),
-        },
-    };
-    let (decay, eps_, alpha_, momentum_): (Option<f64>, Option<f64>, Option<f64>, Option<f64>) =
-        (args.opt("weight_decay")?, args.opt("eps")?, args.opt("alpha")?, args.opt("momentum")?);
-    let look_ahead: Option<bool> = args.opt("nesterov")?;
-    let set = |field: &mut f64, given: Option<f64>| *field = given.unwrap_or(*field);
-    match &mut optimizer {
-        Optimizer::RmsProp { alpha, eps, momentum, weight_decay } => {
-            set(alpha, alpha_);
-            set(eps, eps_);
-            set(momentum, momentum_);
-            set(weight_decay, decay);
-        }
-        Optimizer::AdamW { betas, eps, weight_decay } => {
-            *betas = pair.unwrap_or(*betas);
-            set(eps, eps_);
-            set(weight_decay, decay);
-        }
-        Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
-            set(momentum, momentum_);
-            *nesterov = look_ahead.unwrap_or(*nesterov);
-            set(weight_decay, decay);
-        }
-        Optimizer::Lion { betas, weight_decay } => {
-            *betas = pair.unwrap_or(*betas);
-            set(weight_decay, decay);
-        }
-    }
-    Ok(optimizer)
 }

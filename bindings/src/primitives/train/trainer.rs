@@ -49,7 +49,7 @@ impl Scripted for ScriptTrainer {
     fn bytes(&self) -> u64 {
         // Values and state in f32; a master copy where the weights are bf16.
         match self.trainer.try_lock().as_deref() {
-            Ok(Some(t)) => 4 * t.selection().entries() * (1 + t.options().optimizer.states() as u64),
+            Ok(Some(t)) => 4 * t.selection().entries() * (1 + t.options().optimizer.states().len() as u64),
             _ => 0,
         }
     }
@@ -96,7 +96,7 @@ impl ScriptTrainer {
         let mut guard = self.lock()?;
         let trainer =
             guard.as_mut().ok_or_else(|| Error::argument("the trainer was closed; make a new one"))?;
-        let mut loss = self.loss.clone().map(ScriptLoss);
+        let mut loss = self.loss.clone().map(|function| ScriptLoss::new(function, self.model.clone()));
         work(trainer, subject(&self.model), loss.as_mut().map(|l| l as &mut dyn LossFn))
     }
 }
@@ -121,7 +121,10 @@ pub(super) fn register(r: &mut Registry) {
     let new = format!("{BEGIN}local t = lota.train.new(m, {{lr = 1e-3, steps = 4}})\n");
     r.add(
         method("step", "One optimizer step.")
-            .details("Several batches make one step: their gradients accumulate as if they were one batch.")
+            .details(
+                "Several batches make one step: their gradients accumulate as if they were one batch, of cross-entropy and \
+                 of a loss of your own (see the option reduction of train.new).",
+            )
             .arg("batch", "Batch|list of Batch", "the batch or batches")
             .returns("map", "step (its number, from 1), loss (before the update), lr, grad_norm (before clipping), tokens, labelled, seconds")
             .example(format!("{new}assert(t:step({{b:next(), b:next()}}).step == 1)"))
@@ -136,7 +139,7 @@ pub(super) fn register(r: &mut Registry) {
             )
             .arg("batches", "Batches", "the stream to take batches from")
             .opt("steps", "integer", (), "the number of the last step; that given to train.new if not given")
-            .opt("on_step", "function", (), "function(info) called after each step with what t:step returns; false ends the training")
+            .opt("on_step", "function", (), "function(info) called after each step with what t:step returns; false ends the training. It may not change the model")
             .opt("save_to", "string", (), "a folder (or a .safetensors file) to save the training to")
             .opt("save_every", "integer", 0, "save every so many steps; 0: only at the end and when cancelled")
             .opt("resume", "boolean", false, "go on from what is in save_to")
@@ -299,6 +302,7 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
     trainer.with(|t, subject, _| {
         let saved = t.read(subject, &ctx.host, path.path())?;
         // What can be refused comes before anything is changed.
+        subject.params.check_free()?;
         match (&batches, &saved.companions().data) {
             (Some(batches), Some(place)) => batches.stream()?.restore(place)?,
             (Some(_), None) => {

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use super::avx512bf16::pack;
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch};
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, with_own};
 use super::{Factor, Mat};
 use crate::pairs::{Word, couple, interleave};
 use crate::slice::Weight;
@@ -23,7 +23,6 @@ const SIDE: usize = 16;
 
 thread_local! {
     /// Kept between calls: fresh memory costs more than the packing.
-    static OWN: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -33,7 +32,7 @@ pub(super) fn available() -> bool {
     *AVAILABLE
 }
 
-/// Whether processor and system offer tiles; asks the system for leave to use them.
+/// Whether processor and system offer tiles; asks the system for permission to use them.
 #[cfg(target_os = "linux")]
 fn granted() -> bool {
     use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
@@ -229,35 +228,32 @@ impl<U: Multiply> Micro for Tiles<U> {
 
     fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {
         let (pairs, words) = (stretch.len.div_ceil(2), Self::words(stretch.len));
-        let mut own = OWN.take();
-        if own.is_empty() {
-            own.resize(BLOCK * Self::DEPTH / 2, 0.0);
-        }
         let data = Weight::F32(a.data);
-        if a.col_stride == 1 {
-            for (r, line) in own.chunks_exact_mut(words).take(count).enumerate() {
-                couple(data.part((first + r) * a.row_stride + stretch.from, stretch.len), line);
+        with_own::<Self>(|own| {
+            if a.col_stride == 1 {
+                for (r, line) in own.chunks_exact_mut(words).take(count).enumerate() {
+                    couple(data.part((first + r) * a.row_stride + stretch.from, stretch.len), line);
+                }
+            } else {
+                let mut lines = LINES.take();
+                lines.resize(BLOCK * Self::DEPTH / 2, 0.0);
+                for (p, line) in lines.chunks_exact_mut(BLOCK).take(pairs).enumerate() {
+                    let row = |k: usize| {
+                        let start = (stretch.from + k) * a.col_stride + first;
+                        (k < stretch.len).then(|| data.part(start, count))
+                    };
+                    interleave(row(2 * p), row(2 * p + 1), &mut line[..count]);
+                }
+                turn(&lines, Strip { stride: BLOCK, first: 0, width: count, tokens: pairs }, own, words);
+                LINES.replace(lines);
             }
-        } else {
-            let mut lines = LINES.take();
-            lines.resize(BLOCK * Self::DEPTH / 2, 0.0);
-            for (p, line) in lines.chunks_exact_mut(BLOCK).take(pairs).enumerate() {
-                let row = |k: usize| {
-                    let start = (stretch.from + k) * a.col_stride + first;
-                    (k < stretch.len).then(|| data.part(start, count))
-                };
-                interleave(row(2 * p), row(2 * p + 1), &mut line[..count]);
-            }
-            turn(&lines, Strip { stride: BLOCK, first: 0, width: count, tokens: pairs }, &mut own, words);
-            LINES.replace(lines);
-        }
-        own.chunks_exact_mut(words).take(count).for_each(|line| line[pairs..].fill(0.0));
-        // SAFETY: the processor has what `U` needs, and `work` stays on this thread.
-        unsafe { U::configure() };
-        work(Left::rows(&own, words));
-        // SAFETY: as above.
-        unsafe { U::release() };
-        OWN.replace(own);
+            own.chunks_exact_mut(words).take(count).for_each(|line| line[pairs..].fill(0.0));
+            // SAFETY: the processor has what `U` needs, and `work` stays on this thread.
+            unsafe { U::configure() };
+            work(Left::rows(own, words));
+            // SAFETY: as above.
+            unsafe { U::release() };
+        });
     }
 
     unsafe fn tile(a: Rows, b: *const Word, words: usize, place: Place, rows: usize) {

@@ -3,7 +3,7 @@
 use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps};
 use std::cell::RefCell;
 
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, Words, by_rows, with_rows_of_words};
 use super::{Factor, Mat};
 use crate::simd::widen;
 use crate::slice::Weight;
@@ -11,7 +11,6 @@ use crate::transpose::{Strip, turn};
 
 thread_local! {
     /// Kept between calls: fresh memory costs more than the packing.
-    static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -63,28 +62,27 @@ impl Micro for Single {
     }
 
     fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {
-        if a.col_stride == 1 {
-            return work(Left::rows(&a.data[first * a.row_stride + stretch.from..], a.row_stride));
-        }
-        let mut own = OWN.take();
-        let size = Self::ROWS * stretch.len;
-        if own.len() < count.div_ceil(Self::ROWS) * size {
-            own.resize(BLOCK * Self::DEPTH, 0.0);
-        }
-        for k in 0..stretch.len {
-            let start = (stretch.from + k) * a.col_stride + first;
-            let line = &a.data[start..start + count];
-            for (i, part) in line.chunks(Self::ROWS).enumerate() {
-                own[i * size + k * Self::ROWS..][..part.len()].copy_from_slice(part);
-            }
-        }
-        work(Left::packed(&own, stretch.len));
-        OWN.replace(own);
+        with_rows_of_words::<Self>(a, first, count, stretch, work);
     }
 
     unsafe fn tile(a: Rows, b: *const f32, words: usize, place: Place, rows: usize) {
         // SAFETY: passed on to the caller.
         unsafe { by_rows!(rows, kernel(a, b, words, place)) }
+    }
+}
+
+impl Words for Single {
+    fn along(values: &[f32], words: &mut [f32]) {
+        words.copy_from_slice(values);
+    }
+
+    fn across<'a>(
+        word: usize,
+        line: impl Fn(usize) -> Option<&'a [f32]>,
+        _: &mut [f32; BLOCK],
+        mut put: impl FnMut(&[f32]),
+    ) {
+        line(word).into_iter().for_each(&mut put);
     }
 }
 

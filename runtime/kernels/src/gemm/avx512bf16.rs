@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 };
 use std::cell::RefCell;
 
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, by_rows};
+use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, Words, by_rows, with_rows_of_words};
 use super::{Factor, Mat};
 use crate::pairs::{Word, as_pairs, couple, interleave, whole_pairs};
 use crate::slice::Weight;
@@ -18,7 +18,6 @@ use crate::transpose::{Strip, turn};
 
 thread_local! {
     /// Kept between calls: fresh memory costs more than the packing.
-    static OWN: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<Word>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -39,40 +38,33 @@ impl Micro for Pairs {
     }
 
     fn with_rows(a: Mat<'_>, first: usize, count: usize, stretch: Stretch, work: impl FnOnce(Left<'_>)) {
-        let pairs = stretch.len.div_ceil(2);
-        let mut own = OWN.take();
-        if own.is_empty() {
-            own.resize(BLOCK * Self::DEPTH / 2, 0.0);
-        }
-        let data = Weight::F32(a.data);
-        if a.col_stride == 1 {
-            for (r, line) in own.chunks_exact_mut(pairs).take(count).enumerate() {
-                couple(data.part((first + r) * a.row_stride + stretch.from, stretch.len), line);
-            }
-            work(Left::rows(&own, pairs));
-        } else {
-            let mut line = [0.0; BLOCK];
-            let row = |k: usize| {
-                let start = (stretch.from + k) * a.col_stride + first;
-                (k < stretch.len).then(|| data.part(start, count))
-            };
-            for p in 0..pairs {
-                ahead(p, row);
-                interleave(row(2 * p), row(2 * p + 1), &mut line[..count]);
-                // Whole tiles: the rows beyond `count` are never looked at, and a length that is known is one move.
-                let (parts, _) = line.as_chunks::<8>();
-                for (i, part) in parts.iter().take(count.div_ceil(8)).enumerate() {
-                    own[(i * pairs + p) * 8..][..8].copy_from_slice(part);
-                }
-            }
-            work(Left::packed(&own, pairs));
-        }
-        OWN.replace(own);
+        with_rows_of_words::<Self>(a, first, count, stretch, work);
     }
 
     unsafe fn tile(a: Rows, b: *const Word, words: usize, place: Place, rows: usize) {
         // SAFETY: passed on to the caller.
         unsafe { by_rows!(rows, kernel(a, b, words, place)) }
+    }
+}
+
+impl Words for Pairs {
+    fn along(values: &[f32], words: &mut [Word]) {
+        couple(Weight::F32(values), words);
+    }
+
+    fn across<'a>(
+        word: usize,
+        line: impl Fn(usize) -> Option<&'a [f32]>,
+        words: &mut [Word; BLOCK],
+        mut put: impl FnMut(&[Word]),
+    ) {
+        let line = |k: usize| line(k).map(Weight::F32);
+        ahead(word, line);
+        let (low, high) = (line(2 * word), line(2 * word + 1));
+        let count = low.map_or(0, Weight::len);
+        interleave(low, high, &mut words[..count]);
+        // Whole tiles: rows beyond `count` are never looked at, and a length that is known is one move.
+        put(&words[..count.next_multiple_of(8)]);
     }
 }
 

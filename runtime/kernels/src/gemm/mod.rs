@@ -22,24 +22,30 @@ pub(crate) use packed::Packed;
 use crate::slice::Weight;
 use crate::{Compute, Exec};
 
-/// A matrix in a slice, with any strides.
+/// A matrix in memory, with any strides; `D` holds its values.
 #[derive(Clone, Copy)]
-pub(crate) struct Mat<'a> {
-    data: &'a [f32],
+pub(crate) struct Strided<D> {
+    data: D,
     rows: usize,
     cols: usize,
     row_stride: usize,
     col_stride: usize,
 }
 
-impl<'a> Mat<'a> {
+/// A matrix of f32.
+pub(crate) type Mat<'a> = Strided<&'a [f32]>;
+
+/// A right factor: a matrix of f32 or bf16.
+pub(crate) type Factor<'a> = Strided<Weight<'a>>;
+
+impl<D> Strided<D> {
     /// A row-major matrix.
-    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub(crate) fn new(data: D, rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
     /// A row-major matrix whose rows lie `row_stride` values apart.
-    pub(crate) fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+    pub(crate) fn strided(data: D, rows: usize, cols: usize, row_stride: usize) -> Self {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
@@ -53,40 +59,17 @@ impl<'a> Mat<'a> {
             ..self
         }
     }
-}
 
-/// A right factor: f32 or bf16 values in a slice, with any strides.
-#[derive(Clone, Copy)]
-pub(crate) struct Factor<'a> {
-    data: Weight<'a>,
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl<'a> Factor<'a> {
-    /// A row-major matrix.
-    pub(crate) fn new(data: Weight<'a>, rows: usize, cols: usize) -> Self {
-        Self { data, rows, cols, row_stride: cols, col_stride: 1 }
-    }
-
-    /// The transpose of the same memory.
-    pub(crate) fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
+    /// A matrix of the same shape and strides over other memory.
+    fn over<E>(self, data: E) -> Strided<E> {
+        let Self { rows, cols, row_stride, col_stride, .. } = self;
+        Strided { data, rows, cols, row_stride, col_stride }
     }
 }
 
 impl<'a> From<Mat<'a>> for Factor<'a> {
     fn from(m: Mat<'a>) -> Self {
-        let Mat { data, rows, cols, row_stride, col_stride } = m;
-        Self { data: Weight::F32(data), rows, cols, row_stride, col_stride }
+        m.over(Weight::F32(m.data))
     }
 }
 
@@ -201,9 +184,9 @@ fn run(
 fn rounded(a: Mat<'_>, b: Factor<'_>, work: impl FnOnce(Mat<'_>, Factor<'_>)) {
     let round = |values: &[f32]| values.iter().map(|&v| bf16::from_f32(v).to_f32()).collect::<Vec<f32>>();
     let left = round(a.data);
-    let a = Mat { data: &left, ..a };
+    let a = a.over(&left[..]);
     match b.data {
-        Weight::F32(values) => work(a, Factor { data: Weight::F32(&round(values)), ..b }),
+        Weight::F32(values) => work(a, b.over(Weight::F32(&round(values)))),
         Weight::BF16(_) => work(a, b),
     }
 }

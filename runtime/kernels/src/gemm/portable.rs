@@ -12,7 +12,7 @@ const BLOCK: usize = 1 << 20;
 /// `out (+)= scale · a · b`. Everything was checked by the caller.
 pub(super) fn product(exec: Option<&Exec>, a: Mat<'_>, b: Factor<'_>, scale: f32, out: Out<'_>) {
     match b.data {
-        Weight::F32(data) => matrices(exec, a, Mat { data, ..shape(b) }, scale, out),
+        Weight::F32(data) => matrices(exec, a, b.over(data), scale, out),
         // Stored rows of `b` are its rows.
         Weight::BF16(data) if b.col_stride == 1 => {
             let rows = (BLOCK / b.cols.max(1)).max(1);
@@ -35,11 +35,6 @@ pub(super) fn product(exec: Option<&Exec>, a: Mat<'_>, b: Factor<'_>, scale: f32
             }
         }
     }
-}
-
-/// The shape and strides of a factor, without its values.
-fn shape(b: Factor<'_>) -> Mat<'static> {
-    Mat { data: &[], rows: b.rows, cols: b.cols, row_stride: b.row_stride, col_stride: b.col_stride }
 }
 
 /// Lines `from..from + count` of stored bf16, as f32 without gaps.

@@ -2,7 +2,7 @@
 //!
 //! `b` is packed into panels of 48 columns, shared by all threads; tiles of 8 or 16 by 48 values of the result stay in
 //! registers while the inner dimension runs. Which thread computes a tile does not change its value. What a word of a
-//! packed operand holds, and the loop over them, is a [`Micro`]'s business.
+//! packed operand holds, and the loop over them, is up to a [`Micro`].
 
 use std::arch::x86_64::{
     __m512, __mmask16, _mm512_add_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
@@ -27,6 +27,8 @@ const PACKED: usize = 1 << 20;
 thread_local! {
     /// Kept between calls: fresh memory costs more than the packing.
     static SHARED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// A block of rows of the left operand, which no other thread reads.
+    static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One stretch of the inner dimension.
@@ -69,6 +71,70 @@ pub(super) trait Micro {
     /// [`Self::ROWS`] of them, `b` as many rows of 48 words, and `place` has `rows` rows of its width (at most 48) that no
     /// other thread touches. It is called from within [`Self::with_rows`].
     unsafe fn tile(a: Rows, b: *const f32, words: usize, place: Place, rows: usize);
+}
+
+/// Calls `work` with this thread's memory for one block of rows of the left operand.
+pub(super) fn with_own<M: Micro>(work: impl FnOnce(&mut [f32])) {
+    let mut own = OWN.take();
+    let size = BLOCK * M::DEPTH / M::PER_WORD;
+    if own.len() < size {
+        own.resize(size, 0.0);
+    }
+    work(&mut own);
+    OWN.replace(own);
+}
+
+/// How values of the left operand become words, in modes whose tiles have 8 rows.
+pub(super) trait Words: Micro {
+    /// Packs the values of one row.
+    fn along(values: &[f32], words: &mut [f32]);
+
+    /// Gives `put` one word of each row of a block. `line(k)` holds the values of all rows at `k` of the inner
+    /// dimension, and is `None` past its end. The words may lie in `scratch`; they are then followed by words without
+    /// meaning, up to a whole tile of rows.
+    fn across<'a>(
+        word: usize,
+        line: impl Fn(usize) -> Option<&'a [f32]>,
+        scratch: &mut [f32; BLOCK],
+        put: impl FnMut(&[f32]),
+    );
+}
+
+/// [`Micro::with_rows`] for tiles of 8 rows.
+pub(super) fn with_rows_of_words<M: Words>(
+    a: Mat<'_>,
+    first: usize,
+    count: usize,
+    stretch: Stretch,
+    work: impl FnOnce(Left<'_>),
+) {
+    if a.col_stride == 1 && M::PER_WORD == 1 {
+        return work(Left::rows(&a.data[first * a.row_stride + stretch.from..], a.row_stride));
+    }
+    let words = M::words(stretch.len);
+    with_own::<M>(|own| {
+        if a.col_stride == 1 {
+            for (r, line) in own.chunks_exact_mut(words).take(count).enumerate() {
+                M::along(&a.data[(first + r) * a.row_stride + stretch.from..][..stretch.len], line);
+            }
+            return work(Left::rows(own, words));
+        }
+        let line = |k: usize| {
+            let start = (stretch.from + k) * a.col_stride + first;
+            (k < stretch.len).then(|| &a.data[start..start + count])
+        };
+        let mut scratch = [0.0; BLOCK];
+        for word in 0..words {
+            M::across(word, line, &mut scratch, |line| {
+                let (whole, rest) = line.as_chunks::<8>();
+                for (tile, part) in whole.iter().enumerate() {
+                    own[(tile * words + word) * 8..][..8].copy_from_slice(part);
+                }
+                own[(whole.len() * words + word) * 8..][..rest.len()].copy_from_slice(rest);
+            });
+        }
+        work(Left::packed(own, words));
+    });
 }
 
 /// How a right factor of a size is cut: blocks of columns, and of each block stretches of the inner dimension.

@@ -2,14 +2,14 @@
 
 use candle_core::Tensor;
 
-use super::{Head, HeadGrads, Labels, WeightGrad};
+use super::{Head, HeadGrads, Labels};
 use crate::Result;
 use crate::gemm::{Mat, Out, product_parallel};
 use crate::packs::{self, Side};
 use crate::sampled;
 use crate::simd::{exp, fold, multiversion, tanh};
 use crate::slice::tensor;
-use crate::{Exec, SparseIndex, par};
+use crate::{Exec, SparseIndex, Want, par};
 
 /// Values of the largest buffer of logits, and rows of the largest chunk.
 const LOGITS: usize = 1 << 25;
@@ -75,7 +75,7 @@ pub(super) fn logp(layer: Layer<'_>) -> Result<Vec<f32>> {
     Ok(found)
 }
 
-pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: WeightGrad<'_>) -> Result<HeadGrads> {
+pub(super) fn backward(layer: Layer<'_>, dlogp: &[f32], want: &Want) -> Result<HeadGrads> {
     let (exec, width, vocab) = (layer.exec, layer.width, layer.vocab);
     let count = layer.labels.len();
     let (scale, cap) = layer.head.constants();
@@ -120,13 +120,13 @@ enum Sum<'a> {
 }
 
 impl<'a> Sum<'a> {
-    fn new(want: WeightGrad<'a>, vocab: usize, width: usize) -> Self {
+    fn new(want: &'a Want, vocab: usize, width: usize) -> Self {
         let dense = |gather| Self::Dense { sum: vec![0.0; vocab * width], vocab, width, gather };
         match want {
-            WeightGrad::No => Self::No,
-            WeightGrad::Dense => dense(None),
-            WeightGrad::At(index) if index.density() > sampled::BREAK_EVEN => dense(Some(index)),
-            WeightGrad::At(index) => Self::At(index, vec![0.0; index.nnz()]),
+            Want::No => Self::No,
+            Want::Dense => dense(None),
+            Want::At(index) if index.density() > sampled::BREAK_EVEN => dense(Some(index)),
+            Want::At(index) => Self::At(index, vec![0.0; index.nnz()]),
         }
     }
 

@@ -6,7 +6,7 @@ mod fast;
 use candle_core::{D, DType, Tensor};
 
 use super::slice::{read, tensor};
-use super::{Exec, SparseIndex, check, reference};
+use super::{Exec, Want, check, reference};
 use crate::{Error, Result};
 
 /// What happens to logits between the product and the softmax: first the scale, then the cap.
@@ -62,17 +62,6 @@ impl Labels {
     }
 }
 
-/// Which gradient of a weight is wanted.
-#[derive(Debug, Clone, Copy)]
-pub enum WeightGrad<'a> {
-    /// None.
-    No,
-    /// All of it.
-    Dense,
-    /// At these entries.
-    At(&'a SparseIndex),
-}
-
 /// What the backward of the head returns.
 #[derive(Debug, Clone)]
 pub struct HeadGrads {
@@ -119,11 +108,11 @@ pub fn backward(
     w: &Tensor,
     labels: &Labels,
     dlogp: &Tensor,
-    want: WeightGrad<'_>,
+    want: &Want,
 ) -> Result<HeadGrads> {
     let (width, vocab) = checked(h, w, labels)?;
     check::shape("head", "the gradient of the log-probabilities", dlogp, &[labels.len()])?;
-    if let WeightGrad::At(index) = want {
+    if let Want::At(index) = want {
         index.check("head", w.dims())?;
     }
     if exec.fast(h) {
@@ -149,7 +138,7 @@ pub fn backward(
         })?;
         parts.extend(found);
         dh = dh.index_add(&rows, &dhidden, 0)?;
-        if !matches!(want, WeightGrad::No) {
+        if want.any() {
             dw = Some(match dw {
                 Some(sum) => (sum + dweight)?,
                 None => dweight,
@@ -159,11 +148,11 @@ pub fn backward(
     let logp =
         if parts.is_empty() { Tensor::zeros(0, DType::F32, h.device())? } else { Tensor::cat(&parts, 0)? };
     let dw = match (want, dw) {
-        (WeightGrad::No, _) => None,
-        (WeightGrad::Dense, Some(dw)) => Some(dw),
-        (WeightGrad::Dense, None) => Some(w.zeros_like()?),
-        (WeightGrad::At(index), Some(dw)) => Some(super::scatter::gather(exec, &dw, index)?),
-        (WeightGrad::At(index), None) => Some(Tensor::zeros(index.nnz(), DType::F32, h.device())?),
+        (Want::No, _) => None,
+        (Want::Dense, Some(dw)) => Some(dw),
+        (Want::Dense, None) => Some(w.zeros_like()?),
+        (Want::At(index), Some(dw)) => Some(super::scatter::gather(exec, &dw, index)?),
+        (Want::At(index), None) => Some(Tensor::zeros(index.nnz(), DType::F32, h.device())?),
     };
     Ok(HeadGrads { logp, dh, dw })
 }

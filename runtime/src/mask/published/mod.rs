@@ -1,8 +1,8 @@
 //! Masks in the format of the paper's published code: a PyTorch file that holds a dictionary from
 //! parameter names to tensors of noughts and ones.
 //!
-//! That code stores the opposite of a mask: one means *frozen*. It is turned round on the way in,
-//! unless the caller says that the file is not inverted.
+//! That code stores the opposite of a mask: one means *frozen*. Reading inverts it, unless the caller says that the
+//! file is not inverted.
 
 mod container;
 mod pickle;

@@ -4,7 +4,7 @@
 use super::bits::{Domain, Piece};
 use super::bracket::Search;
 use super::compare::compare;
-use super::radix::{Cut, Keys, magnitude};
+use super::keys::{Cut, Keys, magnitude};
 use super::*;
 use crate::host::{Host, Rng};
 

@@ -8,7 +8,7 @@
 
 use super::sparsify::Computed;
 use crate::Result;
-use crate::mask::radix::magnitude;
+use crate::mask::keys::magnitude;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
 use crate::merge::{Group, Method, Sink, Spec};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::mask::Source;
 use crate::mask::bits::{Domain, Piece as MaskPiece};
-use crate::mask::radix::{Cut, Keys, magnitude};
+use crate::mask::keys::{Cut, Keys, magnitude};
 use crate::merge::group::{Piece, Unit};
 use crate::merge::{Group, kernels};
 use crate::model::{ParamSpec, Role, Universe};

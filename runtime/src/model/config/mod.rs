@@ -43,7 +43,7 @@ pub enum NormPlacement {
 /// Whether queries and keys are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QkNorm {
-    /// They are not.
+    /// No normalisation.
     None,
     /// Each head on its own, with one weight of the size of a head (Qwen 3, Gemma 3).
     Head,

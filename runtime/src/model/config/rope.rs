@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::fields::Fields;
 use crate::{Error, Result};
 
-/// How frequencies are changed for contexts longer than those trained on at first.
+/// How frequencies are scaled for contexts longer than those of the first training.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
-    /// They are not.
+    /// No scaling.
     None,
     /// All are divided by `factor`.
     Linear {

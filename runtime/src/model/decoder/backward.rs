@@ -5,13 +5,13 @@ use candle_core::Tensor;
 
 use super::block::{Attend, Block, Saved};
 use super::block_backward::{Backward, Found};
+use super::grad::{Checkpoint, Grad, GradSink};
 use super::loss::{LossFn, LossOut, weighted_sum};
 use super::run::Run;
-use super::want::{Checkpoint, Grad, GradSink, Want};
 use super::{Decoder, Params};
 use crate::data::Batch;
 use crate::host::Host;
-use crate::ops::{Exec, embedding, head, rms_norm};
+use crate::ops::{Exec, Want, embedding, head, rms_norm};
 use crate::{Error, Result};
 
 /// What the forward kept for a block's backward.
@@ -121,7 +121,7 @@ impl Decoder {
         }
         run.cancel.check()?;
         let want = &wants[layout.head];
-        let grads = head::backward(exec, self.head(), &h, w, labels, &weights, want.of_head())?;
+        let grads = head::backward(exec, self.head(), &h, w, labels, &weights, want)?;
         let value = if loss.needs_logp() { value } else { weighted_sum(&weights, &grads.logp)? };
         let want_norm = &wants[layout.norm];
         let mut dx = None;

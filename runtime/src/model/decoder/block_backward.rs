@@ -3,11 +3,11 @@
 use candle_core::Tensor;
 
 use super::block::{Block, Saved, SavedNorm};
+use super::grad::Grad;
 use super::layout::{BlockLayout, GateUp, Linear, QkvIn};
-use super::want::{Grad, Want};
 use crate::Result;
 use crate::ops::linear::Input;
-use crate::ops::{attention, elementwise, glu, linear, rms_norm, rope};
+use crate::ops::{Want, attention, elementwise, glu, linear, rms_norm, rope};
 
 /// The gradients of a block's parameters, until all are known.
 pub(super) type Found = Vec<(usize, Grad)>;

@@ -8,10 +8,10 @@ mod backward;
 mod block;
 mod block_backward;
 mod generate;
+mod grad;
 mod layout;
 mod loss;
 mod run;
-mod want;
 
 use std::sync::Arc;
 
@@ -27,8 +27,10 @@ use crate::ops::{Exec, embedding, head, rms_norm};
 use crate::{Error, Result};
 
 pub use generate::KvCache;
+pub use grad::{Checkpoint, Grad, GradSink};
 pub use loss::{CrossEntropy, LossFn, LossOut, Reduction};
-pub use want::{Checkpoint, Grad, GradSink, Want};
+
+pub use crate::ops::Want;
 
 /// A decoder of one configuration. Cloning is cheap beside any use of it.
 #[derive(Clone, Debug)]

@@ -112,7 +112,7 @@ impl ChatTemplate {
 }
 
 /// Messages without the fields that are null: some interfaces write them, and templates ask whether a
-/// field is there. Transformers leaves them out likewise.
+/// field is there. Transformers leaves them out too.
 fn stated(messages: &[Value]) -> Value {
     let message = |message: &Value| match message {
         Value::Object(fields) => {

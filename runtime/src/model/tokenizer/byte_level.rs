@@ -9,8 +9,8 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
-use super::gguf::Vocabulary;
 use super::split::{self, Splitting};
+use super::vocabulary::Vocabulary;
 use crate::Result;
 
 /// The tokenizer, and whether texts of its kind begin with a beginning of sequence unless the file

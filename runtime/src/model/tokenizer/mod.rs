@@ -7,6 +7,7 @@ mod special;
 mod split;
 mod stream;
 mod train;
+mod vocabulary;
 
 use std::io::Write as _;
 use std::path::Path;

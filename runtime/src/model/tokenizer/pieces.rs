@@ -15,7 +15,7 @@ use tokenizers::normalizers::replace::Replace;
 use tokenizers::normalizers::utils::Sequence as NormalizerSequence;
 use tokenizers::normalizers::{NormalizerWrapper, Prepend};
 
-use super::gguf::{Vocabulary, kind};
+use super::vocabulary::{Vocabulary, kind};
 use crate::Result;
 
 /// The character pieces write a space as.

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 use convert::{Stored, append_f32, to_tensor};
 pub(crate) use mapped::Mapped;
-pub(crate) use safetensors::{Header, Raw, Shards, canonical, write as write_safetensors};
+pub(crate) use safetensors::{Raw, Shards, canonical};
 
 /// A place that holds tensors under Hugging Face names.
 pub(crate) trait Source: Sync {

@@ -1,21 +1,15 @@
-//! Safetensors files: one or several shards, memory-mapped; and writing one.
-//!
-//! The header is read here rather than by the `safetensors` crate, whose errors name neither the
-//! file nor the tensor.
+//! A model's safetensors files: one or several shards, memory-mapped.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
-use serde_json::{Map, Value, json};
 
 use super::super::ParamSpec;
 use super::{Mapped, Source, Stored, append_f32, to_tensor};
+use crate::host::container::Header;
+use crate::host::container::shards::{self, INDEX};
 use crate::{Error, Result};
-
-/// No header of a real file comes near this.
-const LONGEST_HEADER: u64 = 100 << 20;
 
 /// Where one tensor lies.
 struct Entry {
@@ -37,11 +31,11 @@ impl Shards {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
+        let index = folder.join(INDEX);
         let paths = if single.exists() {
             vec![single]
         } else if index.exists() {
-            shards_of(&index)?
+            shards::listed(&index)?
         } else {
             return Err(Error::format(
                 folder,
@@ -71,15 +65,6 @@ impl Shards {
             .ok_or_else(|| bad(format!("is stored as {}: only F32, F16 and BF16 are read", entry.dtype)))?;
         let map = &self.files[entry.shard].1;
         let bytes = map.get(entry.begin..entry.end).unwrap_or_default();
-        let needed = entry.shape.iter().try_fold(stored.size(), |n, &d| n.checked_mul(d));
-        if needed != Some(bytes.len()) {
-            return Err(bad(format!(
-                "has shape {:?} and type {}, which does not fit its {} bytes",
-                entry.shape,
-                entry.dtype,
-                bytes.len()
-            )));
-        }
         Ok((bytes, stored, map, entry))
     }
 
@@ -99,35 +84,22 @@ impl Shards {
     /// Maps a file and takes up the tensors its header lists.
     fn add(&mut self, path: PathBuf) -> Result<()> {
         let map = Mapped::open(&path)?;
-        let bad = |what: String| Error::format(&path, what);
-        let short = || bad("not a safetensors file: it ends inside its header".to_string());
-        let (length, rest) = map.split_first_chunk::<8>().ok_or_else(short)?;
-        let length = u64::from_le_bytes(*length);
-        if length > LONGEST_HEADER {
-            return Err(bad(format!("not a safetensors file: a header of {length} bytes")));
-        }
-        let length = length as usize;
-        let header = rest.get(..length).ok_or_else(short)?;
-        let header: Map<String, Value> = serde_json::from_slice(header)
-            .map_err(|e| bad(format!("not a safetensors file: its header is not JSON ({e})")))?;
-        let data = 8 + length;
-        for (name, value) in header {
-            if name == "__metadata__" {
-                continue;
+        let header = Header::read(&mut &map[..], map.len() as u64).map_err(|refusal| refusal.at(&path))?;
+        for tensor in header.tensors {
+            let name = canonical(&tensor.name);
+            if let Some(other) = self.entries.get(&name) {
+                let (name, other) =
+                    (&tensor.name, self.files.get(other.shard).map_or(&path, |(file, _)| file));
+                return Err(Error::format(&path, format!("tensor {name} is also in {}", other.display())));
             }
-            let mut entry = entry(&value, self.files.len()).ok_or_else(|| {
-                bad(format!("tensor {name}: the header does not say its dtype, shape and data_offsets"))
-            })?;
-            entry.begin = entry.begin.saturating_add(data);
-            entry.end = entry.end.saturating_add(data);
-            if entry.end > map.len() {
-                return Err(bad(format!(
-                    "tensor {name} ends at byte {}, but the file has only {}: it is truncated",
-                    entry.end,
-                    map.len()
-                )));
-            }
-            self.entries.insert(canonical(&name), entry);
+            let entry = Entry {
+                shard: self.files.len(),
+                dtype: tensor.dtype,
+                shape: tensor.shape,
+                begin: tensor.begin as usize,
+                end: tensor.end as usize,
+            };
+            self.entries.insert(name, entry);
         }
         self.files.push((path, map));
         Ok(())
@@ -195,48 +167,6 @@ impl Source for Shards {
     }
 }
 
-/// One entry of a header; offsets still count from the end of the header.
-fn entry(value: &Value, shard: usize) -> Option<Entry> {
-    let number = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
-    let shape = value.get("shape")?.as_array()?.iter().map(number).collect::<Option<Vec<_>>>()?;
-    let [begin, end] = value.get("data_offsets")?.as_array()?.as_slice() else { return None };
-    let (begin, end) = (number(begin)?, number(end)?);
-    let dtype = value.get("dtype")?.as_str()?.to_string();
-    (begin <= end).then_some(Entry { shard, dtype, shape, begin, end })
-}
-
-/// The files an index lists, each once, in order of name.
-fn shards_of(index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read(index).map_err(|e| Error::io(index, e))?;
-    let value: Value =
-        serde_json::from_slice(&text).map_err(|e| Error::format(index, format!("not JSON: {e}")))?;
-    let map = value
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .ok_or_else(|| Error::format(index, "has no weight_map that says which file holds which tensor"))?;
-    let folder = index.parent().unwrap_or(Path::new("."));
-    let mut files: HashMap<&str, &str> = HashMap::new();
-    for (tensor, file) in map {
-        let file = file.as_str().filter(|f| !f.is_empty() && !f.contains(['/', '\\'])).ok_or_else(|| {
-            Error::format(index, format!("tensor {tensor}: {file} is not the name of a file"))
-        })?;
-        files.entry(file).or_insert(tensor);
-    }
-    let mut files: Vec<_> = files.into_iter().collect();
-    files.sort_unstable();
-    files
-        .into_iter()
-        .map(|(file, tensor)| {
-            let path = folder.join(file);
-            if path.exists() {
-                Ok(path)
-            } else {
-                Err(Error::format(index, format!("tensor {tensor} lies in {file}, which is not there")))
-            }
-        })
-        .collect()
-}
-
 /// The name a text-only decoder gives to a tensor: files of a bare decoder leave `model.` out, and
 /// files of a model that also sees have a prefix for their text half.
 pub(crate) fn canonical(name: &str) -> String {
@@ -252,45 +182,4 @@ pub(crate) fn canonical(name: &str) -> String {
         return format!("model.{name}");
     }
     name.to_string()
-}
-
-/// What a file's header says of a tensor.
-pub(crate) struct Header<'a> {
-    pub(crate) name: &'a str,
-    /// As safetensors spells it.
-    pub(crate) dtype: &'a str,
-    pub(crate) shape: &'a [usize],
-    pub(crate) bytes: u64,
-}
-
-/// Writes a safetensors file: a header, then every tensor's bytes as `bytes` gives them, one
-/// tensor at a time.
-pub(crate) fn write(
-    out: &mut dyn Write,
-    path: &Path,
-    tensors: &[Header<'_>],
-    metadata: &[(&str, &str)],
-    mut bytes: impl FnMut(usize, &mut dyn Write) -> Result<()>,
-) -> Result<()> {
-    let mut header = Map::new();
-    if !metadata.is_empty() {
-        let metadata = metadata.iter().map(|&(k, v)| (k.to_string(), json!(v))).collect();
-        header.insert("__metadata__".into(), metadata);
-    }
-    let mut end = 0;
-    for tensor in tensors {
-        let begin = end;
-        end += tensor.bytes;
-        header.insert(
-            tensor.name.to_string(),
-            json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [begin, end] }),
-        );
-    }
-    let mut header = Value::Object(header).to_string().into_bytes();
-    // The data begins at a multiple of 8 bytes, so that a mapped file can be used in place.
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let failed = |e| Error::io(path, e);
-    out.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
-    out.write_all(&header).map_err(failed)?;
-    (0..tensors.len()).try_for_each(|i| bytes(i, out))
 }

@@ -10,7 +10,7 @@ use super::entropy;
 pub const MOST: usize = 8;
 /// The most groups of lines that a class is made of.
 const BINS: usize = 96;
-/// The bits that a class costs whoever has to describe it.
+/// The bits it takes to describe a class.
 const OVERHEAD: f64 = 32.0;
 
 /// Lines that are taken together: how many, and the entries they hold.

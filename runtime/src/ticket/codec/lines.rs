@@ -5,7 +5,7 @@ use constriction::stream::Decode;
 use super::classes::classes;
 use super::entropy;
 use super::gap::Decoder;
-use super::param::Shape;
+use super::shape::Shape;
 use super::table::{PRECISION, Slot, Table};
 
 /// The classes of rows or of columns.

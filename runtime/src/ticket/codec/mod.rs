@@ -8,6 +8,7 @@ mod classes;
 mod gap;
 mod lines;
 mod param;
+mod shape;
 mod stream;
 mod table;
 mod values;

@@ -12,24 +12,12 @@ use roaring::RoaringBitmap;
 use super::classes::MOST;
 use super::gap::{Decoder, Gaps};
 use super::lines::{Axis, Lines};
+use super::shape::Shape;
 use super::table::Slot;
 use super::varint;
 use crate::mask::to_bitmap;
 
-/// The shape of a parameter as a matrix.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    pub rows: u64,
-    pub cols: u64,
-}
-
-impl Shape {
-    pub fn cells(self) -> u64 {
-        self.rows * self.cols
-    }
-}
-
-/// What is said of a parameter before its gaps.
+/// What the code says of a parameter before its gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     /// The number of entries in the set.

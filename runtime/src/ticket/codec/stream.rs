@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::gap::Decoder;
-use super::param::{self, Head, Shape};
+use super::param::{self, Head};
+use super::shape::Shape;
 use super::table::{PRECISION, Slot};
 use super::varint;
 use crate::mask::{Mask, whole};
@@ -85,8 +86,8 @@ pub struct Positions<'a> {
 }
 
 impl Positions<'_> {
-    /// The number of entries of all parameters. Whoever reads the positions compares it first with
-    /// the number of values that are there: what reading takes is proportional to it.
+    /// The number of entries of all parameters. Compare it with the number of values in the file before reading the
+    /// positions: the cost of reading them is proportional to it.
     pub fn entries(&self) -> u64 {
         let heads = self.pieces.iter().flat_map(|(heads, _)| heads);
         heads.fold(0, |sum, head| head.entries.saturating_add(sum))

@@ -131,7 +131,7 @@ const PLACE: &str = "LOTA_TEST_DIES_AT";
 
 #[test]
 fn a_program_that_dies_while_it_writes_leaves_the_old_file() {
-    use crate::mask::archive::{self, Kind, Part};
+    use crate::host::archive::{self, Kind, Part};
     const KIND: Kind = Kind { format: "lota-ticket", noun: "ticket", version: 1 };
     if let Some(path) = std::env::var_os(PLACE) {
         // This is the other process: it ends without a word in the middle of the second tensor.

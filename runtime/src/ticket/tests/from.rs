@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::mask::Delta;
 use crate::model::{Config, Decoder, HubOptions, Model, SaveOptions, WeightFiles, init};
 use crate::ticket::FromOptions;
+use crate::vectors::Delta;
 
 fn config(vocab: usize) -> Config {
     Config::from_json(&serde_json::json!({

@@ -2,49 +2,39 @@
 
 use half::bf16;
 
-use super::rule::{LANES, Made, Rule};
-use super::{Now, Optimizer};
+use super::method::Now;
 use crate::ops::SparseIndex;
 use crate::ops::simd::dither_bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::ops::simd::has_avx512;
 use crate::ops::slice::WeightMut;
 
+/// Entries worked on together, so that the compiler turns a formula into vectors.
+const LANES: usize = 16;
+
+/// An optimizer's formula with the constants of a step, over `N` numbers of state.
+pub(super) trait Rule<const N: usize>: Sync {
+    /// The next value of an entry and its state.
+    fn entry(&self, w: f32, g: f32, state: [f32; N]) -> (f32, [f32; N]);
+}
+
 /// Pieces are halved until they have no more entries than this.
 const PIECE: usize = 1 << 15;
 
 /// What is updated: a weight in its memory, and what is to be known about its entries.
-pub(in crate::train) struct Target<'a> {
+pub struct Target<'a> {
     /// The weight.
-    pub weight: WeightMut<'a>,
+    pub(in crate::train) weight: WeightMut<'a>,
     /// The entries that may change; `None` is all of them.
-    pub index: Option<&'a SparseIndex>,
+    pub(in crate::train) index: Option<&'a SparseIndex>,
     /// Of a bf16 weight: the f32 values whose roundings it holds.
-    pub masters: Option<&'a mut [f32]>,
+    pub(in crate::train) masters: Option<&'a mut [f32]>,
 }
 
-/// Updates the entries of `target` with their gradients `g`, in the order of its index.
-pub(in crate::train) fn update(
-    optimizer: &Optimizer,
-    now: Now,
-    target: Target<'_>,
-    g: &[f32],
-    states: &mut [Vec<f32>],
-) {
-    let scale = now.scale as f32;
-    match Made::new(optimizer, now) {
-        Made::RmsProp(rule) => run::<_, 1>(&rule, scale, target, g, states),
-        Made::RmsPropMomentum(rule) => run::<_, 2>(&rule, scale, target, g, states),
-        Made::AdamW(rule) => run::<_, 2>(&rule, scale, target, g, states),
-        Made::Sgd(rule) => run::<_, 0>(&rule, scale, target, g, states),
-        Made::SgdMomentum(rule) => run::<_, 1>(&rule, scale, target, g, states),
-        Made::Lion(rule) => run::<_, 1>(&rule, scale, target, g, states),
-    }
-}
-
-fn run<R: Rule<N>, const N: usize>(
+/// Updates the entries of `target` by a rule with their gradients `g`, in the order of its index.
+pub(super) fn run<R: Rule<N>, const N: usize>(
     rule: &R,
-    scale: f32,
+    now: Now,
     target: Target<'_>,
     g: &[f32],
     states: &mut [Vec<f32>],
@@ -62,7 +52,7 @@ fn run<R: Rule<N>, const N: usize>(
         g,
         states,
     };
-    piece.run(rule, scale);
+    piece.run(rule, now.scale as f32);
 }
 
 /// A part of a target that one thread works on: rows of an indexed weight, or a stretch of a whole
@@ -200,7 +190,7 @@ impl<'a, const N: usize> Piece<'a, N> {
             (WeightMut::BF16(w), masters) => {
                 let stored = if whole { load(w, k, n) } else { at.map(|i| w[i]) };
                 match masters {
-                    // Where the weight was changed by someone else, it and not the old master counts.
+                    // If the weight was changed from outside since the last step, it replaces its master copy.
                     Some(masters) => {
                         let mut current = load(masters, k, n);
                         for (i, (master, stored)) in current.iter_mut().zip(stored).enumerate() {

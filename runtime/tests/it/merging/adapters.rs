@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use lota_runtime::host::Host;
 use lota_runtime::lora::{Adapter, Module};
 use lota_runtime::merge::{
-    Config, Folder, FolderOptions, Found, Input, Overlay, Plan, PlanOptions, open_all,
+    Config, Existing, Folder, FolderOptions, Found, Input, Overlay, Plan, PlanOptions, open_all,
 };
 use lota_runtime::model::{HubOptions, LoadOptions, Model, load};
 use lota_runtime::ops::Exec;
@@ -37,7 +37,7 @@ fn plan(config: &Value) -> lota_runtime::Result<Plan> {
 
 fn merged(config: &Value, folder: &Path) -> Model {
     let out = folder.join("out");
-    let options = FolderOptions { replace: true, ..FolderOptions::default() };
+    let options = FolderOptions { existing: Existing::Replace, ..FolderOptions::default() };
     plan(config).expect("plans").write(&out, &options, &Exec::cpu(), &Host::default()).expect("writes");
     load(&out.to_string_lossy(), &LoadOptions::default(), &Host::default()).expect("loads")
 }
@@ -185,7 +185,7 @@ fn an_adapter_that_was_written_anew_is_another_input() {
     let config = json!({"merge_method": "passthrough", "models": [
         {"model": {"model": "base", "lora": dir.path().to_string_lossy()}}]});
     // What a stopped merge is told apart by.
-    let identity = || plan(&config).expect("plans").inputs()[0].identity();
+    let identity = || plan(&config).expect("plans").inputs()[0].identity().expect("has one");
     let before = identity();
     assert_eq!(identity(), before);
     let file = std::fs::File::options().append(true).open(dir.path().join(files[1])).expect("opens");

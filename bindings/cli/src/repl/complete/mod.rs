@@ -1,7 +1,6 @@
 //! What Tab offers: a function of the text before the cursor, the session's names and the registry.
 
 mod infer;
-mod library;
 mod place;
 mod quoted;
 
@@ -9,6 +8,7 @@ use std::collections::BTreeSet;
 
 use lota::Name;
 use lota::api::{self, Registry};
+use lota::stdlib;
 
 use self::place::Place;
 use super::command;
@@ -150,18 +150,20 @@ fn options(world: &dyn World, before: &str, callee: &[Token], given: &[&str], pr
         Some(Thing::Primitive(name)) => world.registry().get(&name),
         _ => None,
     };
-    let options: Vec<&str> = match (primitive, callee) {
+    let options: Vec<String> = match (primitive, callee) {
         (Some(p), _) => {
-            p.params().iter().filter(|q| q.place == api::Place::Option).map(|q| &*q.name).collect()
+            let options = p.params().iter().filter(|q| q.place == api::Place::Option);
+            options.map(|q| q.name.to_string()).collect()
         }
         // A module of the standard library goes by its own name, as a rule.
         (None, [.., area, _, function]) => {
-            library::options(area.text(before), function.text(before)).into_iter().collect()
+            let declared = stdlib::options(area.text(before), function.text(before));
+            declared.into_iter().map(|o| o.name).collect()
         }
         (None, _) => Vec::new(),
     };
     let set = world.syntax().set;
-    let left = options.into_iter().filter(|name| !given.contains(name));
+    let left = options.iter().map(String::as_str).filter(|name| !given.contains(name));
     starting(left, prefix).into_iter().map(|name| name + set).collect()
 }
 

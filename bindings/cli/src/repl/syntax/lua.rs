@@ -2,7 +2,8 @@
 
 use lota::Language;
 
-use super::{Input, Kind, Quote, Syntax, Token, tokens};
+use super::{Kind, Quote, Syntax, Token};
+use crate::repl::saved;
 
 /// PUC Lua 5.4.
 pub static LUA: Syntax = Syntax {
@@ -35,7 +36,9 @@ pub static LUA: Syntax = Syntax {
     begin: "lota = require 'lota' help = lota.help",
     collect: "collectgarbage()",
     promote,
-    statement,
+    around_expression: ("return ", ""),
+    around_statement: ("do ", "\nend"),
+    save: saved::LUA,
     header,
 };
 
@@ -93,33 +96,15 @@ fn list_end(source: &str, code: &[&Token], local: usize) -> Option<usize> {
     }
 }
 
-/// `lota.print(x)` for an expression that was shown. An expression alone is no statement in Lua.
-fn statement(input: &Input<'_>, found: &[Token]) -> String {
-    let text = promote(input.text, found);
-    let Some(number) = input.number else { return text };
-    let text = text.trim().trim_end_matches(';').trim_end();
-    let text = text.strip_prefix("return ").unwrap_or(text);
-    // The bracket after a comment would be part of it.
-    let comment = tokens(&LUA, text).last().is_some_and(Token::is_comment);
-    let text = if comment { format!("{text}\n") } else { text.to_string() };
-    match (input.used, input.shown) {
-        (false, true) => format!("lota.print({text})"),
-        (false, false) => format!("_ = {text}"),
-        (true, shown) => {
-            let print = if shown { format!("\nlota.print(_{number})") } else { String::new() };
-            format!("_ = {text}\n_{number} = _{print}")
-        }
-    }
-}
-
 fn header(version: &str, help: bool) -> String {
-    let help = if help { "local help = lota.help\n" } else { "" };
-    format!("-- A session of lota {version}.\nlocal lota = require \"lota\"\n{help}")
+    let help = if help { "help = lota.help\n" } else { "" };
+    format!("-- A session of lota {version}.\nlota = require \"lota\"\n{help}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repl::syntax::tokens;
 
     #[test]
     fn outermost_locals_become_globals() {
@@ -144,19 +129,5 @@ mod tests {
         ] {
             assert_eq!(promote(source, &tokens(&LUA, source)), want);
         }
-    }
-
-    #[test]
-    fn a_shown_expression_is_printed_by_the_saved_script() {
-        let line = |text: &str, shown, used| {
-            let input = Input { text, number: Some(2), shown, used };
-            statement(&input, &tokens(&LUA, text))
-        };
-        assert_eq!(line("x + 1", true, false), "lota.print(x + 1)");
-        assert_eq!(line("return x;", false, false), "_ = x");
-        assert_eq!(line("x -- why", true, false), "lota.print(x -- why\n)");
-        assert_eq!(line("x", true, true), "_ = x\n_2 = _\nlota.print(_2)");
-        let input = Input { text: "local x = 1", number: None, shown: true, used: false };
-        assert_eq!(statement(&input, &tokens(&LUA, "local x = 1")), "x = 1");
     }
 }

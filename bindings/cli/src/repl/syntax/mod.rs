@@ -11,6 +11,8 @@ pub use lex::{Kind, Token, tokens};
 pub use lua::LUA;
 pub use rhai::RHAI;
 
+use super::saved::Write;
+
 /// A kind of string.
 pub struct Quote {
     /// What opens it.
@@ -21,18 +23,6 @@ pub struct Quote {
     pub lines: bool,
     /// Whether a backslash takes the meaning of the character after it.
     pub escapes: bool,
-}
-
-/// One input that was run, as [`Syntax::statement`] needs it.
-pub struct Input<'a> {
-    /// Its text.
-    pub text: &'a str,
-    /// The number of its value, if it gave one.
-    pub number: Option<usize>,
-    /// Whether its value was shown.
-    pub shown: bool,
-    /// Whether a later input uses its value by name.
-    pub used: bool,
 }
 
 /// How a language is written.
@@ -83,8 +73,12 @@ pub struct Syntax {
     pub collect: &'static str,
     /// The input with its variables made ones that outlive it.
     pub promote: fn(&str, &[Token]) -> String,
-    /// An input as a statement of a script that prints what the prompt showed.
-    pub statement: fn(&Input<'_>, &[Token]) -> String,
+    /// What around a text makes code that parses if the text is an expression.
+    pub around_expression: (&'static str, &'static str),
+    /// What around a text makes code that parses if the text is a statement.
+    pub around_statement: (&'static str, &'static str),
+    /// The inputs of a session as lines of a script that prints what the prompt showed.
+    pub save: Write,
     /// The first lines of a saved session.
     pub header: fn(version: &str, help: bool) -> String,
 }

@@ -1,39 +1,9 @@
-//! Which gradients a backward pass is asked for, and how it hands them over.
-
-use std::sync::Arc;
+//! How a backward pass hands over the gradients that it is asked for, and what it keeps for them.
 
 use candle_core::Tensor;
 
-use crate::ops::{Exec, SparseIndex, head::WeightGrad, scatter};
+use crate::ops::{Exec, Want, scatter};
 use crate::{Error, Result};
-
-/// What is wanted of one parameter. A backward takes one for each parameter of the universe, in order.
-#[derive(Clone, Debug, Default)]
-pub enum Want {
-    /// Nothing: the parameter is frozen.
-    #[default]
-    No,
-    /// The whole gradient.
-    Dense,
-    /// The gradient of these entries.
-    At(Arc<SparseIndex>),
-}
-
-impl Want {
-    /// Whether anything is wanted.
-    pub fn any(&self) -> bool {
-        !matches!(self, Self::No)
-    }
-
-    /// What the head operation calls it.
-    pub(super) fn of_head(&self) -> WeightGrad<'_> {
-        match self {
-            Self::No => WeightGrad::No,
-            Self::Dense => WeightGrad::Dense,
-            Self::At(index) => WeightGrad::At(index),
-        }
-    }
-}
 
 /// A gradient, in f32.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! SmolLM2-135M-Instruct against reference values: tokenizer, logits, greedy tokens, loss and
-//! gradients. `LOTA_TEST_SMOLLM2` names its GGUF file and `LOTA_TEST_SHARED` the folder with
-//! `oracles/`; without both, the tests say so and pass.
+//! gradients.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,21 +11,16 @@ use lota_runtime::model::decoder::{Checkpoint, CrossEntropy, Grad, Want};
 use lota_runtime::model::{ChatOptions, GenerateOptions, LoadOptions, Model, load};
 use serde_json::Value;
 
+use crate::data::Need;
+
 /// The model, loaded once, and the folder of reference values.
-fn setup() -> Option<&'static (Model, PathBuf)> {
-    static LOADED: OnceLock<Option<(Model, PathBuf)>> = OnceLock::new();
-    LOADED
-        .get_or_init(|| {
-            let file = std::env::var("LOTA_TEST_SMOLLM2").ok();
-            let shared = std::env::var("LOTA_TEST_SHARED").ok();
-            let (Some(file), Some(shared)) = (file, shared) else {
-                println!("skipped: LOTA_TEST_SMOLLM2 and LOTA_TEST_SHARED are not both set");
-                return None;
-            };
-            let model = load(&file, &LoadOptions::default(), &Host::default()).expect("the model loads");
-            Some((model, Path::new(&shared).join("oracles")))
-        })
-        .as_ref()
+fn setup() -> &'static (Model, PathBuf) {
+    static LOADED: OnceLock<(Model, PathBuf)> = OnceLock::new();
+    LOADED.get_or_init(|| {
+        let file = Need::SmolLm2.path();
+        let model = load(&file.to_string_lossy(), &LoadOptions::default(), &Host::default());
+        (model.expect("the model loads"), Need::Shared.path().join("oracles"))
+    })
 }
 
 fn json(path: &Path) -> Value {
@@ -42,9 +36,8 @@ fn logits(model: &Model, tokens: &[u32]) -> Tensor {
     model.decoder.logits(&model.exec, &Host::default(), &model.params, &batch).expect("runs")
 }
 
-#[test]
-fn smollm2_tokenizes_every_reference_string() {
-    let Some((model, oracles)) = setup() else { return };
+pub fn tokenizes_every_reference_string() {
+    let (model, oracles) = setup();
     let tokenizer = model.tokenizer().expect("built from the metadata");
     let reference = json(&oracles.join("tokenizer.json"));
     let strings = reference["strings"].as_array().expect("a list");
@@ -69,9 +62,8 @@ fn smollm2_tokenizes_every_reference_string() {
     }
 }
 
-#[test]
-fn smollm2_renders_the_reference_conversations() {
-    let Some((model, oracles)) = setup() else { return };
+pub fn renders_the_reference_conversations() {
+    let (model, oracles) = setup();
     let reference = json(&oracles.join("tokenizer.json"));
     let strings = reference["strings"].as_array().expect("a list");
     let rendered: Vec<&str> = strings.iter().filter_map(|s| s["text"].as_str()).collect();
@@ -85,9 +77,8 @@ fn smollm2_renders_the_reference_conversations() {
     }
 }
 
-#[test]
-fn smollm2_has_the_reference_logits() {
-    let Some((model, oracles)) = setup() else { return };
+pub fn has_the_reference_logits() {
+    let (model, oracles) = setup();
     let file = candle_core::safetensors::load(oracles.join("logits16_f32.safetensors"), &Device::Cpu);
     let file = file.expect("reads");
     let tokens: Vec<u32> =
@@ -107,9 +98,8 @@ fn smollm2_has_the_reference_logits() {
     assert!(worst <= 2e-3, "the last hidden state differs by {worst:e}");
 }
 
-#[test]
-fn smollm2_has_the_reference_largest_logits() {
-    let Some((model, oracles)) = setup() else { return };
+pub fn has_the_reference_largest_logits() {
+    let (model, oracles) = setup();
     for prompt in json(&oracles.join("logits_generation.json"))["prompts"].as_array().expect("a list") {
         let text = prompt["prompt"].as_str().expect("text");
         let tokens = ids(&prompt["input_ids"]);
@@ -127,9 +117,8 @@ fn smollm2_has_the_reference_largest_logits() {
     }
 }
 
-#[test]
-fn smollm2_has_the_reference_loss_and_gradients() {
-    let Some((model, oracles)) = setup() else { return };
+pub fn has_the_reference_loss_and_gradients() {
+    let (model, oracles) = setup();
     let batches = Padded::read(&oracles.join("batches_gsm8k.safetensors")).and_then(|p| p.batches());
     let batch = &batches.expect("reads")[0];
     let reference = json(&oracles.join("grads_step0_gsm8k.json"));
@@ -176,9 +165,8 @@ fn smollm2_has_the_reference_loss_and_gradients() {
     assert!(worst.0 <= 1e-3, "the norm of {} is off by {:e}", worst.1, worst.0);
 }
 
-#[test]
-fn smollm2_generates_the_reference_tokens() {
-    let Some((model, oracles)) = setup() else { return };
+pub fn generates_the_reference_tokens() {
+    let (model, oracles) = setup();
     let reference = json(&oracles.join("logits_generation.json"));
     let prompts = reference["prompts"].as_array().expect("a list");
     let inputs: Vec<Vec<u32>> = prompts.iter().map(|p| ids(&p["input_ids"])).collect();
@@ -191,10 +179,8 @@ fn smollm2_generates_the_reference_tokens() {
     }
 }
 
-#[test]
-#[ignore = "a measurement: run it alone, in release"]
-fn smollm2_speed_of_generation() {
-    let Some((model, _)) = setup() else { return };
+pub fn speed_of_generation() {
+    let (model, _) = setup();
     let options = GenerateOptions { max_tokens: 128, eos: Some(vec![]), ..GenerateOptions::default() };
     for _ in 0..3 {
         let start = std::time::Instant::now();

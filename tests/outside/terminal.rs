@@ -11,22 +11,32 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a prompt; none where there is no tmux.
-    fn open(name: &str, environment: &str) -> Option<Self> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            eprintln!("skipped: there is no tmux here");
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let terminal = Self { socket: format!("lota-{}-{name}", std::process::id()), folder };
+    /// Starts a prompt.
+    fn open(name: &str, environment: &str) -> Self {
+        let terminal = Self::empty(name);
         terminal.start(environment);
-        Some(terminal)
+        terminal
+    }
+
+    /// Starts a program that is not the prompt.
+    fn run(name: &str, words: &str) -> Self {
+        let terminal = Self::empty(name);
+        terminal.begin(&format!("trap : INT; {} {words}; echo left $?; cat", env!("CARGO_BIN_EXE_lota")));
+        terminal
+    }
+
+    fn empty(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { socket: format!("lota-{}-{name}", std::process::id()), folder }
     }
 
     fn start(&self, environment: &str) {
-        let line = self.program(environment);
-        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", &line]);
+        self.begin(&self.program(environment));
         self.wait("lota 1>");
+    }
+
+    fn begin(&self, line: &str) {
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "160", "-y", "40", "sh", "-c", line]);
     }
 
     /// Starts a second prompt in the terminal of the first. The session stays: a tmux without
@@ -117,9 +127,8 @@ impl Drop for Terminal {
     }
 }
 
-#[test]
-fn a_prompt_is_typed_at() {
-    let Some(terminal) = Terminal::open("typed", "") else { return };
+pub fn a_prompt_is_typed_at() {
+    let terminal = Terminal::open("typed", "");
     terminal.line("local x = 20 + 1");
     terminal.line("x * 2");
     terminal.wait("\n42\n");
@@ -151,9 +160,8 @@ fn a_prompt_is_typed_at() {
     assert!(terminal.folder.path().join("state/lota/history").is_file());
 }
 
-#[test]
-fn ctrl_c_stops_training_and_keeps_the_variables() {
-    let Some(terminal) = Terminal::open("stopped", "") else { return };
+pub fn ctrl_c_stops_training_and_keeps_the_variables() {
+    let terminal = Terminal::open("stopped", "");
     terminal.line("kept = 'this'; model = lota.model.builtin()");
     terminal.line(
         "examples = lota.data.examples(model:tokenizer(), {{prompt = 'ab', target = 'cd'}}, {max_len = 16, max_prompt = 8})",
@@ -178,9 +186,29 @@ fn ctrl_c_stops_training_and_keeps_the_variables() {
     terminal.wait("\n2\n");
 }
 
-#[test]
-fn a_pasted_script_is_one_input() {
-    let Some(terminal) = Terminal::open("pasted", "") else { return };
+pub fn the_demo_shows_how_far_it_is() {
+    let terminal = Terminal::run("demo", "demo");
+    terminal.until("a bar with its time and loss", |screen| {
+        let bar = screen.lines().find(|line| line.starts_with("adapt "));
+        bar.is_some_and(|bar| bar.contains("/500 ") && bar.contains("(left ") && bar.contains("loss "))
+    });
+    terminal.key("C-c");
+    terminal.wait("stopped\nleft 130");
+    assert!(!terminal.screen().contains("\nadapt "), "the bar is gone:\n{}", terminal.screen());
+}
+
+pub fn a_terminal_is_as_it_was_when_a_signal_has_ended_a_prompt() {
+    let terminal = Terminal::run("ended", "repl; stty -a | grep -o '[-]*icanon'");
+    terminal.wait("lota 1>");
+    let pane = terminal.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+    let ended = Command::new("pkill").args(["-TERM", "-P", pane.trim()]).status().expect("pkill runs");
+    assert!(ended.success());
+    terminal.wait("left");
+    terminal.until("a terminal that reads lines", |screen| screen.lines().any(|line| line == "icanon"));
+}
+
+pub fn a_pasted_script_is_one_input() {
+    let terminal = Terminal::open("pasted", "");
     let script = "local a = 1\nlocal b = a + 1\nif b > 1 then\n\n\n  c = a + b\nend";
     let file = terminal.folder.path().join("clipboard");
     std::fs::write(&file, script).expect("writes");
@@ -192,22 +220,20 @@ fn a_pasted_script_is_one_input() {
     terminal.wait("\n{1, 2, 3}\n");
 }
 
-#[test]
-fn colours_are_shown_unless_they_are_not_wanted() {
+pub fn colours_are_shown_unless_they_are_not_wanted() {
     let colours = |environment: &str| {
-        let terminal = Terminal::open(if environment.is_empty() { "colour" } else { "plain" }, environment)?;
+        let terminal = Terminal::open(if environment.is_empty() { "colour" } else { "plain" }, environment);
         terminal.text("local x = 'text'");
         terminal.wait("'text'");
-        Some(terminal.tmux(&["capture-pane", "-p", "-e"]))
+        terminal.tmux(&["capture-pane", "-p", "-e"])
     };
-    let (Some(with), Some(without)) = (colours(""), colours("NO_COLOR=1")) else { return };
+    let (with, without) = (colours(""), colours("NO_COLOR=1"));
     assert!(with.contains("\u{1b}[35mlocal"), "{with:?}");
     assert!(!without.contains('\u{1b}'), "{without:?}");
 }
 
-#[test]
-fn history_is_there_the_next_time() {
-    let Some(terminal) = Terminal::open("history", "") else { return };
+pub fn history_is_there_the_next_time() {
+    let terminal = Terminal::open("history", "");
     terminal.line("remembered = 1");
     terminal.key("C-d");
     terminal.wait("left");

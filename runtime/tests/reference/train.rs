@@ -1,7 +1,4 @@
 //! Training SmolLM2-135M for 16 steps against losses made with PyTorch.
-//!
-//! Needs the model's GGUF file (`LOTA_TEST_SMOLLM2`) and a folder with the reference values
-//! (`LOTA_TEST_SHARED`, with `oracles/` in it); without them it says so and passes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +9,10 @@ use lota_runtime::host::Host;
 use lota_runtime::mask::{Budget, Delta, Mask, Scope, top};
 use lota_runtime::model::{LoadOptions, Model, ParamSpec, load};
 use lota_runtime::ops::Compute;
-use lota_runtime::train::{Optimizer, Selection, TrainOptions, Trainer, frozen_fingerprint};
+use lota_runtime::train::{AdamW, Optimizer, RmsProp, Selection, TrainOptions, Trainer, frozen_fingerprint};
 
 use crate::common::exec;
+use crate::data::Need;
 
 struct Setup {
     model: Model,
@@ -25,20 +23,15 @@ struct Setup {
 }
 
 /// The steps that are compared: all of them, or a few on the reference path, which takes several times as long.
-fn setup(dtype: DType) -> Option<Setup> {
-    let (Ok(model), Ok(shared)) = (std::env::var("LOTA_TEST_SMOLLM2"), std::env::var("LOTA_TEST_SHARED"))
-    else {
-        eprintln!("skipped: LOTA_TEST_SMOLLM2 (a GGUF file) and LOTA_TEST_SHARED (a folder) are not set");
-        return None;
-    };
-    let oracles = PathBuf::from(shared).join("oracles");
+fn setup(dtype: DType) -> Setup {
+    let oracles = Need::Shared.path().join("oracles");
     let options = LoadOptions { dtype, exec: exec(), ..LoadOptions::default() };
-    let model = load(&model, &options, &Host::default()).expect("loads");
+    let model = load(&Need::SmolLm2.path().to_string_lossy(), &options, &Host::default()).expect("loads");
     let batches = Padded::read(&oracles.join("batches_gsm8k.safetensors")).and_then(|p| p.batches());
     let text = std::fs::read_to_string(oracles.join("trajectory_gsm8k.json")).expect("reads");
     let reference = serde_json::from_str(&text).expect("is JSON");
     let steps = if model.exec.fast(model.params.get(0)) { 16 } else { 2 };
-    Some(Setup { model, batches: batches.expect("reads"), oracles, reference, steps })
+    Setup { model, batches: batches.expect("reads"), oracles, reference, steps }
 }
 
 impl Setup {
@@ -93,19 +86,23 @@ impl Setup {
     }
 }
 
-const RMSPROP: Optimizer = Optimizer::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 };
-const ADAMW: Optimizer = Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 };
+fn rmsprop() -> Optimizer {
+    RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, weight_decay: 0.0 }.into()
+}
 
-#[test]
-fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
-    let Some(setup) = setup(DType::F32) else { return };
+fn adamw() -> Optimizer {
+    AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }.into()
+}
+
+pub fn follows_the_reference() {
+    let setup = setup(DType::F32);
     let base = &setup.model;
     let universe = base.params.universe().clone();
     let close = |_: f64| 2e-4;
 
     let tuned = base.duplicate().expect("copies");
     let all = Selection::dense(universe.clone(), |_| true).expect("not empty");
-    setup.train(&tuned, all, RMSPROP, "full_ft_rmsprop_lr1e-5", close);
+    setup.train(&tuned, all, rmsprop(), "full_ft_rmsprop_lr1e-5", close);
 
     let reference = setup.reference_mask();
     let mask = if setup.steps == 16 {
@@ -127,7 +124,7 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
     };
     drop(tuned);
 
-    for (optimizer, run) in [(RMSPROP, "lota_rmsprop_lr1e-5_10pct"), (ADAMW, "lota_adamw_lr1e-5_10pct")] {
+    for (optimizer, run) in [(rmsprop(), "lota_rmsprop_lr1e-5_10pct"), (adamw(), "lota_adamw_lr1e-5_10pct")] {
         let model = base.duplicate().expect("copies");
         let selection = Selection::masked(&mask).expect("not empty");
         let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
@@ -138,9 +135,8 @@ fn smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training() {
 
 /// Weights held as bf16, with products of f32 and of bf16 operands: every loss is within 1 % of the f32 reference. Six
 /// steps each (with weights rounded to the nearest bf16 the second was off by 5 %); all 16 with `LOTA_TEST_TRAJECTORY` set.
-#[test]
-fn smollm2_in_bf16_stays_within_one_percent() {
-    let Some(mut setup) = setup(DType::BF16) else { return };
+pub fn in_bf16_stays_within_one_percent() {
+    let mut setup = setup(DType::BF16);
     if std::env::var_os("LOTA_TEST_TRAJECTORY").is_none() {
         setup.steps = setup.steps.min(6);
     }
@@ -149,7 +145,7 @@ fn smollm2_in_bf16_stays_within_one_percent() {
         model.exec = model.exec.with_compute(compute);
         let selection = Selection::masked(&setup.reference_mask()).expect("not empty");
         let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
-        setup.train(&model, selection.clone(), RMSPROP, "lota_rmsprop_lr1e-5_10pct", |loss| 0.01 * loss);
+        setup.train(&model, selection.clone(), rmsprop(), "lota_rmsprop_lr1e-5_10pct", |loss| 0.01 * loss);
         assert_eq!(before, frozen_fingerprint(&model.params, &selection).expect("hashes"));
     }
 }

@@ -1,0 +1,106 @@
+--- STUDY: how much of a task can a model learn by changing a small part of its weights?
+--
+-- What: each arm starts from the same weights, sees the same batches and takes the same number of steps.
+--
+--   none     the model as it is
+--   full     full fine-tuning: every weight may change
+--   random   a random mask: of the attention and MLP entries a fraction `density`, drawn blindly, may change
+--   lota     LoTA: the same number of entries, those that move most in a short calibration
+--
+-- The task is in STUDY-task.lua.
+--
+-- How to run:
+--   lota run STUDY.lua                      the built-in model, which is tiny: seconds
+--   lota run STUDY.lua --model DIR --lr 1e-5  a model of yours: a folder, a GGUF file or a hub id
+--   lota run STUDY.lua --help               all options
+--
+-- Writes a run folder: metrics.jsonl (every step and score), tickets/ (what the sparse arms learned) and report.md.
+
+local lota = require "lota"
+local adapt = require "lota.adapt" -- `lota doc adapt` describes it
+local report = require "lota.report"
+local task = require "STUDY-task"
+
+local args = lota.args({
+  model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
+  density = { 0.1, "fraction of the attention and MLP entries that the sparse arms may change" },
+  steps = { 60, "optimizer steps" },
+  calibration_steps = { 20, "of them for LoTA's calibration, which the other arms train instead" },
+  lr = { 1e-3, "learning rate" },
+  batch = { 8, "examples a step" },
+  seeds = { 2, "how many seeds: each orders the batches anew" },
+  out = { type = "string", help = "the run folder (default: the first free one of runs/STUDY-1, runs/STUDY-2, …)" },
+})
+
+local model = args.model == "builtin" and lota.model.builtin() or lota.model.load(args.model)
+local base = model:snapshot()
+local run = report.start("STUDY", args.out, { config = args })
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The arms: functions that change `model`. `o` holds the options that all of them share. Add your own here.
+
+local rest = args.steps - args.calibration_steps
+local arms = {
+  {
+    "none",
+    function()
+      return {}
+    end,
+  },
+  {
+    "full",
+    function(o)
+      o.steps = args.steps
+      return adapt.fft(model, task, o)
+    end,
+  },
+  {
+    "random",
+    function(o)
+      o.steps, o.density = args.steps, args.density
+      return adapt.random(model, task, o)
+    end,
+  },
+  {
+    "lota",
+    function(o)
+      o.steps, o.calibration_steps, o.density = rest, args.calibration_steps, args.density
+      return adapt.lota(model, task, o)
+    end,
+  },
+}
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Each arm with each seed: back to the first weights, train, score
+
+local bar = report.progress("STUDY", args.seeds * 3 * args.steps)
+local rows = {}
+for i, arm in ipairs(arms) do
+  local name, train = arm[1], arm[2]
+  for seed = 1, args.seeds do
+    model:restore(base)
+    local result = train {
+      seed = seed,
+      lr = args.lr,
+      batch = args.batch,
+      on_step = function(info, phase)
+        run:log { kind = "step", arm = name, seed = seed, phase = phase, step = info.step, loss = info.loss }
+        bar.step(("%s, seed %d: loss %.3f"):format(name, seed, info.loss))
+      end,
+    }
+    local record = { kind = "result", arm = name, seed = seed, score = (task.score(model)) }
+    if result.ticket then
+      record.bytes = result.ticket:save(run:path(("tickets/%s-%d.safetensors"):format(name, seed))).bytes
+    end
+    run:log(record)
+  end
+  rows[i] = { name, report.where(run:records(), { kind = "result", arm = name }) }
+end
+bar.done()
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The report: a mean and its spread over the seeds for each arm
+
+local text = report.table("arm", rows, { { task.metric, "score" }, { "bytes of the ticket", "bytes", format = "%.0f" } })
+run:write("report.md", ("# STUDY\n\n%s\n"):format(text))
+print(text .. "\n\nrun folder: " .. run:dir())

@@ -1,0 +1,70 @@
+//! A session as a script that does the same: each input as statements of that script, written for its language.
+
+mod lua;
+mod rhai;
+mod versions;
+
+use super::syntax::Token;
+
+/// How an input ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It ran.
+    Done,
+    /// It failed after it had begun. What it had changed by then stays changed.
+    Failed {
+        /// The variables that there are after it.
+        known: Vec<String>,
+        /// Those of them that it declared.
+        new: Vec<String>,
+    },
+    /// It was stopped, and would have to be stopped again.
+    Stopped,
+}
+
+/// One input that was run.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// How it ended.
+    pub end: &'a End,
+    /// Whether it is one expression, or a list of them.
+    pub expression: bool,
+    /// Whether it can stand as a statement.
+    pub statement: bool,
+    /// How many values it gave.
+    pub values: usize,
+    /// Whether they were shown.
+    pub shown: bool,
+    /// The number of its value, if another input uses it by name.
+    pub kept: Option<usize>,
+}
+
+/// The lines of a script for inputs that were run one after the other.
+pub type Write = fn(&[Input<'_>]) -> Vec<String>;
+
+/// [`Write`] for Lua.
+pub const LUA: Write = lua::lines;
+/// [`Write`] for Rhai.
+pub const RHAI: Write = rhai::lines;
+
+/// An input without the semicolons and comments at its end, and those comments.
+pub(in crate::repl) fn body<'a>(text: &'a str, found: &[Token]) -> (&'a str, String) {
+    let is_code = |t: &Token| !t.is_comment() && t.text(text) != ";";
+    let end = found.iter().rev().find(|t| is_code(t)).map_or(0, |t| t.end);
+    let comments: Vec<&str> =
+        found.iter().filter(|t| t.start >= end && t.is_comment()).map(|t| t.text(text)).collect();
+    (&text[..end], comments.join("\n"))
+}
+
+/// A statement, and the comments that stood at its end.
+fn with_comments(statement: String, comments: &str) -> String {
+    if comments.is_empty() { statement } else { format!("{statement} {comments}") }
+}
+
+/// A text as lines of comment.
+fn comment(mark: &str, title: &str, text: &str) -> String {
+    let lines = text.trim().lines().map(|line| format!("\n{mark}   {line}").trim_end().to_string());
+    format!("{mark} {title}{}", lines.collect::<String>())
+}

@@ -1,0 +1,269 @@
+//! Inputs as statements of a Rhai script.
+
+use super::versions::distinct;
+use super::{End, Input, body, comment, with_comments};
+use crate::repl::syntax::{RHAI, Token, tokens};
+
+/// Words that begin what declares something, which must not stand in a block of its own.
+const DECLARE: [&str; 6] = ["let", "const", "fn", "private", "import", "export"];
+
+pub(super) fn lines(inputs: &[Input<'_>]) -> Vec<String> {
+    let texts = distinct(inputs);
+    inputs.iter().zip(&texts).map(|(input, text)| line(&Input { text, ..input.clone() })).collect()
+}
+
+fn line(input: &Input<'_>) -> String {
+    let found = tokens(&RHAI, input.text);
+    let (code, comments) = body(input.text, &found);
+    if code.is_empty() {
+        return comments;
+    }
+    let written = match input.end {
+        End::Done => done(input, code),
+        End::Failed { known, new } => failed(code, known, new),
+        End::Stopped => return comment("//", "Stopped, and left out:", input.text),
+    };
+    with_comments(written, &comments)
+}
+
+fn done(input: &Input<'_>, code: &str) -> String {
+    // What declares stays as it is; the value is that of what follows it.
+    let all = pieces(code);
+    let declaring = all.iter().rposition(Piece::declares).map_or(0, |at| at + 1);
+    let mut lines: Vec<String> = all[..declaring].iter().map(|piece| whole(piece.text)).collect();
+    if let (Some(first), Some(last)) = (all.get(declaring), all.last()) {
+        let text = code[first.at..last.at + last.text.len()].trim_end_matches(';').trim_end();
+        let alone = declaring + 1 == all.len();
+        let code = match text.strip_prefix("return").filter(|rest| alone && !rest.starts_with(is_word)) {
+            Some("") => return lines.join("\n"),
+            Some(returned) => returned.trim().to_string(),
+            None if returns(text) => outside_script(text),
+            None if input.expression || input.values == 0 => text.to_string(),
+            None if alone && !text.contains('{') => text.to_string(),
+            None => format!("{{ {text}\n}}"),
+        };
+        lines.push(if input.values == 0 { closed(&code) } else { value(input, &code) });
+    }
+    lines.join("\n")
+}
+
+/// A statement that does not end the script, where the input that it was has ended with it.
+fn whole(text: &str) -> String {
+    if returns(text) { closed(&outside_script(text)) } else { closed(text) }
+}
+
+/// Code whose `return` leaves it alone.
+fn outside_script(text: &str) -> String {
+    format!("(|| {{ {text}\n}}).call()")
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// A value: kept by name where another input uses it, and printed where it was shown.
+fn value(input: &Input<'_>, code: &str) -> String {
+    match input.kept {
+        Some(number) => {
+            let print = if input.shown { format!("\nprint(ans{number});") } else { String::new() };
+            format!("let ans = {code};\nlet ans{number} = ans;{print}")
+        }
+        None if input.shown => format!("print({code});"),
+        None => closed(code),
+    }
+}
+
+/// An input that failed after it had begun. All up to the last variable that it declared has run; what follows is tried.
+fn failed(code: &str, known: &[String], new: &[String]) -> String {
+    let all = pieces(code);
+    let declares = |name: &String| all.iter().position(|p| p.declared().is_some_and(|(n, _)| n == name));
+    let ran = new.iter().filter_map(declares).max().map_or(0, |at| at + 1);
+    let mut before: Vec<String> = all[..ran].iter().map(|piece| whole(piece.text)).collect();
+    let rest = &all[ran..];
+    let last = rest.iter().rposition(|piece| !piece.is_function());
+    let mut inside = Vec::new();
+    for (i, piece) in rest.iter().enumerate() {
+        // An import that stands last is what failed.
+        if piece.is_function() || (piece.first == "import" && Some(i) != last) {
+            before.push(closed(piece.text));
+            continue;
+        }
+        // A variable that was there before must not be one of the block.
+        inside.push(match piece.declared().filter(|(name, _)| known.iter().any(|k| k == name)) {
+            Some((name, "" | ";")) => format!("{name} = ();"),
+            Some((name, rest)) => closed(&format!("{name} {rest}")),
+            None => closed(piece.text),
+        });
+    }
+    before.push(format!("try {{ // it failed\n{}\n}} catch {{ }}", inside.join("\n")));
+    before.join("\n")
+}
+
+/// A statement with its end.
+fn closed(text: &str) -> String {
+    let text = text.trim();
+    let function = text.starts_with("fn ") || text.starts_with("private ");
+    if text.ends_with(';') || (function && pieces(text).len() == 1) {
+        text.to_string()
+    } else {
+        format!("{text};")
+    }
+}
+
+/// A part of a text between semicolons; a function is a part of its own.
+struct Piece<'a> {
+    text: &'a str,
+    /// Where it begins.
+    at: usize,
+    first: &'a str,
+}
+
+impl<'a> Piece<'a> {
+    fn is_function(&self) -> bool {
+        matches!(self.first, "fn" | "private")
+    }
+
+    /// Whether something that it declares would be gone at the end of a block.
+    fn declares(&self) -> bool {
+        DECLARE.contains(&self.first)
+    }
+
+    /// The variable that it declares, and what follows its name.
+    fn declared(&self) -> Option<(&'a str, &'a str)> {
+        if !matches!(self.first, "let" | "const") {
+            return None;
+        }
+        let found = tokens(&RHAI, self.text);
+        let name = found.iter().filter(|t| !t.is_comment()).nth(1)?;
+        Some((name.text(self.text), self.text[name.end..].trim()))
+    }
+}
+
+pub(super) fn deeper(depth: usize, text: &str) -> usize {
+    match text {
+        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
+        ")" | "]" | "}" => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
+fn pieces(code: &str) -> Vec<Piece<'_>> {
+    let mut out = Vec::new();
+    let (mut depth, mut last) = (0, None::<Token>);
+    let mut from: Option<(usize, &str)> = None;
+    for token in tokens(&RHAI, code).into_iter().filter(|t| !t.is_comment()) {
+        let word = token.text(code);
+        // A block needs no semicolon: `if a { } let x = 1`.
+        if let Some((at, first)) = from
+            && let Some(block) = last.filter(|t| depth == 0 && t.text(code) == "}")
+            && DECLARE.contains(&word)
+        {
+            out.push(Piece { text: &code[at..block.end], at, first });
+            from = None;
+        }
+        let (at, first) = *from.get_or_insert((token.start, word));
+        depth = deeper(depth, word);
+        let ends_function = word == "}" && matches!(first, "fn" | "private");
+        if depth == 0 && (word == ";" || ends_function) {
+            if first != ";" {
+                out.push(Piece { text: &code[at..token.end], at, first });
+            }
+            from = None;
+        }
+        last = Some(token);
+    }
+    if let Some((at, first)) = from {
+        out.push(Piece { text: &code[at..], at, first });
+    }
+    out
+}
+
+/// Whether a text leaves a script early. One with functions or closures may do so for itself.
+fn returns(text: &str) -> bool {
+    let found = tokens(&RHAI, text);
+    let has = |word: &str| found.iter().any(|t| !t.is_comment() && t.text(text) == word);
+    has("return") && !has("fn") && !has("|") && !has("||")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str, change: impl FnOnce(&mut Input<'_>)) -> String {
+        let end = End::Done;
+        let mut input =
+            Input { text, end: &end, expression: true, statement: true, values: 1, shown: true, kept: None };
+        change(&mut input);
+        line(&input)
+    }
+
+    fn nothing(i: &mut Input<'_>) {
+        (i.expression, i.values) = (false, 0);
+    }
+
+    #[test]
+    fn a_shown_value_is_printed() {
+        assert_eq!(written("1 + 2", |_| ()), "print(1 + 2);");
+        assert_eq!(written("if a { 1 } else { 2 }", |_| ()), "print(if a { 1 } else { 2 });");
+        assert_eq!(written("f(2) // twice", |_| ()), "print(f(2)); // twice");
+        assert_eq!(written("1 + 2", |i| i.kept = Some(3)), "let ans = 1 + 2;\nlet ans3 = ans;\nprint(ans3);");
+        assert_eq!(written("f(2)", |i| i.shown = false), "f(2);");
+    }
+
+    #[test]
+    fn the_value_of_statements_is_that_of_what_follows_declarations() {
+        let list = |text: &str| written(text, |i| i.expression = false);
+        assert_eq!(list("let x = 3; x"), "let x = 3;\nprint(x);");
+        assert_eq!(list("fn f() { 1 } f()"), "fn f() { 1 }\nprint(f());");
+        assert_eq!(list("let x = 1; x += 1; x"), "let x = 1;\nprint({ x += 1; x\n});");
+        assert_eq!(list("if a { b() } x"), "print({ if a { b() } x\n});");
+        assert_eq!(list("let x = 1; return x;"), "let x = 1;\nprint(x);");
+        assert_eq!(list("if a { return 5; } 6"), "print((|| { if a { return 5; } 6\n}).call());");
+        assert_eq!(list("if a { b() } let x = 3; x"), "if a { b() };\nlet x = 3;\nprint(x);");
+        assert_eq!(written("if a { return; }", nothing), "(|| { if a { return; }\n}).call();");
+        assert_eq!(written("return;", nothing), "");
+    }
+
+    #[test]
+    fn every_statement_has_an_end() {
+        assert_eq!(written("let x = #{a: 1}", nothing), "let x = #{a: 1};");
+        assert_eq!(written("let f = |x| { x } // why", nothing), "let f = |x| { x }; // why");
+        assert_eq!(written("import \"lota/adapt\" as adapt", nothing), "import \"lota/adapt\" as adapt;");
+        assert_eq!(written("fn f() { 1 }", nothing), "fn f() { 1 }");
+        assert_eq!(written("while x < 3 { x += 1 }", nothing), "while x < 3 { x += 1 };");
+    }
+
+    #[test]
+    fn what_failed_keeps_what_it_had_declared() {
+        let end = End::Failed { known: vec!["a".into(), "b".into()], new: vec!["b".into()] };
+        let text = "fn f() { 1 } let a = 1; let b = 2; let c = boom();";
+        let input = Input {
+            text,
+            end: &end,
+            expression: false,
+            statement: true,
+            values: 0,
+            shown: false,
+            kept: None,
+        };
+        assert_eq!(
+            line(&input),
+            "fn f() { 1 }\nlet a = 1;\nlet b = 2;\ntry { // it failed\nlet c = boom();\n} catch { }"
+        );
+    }
+
+    #[test]
+    fn what_failed_changes_a_variable_that_was_there() {
+        let end = End::Failed { known: vec!["x".into()], new: Vec::new() };
+        let input = Input {
+            text: "let x = 2; boom()",
+            end: &end,
+            expression: false,
+            statement: true,
+            values: 0,
+            shown: false,
+            kept: None,
+        };
+        assert_eq!(line(&input), "try { // it failed\nx = 2;\nboom();\n} catch { }");
+    }
+}

@@ -1,0 +1,19 @@
+//! The comment that a page of the standard library begins with.
+
+/// The comment at the head of a page, without its marks.
+pub(crate) fn header(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("--"));
+    let lines = lines.map(|line| {
+        let line = line.strip_prefix('-').unwrap_or(line);
+        line.strip_prefix(' ').unwrap_or(line)
+    });
+    lines.map(|line| line.to_string() + "\n").collect()
+}
+
+/// The first sentence of it.
+pub(crate) fn summary(source: &str) -> String {
+    let text = header(source);
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty() && !line.ends_with(':'));
+    let first = lines.collect::<Vec<_>>().join(" ");
+    first[..first.find(". ").unwrap_or(first.len())].trim_end_matches('.').to_string()
+}

@@ -1,0 +1,41 @@
+//! Tests against reference values that are too large to be part of the project. Without them they are reported as ignored.
+
+#[path = "../it/common.rs"]
+#[allow(dead_code, reason = "what other tests share")]
+mod common;
+mod data;
+mod smollm2;
+mod train;
+
+use data::Need::{Shared, SmolLm2};
+use data::trial;
+use libtest_mimic::Arguments;
+
+fn main() {
+    let both = [Shared, SmolLm2];
+    let trials = vec![
+        trial("smollm2_tokenizes_every_reference_string", &both, smollm2::tokenizes_every_reference_string),
+        trial(
+            "smollm2_renders_the_reference_conversations",
+            &both,
+            smollm2::renders_the_reference_conversations,
+        ),
+        trial("smollm2_has_the_reference_logits", &both, smollm2::has_the_reference_logits),
+        trial("smollm2_has_the_reference_largest_logits", &both, smollm2::has_the_reference_largest_logits),
+        trial(
+            "smollm2_has_the_reference_loss_and_gradients",
+            &both,
+            smollm2::has_the_reference_loss_and_gradients,
+        ),
+        trial("smollm2_generates_the_reference_tokens", &both, smollm2::generates_the_reference_tokens),
+        // A measurement: run it alone, in release.
+        trial("smollm2_speed_of_generation", &both, smollm2::speed_of_generation).with_ignored_flag(true),
+        trial(
+            "smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training",
+            &both,
+            train::follows_the_reference,
+        ),
+        trial("smollm2_in_bf16_stays_within_one_percent", &both, train::in_bf16_stays_within_one_percent),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
