@@ -1,6 +1,8 @@
 //! Lists the Lua and Rhai files of `stdlib/`, the scripts of `scripts/` and the files of the built-in model, so that
 //! all of them are built into the library.
 
+#![allow(clippy::disallowed_methods, reason = "the project's own files")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -15,10 +17,19 @@ fn main() -> io::Result<()> {
     fs::write(target.join("builtin.rs"), builtin()?)
 }
 
-/// The folder above this crate, which holds `stdlib/`, `scripts/` and `assets/`.
+/// The folder above this crate, which holds `stdlib/`, `scripts/` and `assets/`; from the crate's own folder, where
+/// build scripts run.
+///
+/// Paths stay relative, here and in what is written: a target folder that was copied from another checkout of the
+/// project must not build that checkout's files in.
 fn project() -> PathBuf {
-    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    own.parent().expect("the crate is in a folder of the project").to_path_buf()
+    PathBuf::from("..")
+}
+
+/// `include_str!` or `include_bytes!` of a file, from wherever the crate is when it is compiled.
+fn include(with: &str, path: &Path) -> String {
+    let path = path.to_str().expect("files of the project have plain names");
+    format!("{with}!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))", format!("/{path}"))
 }
 
 /// The modules whose files have this end, their names joined by `separator`.
@@ -31,7 +42,7 @@ fn modules(root: &Path, end: &str, separator: &str) -> io::Result<String> {
     let mut out = String::from("&[\n");
     for (module, path) in files {
         println!("cargo::rerun-if-changed={}", path.display());
-        writeln!(out, "    ({module:?}, include_str!({path:?})),").expect("writing to a string");
+        writeln!(out, "    ({module:?}, {}),", include("include_str", &path)).expect("writing to a string");
     }
     out.push_str("]\n");
     Ok(out)
@@ -51,7 +62,7 @@ fn scripts() -> io::Result<String> {
     for path in paths {
         println!("cargo::rerun-if-changed={}", path.display());
         let name = path.file_name().and_then(|n| n.to_str()).expect("scripts have plain names");
-        writeln!(out, "    ({name:?}, include_str!({path:?})),").expect("writing to a string");
+        writeln!(out, "    ({name:?}, {}),", include("include_str", &path)).expect("writing to a string");
     }
     out.push_str("]\n");
     Ok(out)
@@ -69,7 +80,8 @@ fn builtin() -> io::Result<String> {
         for path in paths {
             println!("cargo::rerun-if-changed={}", path.display());
             let name = path.file_name().and_then(|n| n.to_str()).expect("the model's files have plain names");
-            writeln!(out, "    ({name:?}, include_bytes!({path:?}) as &[u8]),").expect("writing to a string");
+            writeln!(out, "    ({name:?}, {} as &[u8]),", include("include_bytes", &path))
+                .expect("writing to a string");
         }
     }
     out.push_str("]\n");

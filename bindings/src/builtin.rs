@@ -19,6 +19,7 @@ pub fn load_model(options: &LoadOptions, host: &Host) -> Result<Model> {
     let folder = tempfile::tempdir().map_err(|e| Error::runtime(format!("no temporary folder: {e}")))?;
     for (name, bytes) in FILES {
         let path = folder.path().join(name);
+        #[expect(clippy::disallowed_methods, reason = "a temporary folder of its own")]
         std::fs::write(&path, bytes).map_err(|e| lota_runtime::Error::io(&path, e))?;
     }
     let mut model = load(&folder.path().to_string_lossy(), options, host)?;

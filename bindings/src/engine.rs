@@ -69,6 +69,26 @@ impl Builder {
     }
 
     /// How much the script may use. Without this there are no limits.
+    ///
+    /// The memory of a Rhai script is counted by the program's allocator, which is one static item of the program:
+    ///
+    /// ```standalone_crate
+    /// #[global_allocator]
+    /// static ALLOCATOR: lota::Counting = lota::Counting::system();
+    ///
+    /// # fn main() {
+    /// # use lota::{Engine, Language, Limits};
+    /// assert!(Engine::builder(Language::Rhai).limits(Limits::untrusted()).build().is_ok());
+    /// # }
+    /// ```
+    ///
+    /// A program without it is told so:
+    ///
+    /// ```
+    /// # use lota::{Engine, Language, Limits};
+    /// let refused = Engine::builder(Language::Rhai).limits(Limits::untrusted()).build().err().expect("a limit nobody keeps");
+    /// assert!(refused.message().contains("lota::Counting"));
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -160,6 +180,7 @@ impl Engine {
     /// Runs a script file. Modules it requires are looked for beside it.
     pub fn run_file(&self, path: impl AsRef<Path>) -> Result<Value> {
         let path = path.as_ref();
+        #[expect(clippy::disallowed_methods, reason = "the host names this file, not a script")]
         let source = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
         let source = String::from_utf8(source)
             .map_err(|_| Error::new(ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display())))?;

@@ -15,6 +15,7 @@ pub fn hub_from_environment() -> HubOptions {
         let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
         cache.map(|cache| cache.join("huggingface"))
     });
+    #[expect(clippy::disallowed_methods, reason = "the environment names this file, not a script")]
     let token = text("HF_TOKEN").or_else(|| {
         let saved = std::fs::read_to_string(home.as_ref()?.join("token")).ok()?;
         Some(saved.trim().to_string()).filter(|token| !token.is_empty())

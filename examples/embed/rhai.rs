@@ -1,6 +1,6 @@
 //! A Rhai script with a limit on its memory, which the program's allocator counts.
 //!
-//! cargo run --example embed-rhai
+//! cargo run -p lota-embed --bin embed-rhai
 
 use lota::{Engine, ErrorKind, Language, Limits, Result};
 

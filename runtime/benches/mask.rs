@@ -11,10 +11,11 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use lota_runtime::Result;
 use lota_runtime::host::{Host, Rng};
-use lota_runtime::mask::{self, Budget, Generated, Mask, Scope, Scores};
+use lota_runtime::mask::{self, Budget, Mask, Scope};
 use lota_runtime::model::{ParamSpec, Params, Role, Universe};
 use lota_runtime::ops::Exec;
 use lota_runtime::ticket::{Meta, Stack, Ticket, ValueType};
+use lota_runtime::vectors::{Generated, Scores};
 
 /// Sizes of a Llama-like model.
 struct Shape {

@@ -253,8 +253,8 @@ local function plot(name, options, axes, x, y, model)
       table.sort(found, function(a, b)
         return x(a) < x(b)
       end)
-      for _, kind in ipairs { { y, "" }, { model, ", model" } } do
-        local line = { name = mode .. axis[2] .. kind[2], x = {}, y = {} }
+      for _, kind in ipairs { { y, "measured" }, { model, "model" } } do
+        local line = { group = mode .. axis[2], kind = kind[2], x = {}, y = {} }
         for _, p in ipairs(found) do
           line.x[#line.x + 1], line.y[#line.y + 1] = x(p), p[kind[1]]
         end

@@ -39,7 +39,8 @@ return function(model, tasks, given)
   local taken = o.avoid or lota.mask.none(model)
   local stages = {}
   for index, task in ipairs(tasks) do
-    local settings = options.with(options.without(given, { "after" }), { base = base, avoid = taken:count() > 0 and taken or nil })
+    local settings =
+      options.with(options.without(given, { "after" }), { base = base, avoid = taken:count() > 0 and taken or nil })
     settings.save_to = settings.save_to and ("%s/task-%d"):format(settings.save_to, index)
     stages[index] = sparse(model, task, settings)
     taken = lota.mask.union(taken, stages[index].mask)

@@ -22,10 +22,10 @@ local rows = {}
 rows.formats = { jsonl = true, json = true, csv = true, tsv = true, parquet = true }
 
 local defaults = {
-  max_tokens = 128, -- how long an answer may get
-  batch = 16, -- prompts that are run together
-  held_out = options.optional, -- test rows of a single file; a tenth when absent, 1000 at most
-  seed = 0, -- which rows of a single file are held out
+  max_tokens = { 128, "how long an answer may get", least = 1 },
+  batch = { 16, "test rows that are answered at a time", least = 1 },
+  held_out = { nil, "test rows of a single file (default: a tenth, 1000 at most)", type = "integer", least = 1 },
+  seed = { 0, "which rows of a single file are held out" },
 }
 
 local function check_message(message, i)
@@ -91,7 +91,7 @@ end
 --- Rows of one file, in an order drawn by the seed, cut into those to train on and those to test on.
 local function split(path, all, o)
   local held_out = o.held_out or math.min(math.max(#all // 10, 1), 1000)
-  if held_out >= #all or held_out < 0 then
+  if held_out >= #all then
     error(
       ("%s: %d of its %d rows cannot be held out; at least one must be left to train on"):format(path, held_out, #all),
       0
@@ -112,7 +112,7 @@ function rows.task(where, name, given)
   local known = {
     name = name,
     train = options.optional,
-    test = {},
+    test = options.optional,
     max_tokens = defaults.max_tokens,
     batch = defaults.batch,
     stop = options.optional,
@@ -124,6 +124,7 @@ function rows.task(where, name, given)
   if type(task.train) ~= "table" or #task.train == 0 then
     error(where .. ": `train` must be a list of { prompt =, target = } or { messages = }, and not an empty one", 0)
   end
+  task.test = task.test or {}
   for _, part in ipairs { "train", "test" } do
     for i, row in ipairs(task[part]) do
       local ok, problem = pcall(rows.check, row)

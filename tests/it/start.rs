@@ -77,7 +77,7 @@ fn a_new_study_runs_as_it_is_written() {
     std::fs::remove_file(folder.path().join("plurals.lua")).expect("it is there");
     assert!(!lota(folder.path(), &["new", "plurals"]).status.success());
     assert!(!folder.path().join("plurals.lua").exists(), "both are written or none");
-    for wrong in ["a.b", "", ".."] {
+    for wrong in ["a.b", "a b", ".."] {
         assert_eq!(lota(folder.path(), &["new", wrong]).status.code(), Some(1), "{wrong}");
     }
 }
@@ -115,7 +115,7 @@ fn options_of_the_standard_library_are_documented_with_their_defaults() {
 fn documentation_is_listed_by_area_and_searched() {
     let folder = folder();
     let areas = said(folder.path(), &["doc"]);
-    assert!(areas.lines().count() < 80, "{} lines", areas.lines().count());
+    assert!(areas.lines().count() < 120, "{} lines", areas.lines().count());
     assert!(
         areas.contains("\n    mask ")
             && areas.contains("\n    Tensor ")

@@ -25,7 +25,10 @@ local function refused(what, load)
   local u = lota.train.new(m, { mask = mask, lr = 1e-3 })
   local ok, err = pcall(load, u)
   assert(not ok and tostring(err):find(what, 1, true), tostring(err))
-  assert(m:fingerprint() == frozen and u:info().step == 0 and u:info().tokens == 0, "the load was refused and changed something")
+  assert(
+    m:fingerprint() == frozen and u:info().step == 0 and u:info().tokens == 0,
+    "the load was refused and changed something"
+  )
 end
 refused("over other examples", function(u)
   u:load(path, { batches = stream(12) })

@@ -4,6 +4,8 @@
 //!
 //! `cargo test --test scripts NAME` runs those whose name contains NAME.
 
+#![allow(clippy::disallowed_methods, reason = "a test looks at files itself")]
+
 mod misuse;
 mod sandbox;
 mod watched;

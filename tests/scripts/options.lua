@@ -64,3 +64,10 @@ test.case("overlays change neither side", function()
   test.equal(options.with(base, { b = 3 }), { a = 1, b = 3 })
   test.equal(base, { a = 1, b = 2 })
 end)
+
+test.case("names can be left out, and the table stays as it was", function()
+  local base = { a = 1, b = 2 }
+  test.equal(options.without(base, { "b", "c" }), { a = 1 })
+  test.equal(base, { a = 1, b = 2 })
+  test.equal(options.without(nil, { "b" }), {})
+end)

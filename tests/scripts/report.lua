@@ -67,7 +67,7 @@ test.case("phases are drawn one after the other, with a break between them", fun
   local text = read(path)
   local _, lines = text:gsub("<polyline", "")
   test.equal(lines, 3, "a sample in the legend and two phases")
-  test.equal(text:find(">5<", 1, true) ~= nil, true, "five steps in all")
+  test.equal(text:find(">5.0<", 1, true) ~= nil, true, "five steps in all")
   test.equal(text:find(">rewind<", 1, true) ~= nil, true)
 end)
 

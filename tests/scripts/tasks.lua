@@ -113,13 +113,15 @@ test.case("a row that lacks something is told by its file and number", function(
   end, path .. ": line 2")
 end)
 
+local own = lota.run.start(os.tmpname() .. "-own")
+
 test.case("no test rows is an error, not a score", function()
+  local path = own:write("untested.lua", "return { train = { { prompt = 'a', target = 'b' } } }")
   test.raises(function()
-    tasks.open("sort", { train = 1, test = 0 }).score(lota.model.builtin())
+    tasks.open(path).score(lota.model.builtin())
   end, "no test rows")
 end)
 
-local own = lota.run.start(os.tmpname() .. "-own")
 local function jsonl(list)
   for i, row in ipairs(list) do
     list[i] = lota.json.encode(row)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lota_host::did_you_mean;
+use lota_host::{Files, Granted, did_you_mean};
 
 use crate::convert::{FromValue, Mismatch};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +14,7 @@ use crate::value::{Map, Scripted, Value};
 /// The arguments of one call. Each is read once, by name, with its type.
 pub struct Args<'a> {
     record: &'a Record,
+    files: &'a Files,
     language: Language,
     slots: Vec<Slot>,
     extra: Map,
@@ -28,7 +29,12 @@ enum Slot {
 impl<'a> Args<'a> {
     /// Puts the values of a call where the record says they belong. The last value is the options
     /// table if it stands after the positional parameters, or on an optional one that is no map.
-    pub(crate) fn arrange(record: &'a Record, language: Language, mut values: Vec<Value>) -> Result<Self> {
+    pub(crate) fn arrange(
+        record: &'a Record,
+        language: Language,
+        files: &'a Files,
+        mut values: Vec<Value>,
+    ) -> Result<Self> {
         let (params, plan) = (record.params(), record.plan());
         let (positional, rest) = (plan.positional, plan.rest);
         if plan.method {
@@ -61,7 +67,7 @@ impl<'a> Args<'a> {
                 slots[slot] = Slot::Given(value);
             }
         }
-        let mut args = Self { record, language, slots, extra: Map::new() };
+        let mut args = Self { record, files, language, slots, extra: Map::new() };
         if let Some(options) = options {
             args.put_options(options)?;
         }
@@ -147,6 +153,18 @@ impl<'a> Args<'a> {
     /// The argument `name`, or `None` if it was not given and has no default.
     pub fn opt<T: FromValue>(&mut self, name: &str) -> Result<Option<T>> {
         self.get(name)
+    }
+
+    /// The argument `name` as the path of a file or folder, if the script may reach it.
+    pub fn file(&mut self, name: &str) -> Result<Granted> {
+        let path: String = self.get(name)?;
+        Ok(self.files.grant(path)?)
+    }
+
+    /// The same, or `None` if it was not given.
+    pub fn opt_file(&mut self, name: &str) -> Result<Option<Granted>> {
+        let path: Option<String> = self.opt(name)?;
+        Ok(path.map(|path| self.files.grant(path)).transpose()?)
     }
 
     /// The object of a method call.

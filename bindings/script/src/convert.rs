@@ -1,6 +1,5 @@
 //! Conversions between neutral values and Rust types.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::value::{Map, Object, ScriptFn, Scripted, Value};
@@ -111,12 +110,6 @@ impl FromValue for String {
             Value::Str(s) => Ok(s),
             other => Err(Mismatch::new("string", &other)),
         }
-    }
-}
-
-impl FromValue for PathBuf {
-    fn from_value(value: Value) -> Result<Self, Mismatch> {
-        String::from_value(value).map(PathBuf::from)
     }
 }
 

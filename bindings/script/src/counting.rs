@@ -1,24 +1,6 @@
 //! An allocator that counts what one script holds, for languages whose interpreter has no allocator of its own.
 //!
-//! A host installs it around the allocator it uses anyway, as one static item of its program:
-//!
-//! ```standalone_crate
-//! #[global_allocator]
-//! static ALLOCATOR: lota::Counting = lota::Counting::system();
-//!
-//! # fn main() {
-//! # use lota::{Engine, Language, Limits};
-//! assert!(Engine::builder(Language::Rhai).limits(Limits::untrusted()).build().is_ok());
-//! # }
-//! ```
-//!
-//! A program without it is told so:
-//!
-//! ```
-//! # use lota::{Engine, Language, Limits};
-//! let refused = Engine::builder(Language::Rhai).limits(Limits::untrusted()).build().err().expect("a limit nobody keeps");
-//! assert!(refused.message().contains("lota::Counting"));
-//! ```
+//! A host installs it around the allocator it uses anyway, as one static item of its program.
 //!
 //! While an interpreter works on a thread, what that thread allocates and frees is added to and taken from the tally
 //! of its engine; elsewhere the allocator looks at one thread-local word and counts nothing. A count is right only if

@@ -4,10 +4,9 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lota_host::Host;
+use lota_host::{Files, Host};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::Files;
 use crate::language::Language;
 use crate::limits::Meter;
 use crate::memory::Memory;

@@ -212,7 +212,7 @@ impl Primitive {
     pub fn invoke(&self, ctx: &Ctx, values: Vec<Value>) -> Result<Value> {
         let called = catch_unwind(AssertUnwindSafe(|| {
             ctx.host.cancel.check()?;
-            let mut args = Args::arrange(&self.record, ctx.language, values)?;
+            let mut args = Args::arrange(&self.record, ctx.language, &ctx.files, values)?;
             (self.body)(ctx, &mut args)
         }));
         let result = match called {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lota_runtime::host::{Events, Lock};
-use lota_script::{Error, Result};
+use lota_script::{Error, Granted, Result};
 use serde_json::Value;
 
 use crate::runs::RunFolder;
@@ -27,13 +27,13 @@ impl Claims {
     /// The run in a folder, see [`RunFolder::start`]. One that this engine has open already is what is continued.
     pub fn run(
         &self,
-        dir: &Path,
+        dir: &Granted,
         config: Option<&Value>,
         resume: bool,
         events: &Events,
     ) -> Result<Arc<Mutex<RunFolder>>> {
         let start = || Ok(Mutex::new(RunFolder::start(dir, config, resume, events)?));
-        let (run, open) = self.runs.get(&real(dir), start)?;
+        let (run, open) = self.runs.get(&real(dir.path()), start)?;
         if open && !resume {
             return Err(Error::argument(format!(
                 "{} holds a run already, which this script has open: choose another folder, or continue it with resume = \

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use lota_runtime::lora::{Adapter, ExtractOptions, Extracted};
-use lota_runtime::mask::Source;
 use lota_runtime::ticket::FileDelta;
+use lota_runtime::vectors::Source;
 use lota_script::{Args, Ctx, Map, Object, Primitive, Registry, Result, Scripted, Value};
 
 use super::model::{ScriptModel, TINY};
@@ -82,9 +82,9 @@ pub(super) fn register(r: &mut Registry) {
             .arg("path", "string", "the folder")
             .returns("Lora", "the adapter")
             .example(example("local dir = lota.run.start('lora-load'):path('adapter')\nl:save(dir)\nassert(lota.lora.load(dir):info().rank == 4)"))
-            .call(|ctx, args| {
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
-                Ok(Value::object(Lora { adapter: Adapter::load(&path)?, report: Vec::new() }))
+            .call(|_, args| {
+                let path = args.file("path")?;
+                Ok(Value::object(Lora { adapter: Adapter::load(path.path())?, report: Vec::new() }))
             }),
     );
     r.add(
@@ -181,7 +181,7 @@ fn contents(r: &mut Registry) {
             .example(example("assert(#l:save(lota.run.start('lora-save'):path('adapter')) == 2)"))
             .call(|ctx, args| {
                 let lora = args.this::<Lora>()?;
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
+                let path = args.file("path")?;
                 let dtype: String = args.get("dtype")?;
                 let dtype = match dtype.as_str() {
                     "f32" => DType::F32,
@@ -191,7 +191,7 @@ fn contents(r: &mut Registry) {
                 };
                 let mut adapter = lora.adapter.clone();
                 adapter.config.base = args.opt("base")?.or(adapter.config.base);
-                let files = adapter.save(&path, dtype, &ctx.host)?;
+                let files = adapter.save(path.path(), dtype, &ctx.host)?;
                 Ok(files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>())
             }),
     );

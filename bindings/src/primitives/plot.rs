@@ -47,7 +47,7 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
-fn lines(ctx: &Ctx, args: &mut Args) -> Result<String> {
+fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
     let series = match args.get::<Value>("series")? {
         Value::List(items) => {
             let read = items.into_iter().enumerate().map(|(i, item)| {
@@ -75,7 +75,7 @@ fn lines(ctx: &Ctx, args: &mut Args) -> Result<String> {
         series,
         marks: marks(args)?,
     };
-    write(ctx, args, chart.to_svg())
+    write(args, chart.to_svg())
 }
 
 fn marks(args: &mut Args) -> Result<Vec<(f64, String)>> {
@@ -140,7 +140,7 @@ fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
     Ok(Series { name, points, spread: spread.unwrap_or_default(), group, kind })
 }
 
-fn heatmap(ctx: &Ctx, args: &mut Args) -> Result<String> {
+fn heatmap(_: &Ctx, args: &mut Args) -> Result<String> {
     let values: Vec<Vec<f64>> = args.get("matrix")?;
     let named_by = if args.is_given("rows") { "rows" } else { "labels" };
     let labels: Option<Vec<String>> = args.opt("labels")?;
@@ -160,14 +160,14 @@ fn heatmap(ctx: &Ctx, args: &mut Args) -> Result<String> {
         )),
     };
     let map = HeatMap { title: args.get("title")?, rows, columns, values, range };
-    write(ctx, args, map.to_svg())
+    write(args, map.to_svg())
 }
 
-fn write(ctx: &Ctx, args: &mut Args, svg: String) -> Result<String> {
-    if let Some(path) = args.opt::<String>("path")? {
-        let path = ctx.files.allow(&path)?;
-        let io = |e| lota_runtime::Error::io(&path, e);
-        lota_runtime::host::write_atomic(&path, |w| w.write_all(svg.as_bytes()).map_err(io))
+fn write(args: &mut Args, svg: String) -> Result<String> {
+    if let Some(path) = args.opt_file("path")? {
+        let path = path.path();
+        let io = |e| lota_runtime::Error::io(path, e);
+        lota_runtime::host::write_atomic(path, |w| w.write_all(svg.as_bytes()).map_err(io))
             .map_err(Error::from)?;
     }
     Ok(svg)

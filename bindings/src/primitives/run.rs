@@ -53,10 +53,7 @@ pub(super) fn register(r: &mut Registry) {
             .details("For what would otherwise fail hours later, when there is something to save.")
             .arg("dir", "string", "the folder; it is made if it does not exist")
             .example("lota.run.writable('run-writable')")
-            .call(|ctx, args| {
-                let dir = ctx.files.allow(args.get::<String>("dir")?)?;
-                Ok(lota_runtime::host::check_writable(&dir)?)
-            }),
+            .call(|_, args| Ok(lota_runtime::host::check_writable(args.file("dir")?.path())?)),
     );
     methods(r);
     r.add(
@@ -74,12 +71,11 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
-    let dir: String = args.get("dir")?;
+    let dir = args.file("dir")?;
     let config: Option<Value> = args.opt("config")?;
     let config =
         config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
     let resume = args.get("resume")?;
-    let dir = ctx.files.allow(&dir)?;
     let open = ctx.meter.open_file()?;
     let folder = ctx.get::<Claims>()?.run(&dir, config.as_ref(), resume, &ctx.host.events)?;
     Ok(Value::object(Run { folder, _open: open }))
@@ -131,8 +127,8 @@ fn methods(r: &mut Registry) {
             )
             .call(|_, args| {
                 let run = args.this::<Run>()?;
-                let path = run.folder().path(&args.get::<String>("name")?)?;
-                Ok(path.to_string_lossy().into_owned())
+                let file = run.folder().file(&args.get::<String>("name")?)?;
+                Ok(file.path().to_string_lossy().into_owned())
             }),
     );
     r.add(
@@ -144,8 +140,8 @@ fn methods(r: &mut Registry) {
             .call(|_, args| {
                 let run = args.this::<Run>()?;
                 let (name, text): (String, String) = (args.get("name")?, args.get("text")?);
-                let path = run.folder().write(&name, text.as_bytes())?;
-                Ok(path.to_string_lossy().into_owned())
+                let file = run.folder().write(&name, text.as_bytes())?;
+                Ok(file.path().to_string_lossy().into_owned())
             }),
     );
     r.add(

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use lota_runtime::mask::{Scores, Source, nonzero};
+use lota_runtime::mask::nonzero;
+use lota_runtime::vectors::{Scores, Source};
 use lota_script::{Args, Ctx, Error, FromValue, Map, Primitive, Registry, Result, ScriptFn, Value};
 
 use super::model::ScriptModel;

@@ -275,7 +275,7 @@ fn parse(declared: &[Declared], given: &[String]) -> Result<Map, Stop> {
 
 /// The line that a script begins with, where it is a comment: what the script does.
 fn header(ctx: &Ctx) -> String {
-    let source = ctx.files.allow(&ctx.script_name).ok().and_then(|path| std::fs::read_to_string(path).ok());
+    let source = ctx.files.grant(&ctx.script_name).and_then(|path| path.read_to_string()).ok();
     let first = source.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
     let mark = ctx.language.comment();
     first.strip_prefix(mark).unwrap_or_default().trim_start_matches(['-', '/', '!']).trim().to_string()

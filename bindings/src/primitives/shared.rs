@@ -3,9 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use lota_runtime::mask::{Mask, Scores, Source as _};
+use lota_runtime::mask::Mask;
 use lota_runtime::model::Tokenizer;
 use lota_runtime::ticket::Ticket;
+use lota_runtime::vectors::{Scores, Source as _};
 use lota_script::{FromValue, IntoValue, Mismatch, Object, Scripted, Value};
 
 /// The `Home` of this crate's [`IntoValue`](lota_script::IntoValue): with it a mask or a tensor can be what a primitive gives.

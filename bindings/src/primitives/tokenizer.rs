@@ -46,9 +46,9 @@ pub(super) fn register(r: &mut Registry) {
 
 /// The tokenizer at a path a script named.
 pub(crate) fn open(ctx: &Ctx, path: &str) -> Result<Tokenizer> {
-    let path = ctx.files.allow(path)?;
-    let file = if path.is_dir() { path.join("tokenizer.json") } else { path };
-    Ok(Tokenizer::open(&file)?)
+    let path = ctx.files.grant(path)?;
+    let file = if path.is_dir() { path.join("tokenizer.json")? } else { path };
+    Ok(Tokenizer::open(file.path())?)
 }
 
 fn train(ctx: &Ctx, args: &mut Args) -> Result<Value> {
@@ -131,8 +131,8 @@ fn methods(r: &mut Registry) {
             .example(format!("{BEGIN}t:save(lota.run.start('tokenizer-save'):path('t'))"))
             .call(|ctx, args| {
                 let tokenizer = args.this::<ScriptTokenizer>()?;
-                let dir = ctx.files.allow(args.get::<String>("dir")?)?;
-                Ok(tokenizer.save(&dir, &ctx.host)?)
+                let dir = args.file("dir")?;
+                Ok(tokenizer.save(dir.path(), &ctx.host)?)
             }),
     );
 }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use lota_runtime::mask::Source;
 use lota_runtime::model::Universe;
+use lota_runtime::vectors::Source;
 use lota_script::{Args, Result, Value};
 
 use crate::primitives::shared::{ScriptMask, ScriptScores};

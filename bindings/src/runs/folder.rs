@@ -1,15 +1,15 @@
 //! A run's folder on disk.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
-use lota_runtime::host::{Events, Lock, write_atomic};
+use lota_runtime::host::{Events, Granted, Lock, write_atomic};
 use lota_runtime::{Error, Result};
 use serde_json::Value;
 
 use super::metrics::Metrics;
 
+const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
 
 /// A folder with `config.json` (what was asked for), `metrics.jsonl` (one JSON object a line, each on the disk before
@@ -17,7 +17,7 @@ const METRICS: &str = "metrics.jsonl";
 /// folder is locked until this is dropped.
 #[derive(Debug)]
 pub struct RunFolder {
-    dir: PathBuf,
+    dir: Granted,
     metrics: Metrics,
     _lock: Lock,
 }
@@ -26,11 +26,11 @@ impl RunFolder {
     /// Starts a run in `dir`. A folder that holds a run already is an error, unless `resume` is
     /// set: then its metrics are continued, and its config must equal `config` where one is given. A folder in which
     /// another run is at work is an error that says whose.
-    pub fn start(dir: &Path, config: Option<&Value>, resume: bool, events: &Events) -> Result<Self> {
-        std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        let lock = Lock::within(dir, "run", events)?;
-        let (config_path, metrics_path) = (dir.join("config.json"), dir.join(METRICS));
-        let exists = config_path.exists() || metrics_path.exists();
+    pub fn start(dir: &Granted, config: Option<&Value>, resume: bool, events: &Events) -> Result<Self> {
+        dir.make()?;
+        let lock = Lock::within(dir.path(), "run", events)?;
+        let (config_file, metrics_file) = (dir.join(CONFIG)?, dir.join(METRICS)?);
+        let exists = config_file.exists() || metrics_file.exists();
         if exists && !resume {
             return Err(Error::argument(format!(
                 "{} holds a run already: choose another folder, or continue it with resume = true",
@@ -38,24 +38,24 @@ impl RunFolder {
             )));
         }
         if let Some(config) = config {
-            match read_config(&config_path)? {
-                Some(old) => same_config(&config_path, &old, config)?,
-                None => write_json(&config_path, config)?,
+            match read_config(&config_file)? {
+                Some(old) => same_config(config_file.path(), &old, config)?,
+                None => write_json(config_file.path(), config)?,
             }
         }
-        Ok(Self { dir: dir.to_path_buf(), metrics: Metrics::open(&metrics_path, events)?, _lock: lock })
+        Ok(Self { dir: dir.clone(), metrics: Metrics::open(metrics_file.path(), events)?, _lock: lock })
     }
 
     /// An error that names the first difference unless the run has this config.
     pub fn check_config(&self, config: &Value) -> Result<()> {
-        let path = self.dir.join("config.json");
-        let old = read_config(&path)?.unwrap_or_else(|| b"{}".to_vec());
-        same_config(&path, &old, config)
+        let file = self.dir.join(CONFIG)?;
+        let old = read_config(&file)?.unwrap_or_else(|| b"{}".to_vec());
+        same_config(file.path(), &old, config)
     }
 
     /// The folder.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// Lines in `metrics.jsonl`.
@@ -71,79 +71,45 @@ impl RunFolder {
 
     /// The records logged so far.
     pub fn records(&self) -> Result<Vec<Value>> {
-        let path = self.dir.join(METRICS);
-        let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
+        let file = self.dir.join(METRICS)?;
         let mut records = Vec::new();
-        for (i, line) in BufReader::new(file).lines().enumerate() {
-            let line = line.map_err(|e| Error::io(&path, e))?;
+        for (i, line) in BufReader::new(file.open()?).lines().enumerate() {
+            let line = line.map_err(|e| Error::io(file.path(), e))?;
             let record = serde_json::from_str(&line)
-                .map_err(|e| Error::format(&path, format!("line {} is not JSON: {e}", i + 1)))?;
+                .map_err(|e| Error::format(file.path(), format!("line {} is not JSON: {e}", i + 1)))?;
             records.push(record);
         }
         Ok(records)
     }
 
-    /// The path of a file of this run. `name` is relative and may not lead out of the folder, by
-    /// `..` or through a link; folders in it are created.
-    pub fn path(&self, name: &str) -> Result<PathBuf> {
-        let refuse = |why: &str| {
-            Err(Error::argument(format!(
-                "`{name}` is not a file of the run folder {}: {why}; give a relative name such as \"plots/loss.svg\"",
-                self.dir.display()
-            )))
-        };
-        let relative = Path::new(name);
-        if name.is_empty() || name.contains('\0') {
-            return refuse("it is not a file name");
-        }
-        for part in relative.components() {
-            match part {
-                Component::Normal(_) | Component::CurDir => {}
-                Component::ParentDir => return refuse("`..` leads out of it"),
-                Component::RootDir | Component::Prefix(_) => return refuse("it is an absolute path"),
-            }
-        }
-        let path = self.dir.join(relative);
-        let root = self.dir.canonicalize().map_err(|e| Error::io(&self.dir, e))?;
-        // Check before creating: the nearest folder that exists must lie inside.
-        let parent = path.parent().unwrap_or(&self.dir);
-        let mut existing = parent;
-        while !existing.exists() {
-            existing = existing.parent().unwrap_or(&self.dir);
-        }
-        let real = existing.canonicalize().map_err(|e| Error::io(existing, e))?;
-        if !real.starts_with(&root) {
-            return refuse("a link on the way leads out of it");
-        }
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        if let Ok(real) = path.canonicalize()
-            && !real.starts_with(&root)
-        {
-            return refuse("it is a link that leads out of it");
-        }
-        Ok(path)
+    /// A file of this run. `name` is relative and may not lead out of the folder, by `..` or through a link;
+    /// folders in it are created.
+    pub fn file(&self, name: &str) -> Result<Granted> {
+        let file = self
+            .dir
+            .join(name)
+            .map_err(|e| Error::argument(format!("`{name}` is not a file of the run folder: {e}")))?;
+        file.make_folder()?;
+        Ok(file)
     }
 
     /// Writes a file of this run beside and renames it. Returns its path.
-    pub fn write(&self, name: &str, text: &[u8]) -> Result<PathBuf> {
-        let path = self.path(name)?;
-        if [METRICS, "config.json", ".run.lock"].iter().any(|own| path == self.dir.join(own)) {
+    pub fn write(&self, name: &str, text: &[u8]) -> Result<Granted> {
+        let file = self.file(name)?;
+        if [METRICS, CONFIG, ".run.lock"].iter().any(|own| self.dir.join(own).is_ok_and(|own| own == file)) {
             return Err(Error::argument(format!(
                 "`{name}` is written by the run itself: log records with run:log, and give the config to lota.run.start"
             )));
         }
-        write_atomic(&path, |w| w.write_all(text).map_err(|e| Error::io(&path, e)))?;
-        Ok(path)
+        let path = file.path();
+        write_atomic(path, |w| w.write_all(text).map_err(|e| Error::io(path, e)))?;
+        Ok(file)
     }
 }
 
 /// What is in `config.json`, if there is one.
-fn read_config(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io(path, e)),
-    }
+fn read_config(file: &Granted) -> Result<Option<Vec<u8>>> {
+    Ok(if file.exists() { Some(file.read()?) } else { None })
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
@@ -172,13 +138,19 @@ fn same_config(path: &Path, old: &[u8], config: &Value) -> Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test looks at files itself")]
 mod tests {
+    use lota_runtime::host::Files;
     use serde_json::json;
 
     use super::*;
 
+    fn granted(dir: &Path) -> Granted {
+        Files::everything().grant(dir).expect("everything is granted")
+    }
+
     fn start(dir: &Path, resume: bool) -> Result<RunFolder> {
-        RunFolder::start(dir, Some(&json!({"lr": 0.1, "seed": 1})), resume, &Events::default())
+        RunFolder::start(&granted(dir), Some(&json!({"lr": 0.1, "seed": 1})), resume, &Events::default())
     }
 
     #[test]
@@ -202,7 +174,7 @@ mod tests {
         let temp = tempfile::tempdir().expect("a temporary folder");
         start(temp.path(), false).expect("starts");
         let other = json!({"lr": 0.2, "seed": 1});
-        let error = RunFolder::start(temp.path(), Some(&other), true, &Events::default())
+        let error = RunFolder::start(&granted(temp.path()), Some(&other), true, &Events::default())
             .expect_err("differs")
             .to_string();
         assert!(error.contains("`lr` was 0.1 and is now 0.2"), "{error}");
@@ -236,8 +208,8 @@ mod tests {
     fn files_stay_inside() {
         let temp = tempfile::tempdir().expect("a temporary folder");
         let run = start(&temp.path().join("run"), false).expect("starts");
-        let path = run.write("plots/loss.svg", b"<svg/>").expect("writes");
-        assert_eq!(std::fs::read(path).expect("reads"), b"<svg/>");
+        let file = run.write("plots/loss.svg", b"<svg/>").expect("writes");
+        assert_eq!(file.read().expect("reads"), b"<svg/>");
         for name in ["../x", "/etc/x", "a/../../x", "", "a/\0"] {
             assert!(run.write(name, b"").is_err(), "{name:?}");
         }
@@ -247,7 +219,7 @@ mod tests {
             std::os::unix::fs::symlink(temp.path(), temp.path().join("run/out")).expect("links");
             assert!(run.write("out/x", b"").is_err());
             std::os::unix::fs::symlink(temp.path().join("y"), temp.path().join("run/y")).expect("links");
-            assert!(run.write("y", b"kept inside").is_ok(), "a dangling link is replaced by the rename");
+            assert!(run.write("y", b"kept inside").is_err(), "where a dangling link leads is not known");
             assert!(!temp.path().join("y").exists());
         }
     }

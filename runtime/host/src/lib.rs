@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod fault;
 mod file;
+mod files;
 mod folder;
 mod foreign;
 mod lock;
@@ -24,10 +25,11 @@ pub use error::{Error, Result};
 pub use event::{Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::{check_writable, write_atomic};
+pub use files::{Files, Granted};
 pub use folder::{finish_folder, write_folder};
 pub use foreign::{is_reading_foreign, read_foreign};
 pub use lock::Lock;
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{closest, did_you_mean, nearest};
 pub use rng::Rng;
 
 /// Handed to every long operation. Cloning is cheap and clones share the same switch and sink.

@@ -2,15 +2,30 @@
 
 /// The nearest of `known`, if it is near enough to be what was meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(name, k), k))
-        .filter(|(distance, k)| *distance <= 1 + k.len().max(name.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, k)| k)
+    let near = |k: &str| strsim::damerau_levenshtein(name, k) <= 1 + k.len().max(name.len()) / 4;
+    closest(name, known).filter(|k| near(k))
+}
+
+/// The nearest of `known`, however far it is.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known.into_iter().min_by_key(|k| strsim::damerau_levenshtein(name, k))
 }
 
 /// `; did you mean 'density'?`, if there is a near name.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|k| format!("; did you mean '{k}'?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_far_from_all_is_closest_to_one_but_near_to_none() {
+        let known = ["density", "scope", "seed"];
+        assert_eq!(nearest("dnesity", known), Some("density"));
+        assert_eq!(nearest("temperature", known), None);
+        assert!(closest("temperature", known).is_some());
+        assert_eq!(did_you_mean("sed", known).as_deref(), Some("; did you mean 'seed'?"));
+    }
 }

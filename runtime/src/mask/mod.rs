@@ -47,9 +47,6 @@ pub use select::{nonzero, top};
 pub use threshold::{nm, support, threshold};
 pub use units::{Unit, top_units};
 
-pub(crate) use crate::vectors::read_tensor;
-pub use crate::vectors::{Delta, Generated, Scores, Source};
-
 /// For each parameter of a universe, the entries that may change.
 #[derive(Clone, Debug)]
 pub struct Mask {

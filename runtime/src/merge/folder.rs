@@ -64,18 +64,6 @@ impl Input for Folder {
                 format!("tensor {name} is stored as {}: only F32, F16 and BF16 can be merged", raw.dtype),
             )
         })?;
-        let needed = raw.shape.iter().try_fold(float.size(), |n, &d| n.checked_mul(d));
-        if needed != Some(raw.bytes.len()) {
-            return Err(Error::format(
-                raw.file,
-                format!(
-                    "tensor {name} has shape {:?} and type {}, which does not fit its {} bytes",
-                    raw.shape,
-                    raw.dtype,
-                    raw.bytes.len()
-                ),
-            ));
-        }
         Ok(Box::new(Stretch { raw, float }))
     }
 

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::Float;
 use super::identity::{contents, stamp};
-use crate::mask::read_tensor;
 use crate::model::{Model, Params};
+use crate::vectors::read_tensor;
 use crate::{Error, Result};
 
 /// What is known of a tensor before it is read.

@@ -17,6 +17,7 @@
 //!
 //! Nothing here depends on scripts, on YAML, or on what a tensor is used for.
 
+mod chat_template;
 mod config;
 mod files;
 mod float;

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use super::identity::{contents, stamp};
 use super::input::{Info, Input, OfTensor, Reader, missing};
 use crate::lora::{Adapter, Module};
-use crate::mask::{Scores, Source as _};
 use crate::model::Model;
 use crate::ticket::Ticket;
+use crate::vectors::{Scores, Source as _};
 use crate::{Error, Result};
 
 /// A change of a model, seen as the model it makes of its base.

@@ -157,17 +157,9 @@ impl Universe {
     /// The index of a name; an error that offers the nearest name if there is no such parameter.
     pub fn get(&self, name: &str) -> Result<usize> {
         self.index_of(name).ok_or_else(|| {
-            let nearest = lota_host::nearest(name, self.specs.iter().map(|s| s.name.as_str()));
-            Error::argument(match (nearest, self.specs.first()) {
-                (Some(near), _) => format!("no parameter is called {name:?}; did you mean {near:?}?"),
-                (None, Some(first)) => {
-                    format!(
-                        "no parameter is called {name:?}; the first of {} is {:?}",
-                        self.specs.len(),
-                        first.name
-                    )
-                }
-                (None, None) => format!("no parameter is called {name:?}: the model has none"),
+            Error::argument(match lota_host::closest(name, self.specs.iter().map(|s| s.name.as_str())) {
+                Some(near) => format!("no parameter is called {name:?}; did you mean {near:?}?"),
+                None => format!("no parameter is called {name:?}: the model has none"),
             })
         })
     }

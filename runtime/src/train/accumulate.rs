@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::trainer::Subject;
+use super::subject::Subject;
 use crate::data::Batch;
 use crate::host::Host;
 use crate::model::decoder::{CrossEntropy, LossFn};

@@ -8,7 +8,7 @@
 use super::gradient::{Clip, square_sum};
 use super::optimizer::{Now, Optimizer};
 use super::slot::{Before, Slot};
-use super::trainer::{Subject, finite};
+use super::subject::{Subject, finite};
 use crate::Result;
 use crate::host::{Event, Host};
 use crate::model::decoder::{Grad, GradSink};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::checkpoint::Companions;
-use super::trainer::{StepReport, Subject, Trainer};
+use super::subject::Subject;
+use super::trainer::{StepReport, Trainer};
 use crate::data::Batches;
 use crate::host::{Event, Host};
 use crate::model::decoder::LossFn;

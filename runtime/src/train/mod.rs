@@ -12,6 +12,7 @@ mod schedule;
 mod score;
 mod selection;
 mod slot;
+mod subject;
 mod trainer;
 
 pub use accumulate::Accumulation;
@@ -23,4 +24,5 @@ pub use optimizer::{AdamW, Lion, Optimizer, RmsProp, Setting, Sgd};
 pub use schedule::{Factor, Schedule};
 pub use score::{Gather, ScoreKind, grad_scores};
 pub use selection::Selection;
-pub use trainer::{StepReport, Subject, TrainOptions, Trainer};
+pub use subject::Subject;
+pub use trainer::{StepReport, TrainOptions, Trainer};

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::accumulate::Scaled;
 use super::gradient::{accumulate, add_to};
-use super::trainer::Subject;
+use super::subject::Subject;
 use crate::data::Batch;
 use crate::host::Host;
 use crate::model::ParamSpec;

@@ -1,7 +1,11 @@
-//! The modules of the crate depend on each other one way: no circle of them is left.
+//! The modules of the crate depend on each other one way, and so do the files of each module: no circle is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+/// The path of a module below the root of the crate: `["mask", "select"]`.
+type Module = Vec<String>;
+type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
 /// Every source file below `folder` that is not a test.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -16,99 +20,152 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What a file says outside comments and tests.
+/// What a file says outside comments and tests, without white space.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("reads");
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ").replace(":: ", "::")
 }
 
-/// The names that follow `crate::`, the first of each path; of a group in braces each.
-fn used(code: &str) -> BTreeSet<String> {
-    let word =
-        |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_string();
-    let mut names = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
-        let Some(group) = rest.strip_prefix('{') else {
-            names.insert(word(rest));
-            continue;
+fn word(text: &str) -> String {
+    text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_string()
+}
+
+/// The paths at the beginning of `text`, of a group in braces each: `a::{b::c, d}` is `a::b::c` and `a::d`.
+fn paths(text: &str, before: &[String], found: &mut Vec<Module>) {
+    let Some(group) = text.strip_prefix('{') else {
+        let name = word(text);
+        let path = [before, std::slice::from_ref(&name)].concat();
+        match text.get(name.len()..).and_then(|rest| rest.strip_prefix("::")) {
+            Some(rest) if !name.is_empty() => paths(rest, &path, found),
+            _ => found.push(path),
+        }
+        return;
+    };
+    let (mut depth, mut start) = (1, 0);
+    for (i, c) in group.char_indices() {
+        depth = match c {
+            '{' => depth + 1,
+            '}' => depth - 1,
+            _ => depth,
         };
-        let (mut depth, mut start) = (1, 0);
-        for (i, c) in group.char_indices() {
-            depth = match c {
-                '{' => depth + 1,
-                '}' => depth - 1,
-                _ => depth,
-            };
-            if depth == 0 || c == ',' && depth == 1 {
-                names.insert(word(group[start..i].trim()));
-                start = i + 1;
-            }
-            if depth == 0 {
-                break;
-            }
+        if depth == 0 || c == ',' && depth == 1 {
+            paths(group[start..i].trim(), before, found);
+            start = i + 1;
+        }
+        if depth == 0 {
+            break;
         }
     }
-    names
 }
 
-/// For each module of the crate, the others that it uses.
-fn graph() -> BTreeMap<String, BTreeSet<String>> {
+/// All paths that begin with `crate::` or `super::` in the code of `module`, from the root of the crate.
+fn used(code: &str, module: &[String]) -> Vec<Module> {
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        paths(rest, &[], &mut found);
+    }
+    for (i, _) in code.match_indices("super::") {
+        // Of several, each but the first is counted by the first.
+        if code[..i].ends_with("super::") {
+            continue;
+        }
+        let (mut rest, mut up) = (&code[i..], module);
+        while let Some(behind) = rest.strip_prefix("super::") {
+            (rest, up) = (behind, &up[..up.len().saturating_sub(1)]);
+        }
+        paths(rest, up, &mut found);
+    }
+    found
+}
+
+/// For each file, the other files that it uses. A module and the files below it are one: they share what is theirs.
+fn files() -> Graph {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let module = |path: &Path| {
-        let within = path.strip_prefix(&root).expect("lies below");
-        let first = within.components().next().expect("has a first part").as_os_str().to_string_lossy();
-        first.trim_end_matches(".rs").to_string()
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let module = |path: &Path| -> Module {
+        let within = path.strip_prefix(&root).expect("lies below").with_extension("");
+        let parts = within.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        parts.filter(|part| part != "mod" && part != "lib").collect()
     };
-    let modules: BTreeSet<String> = files.iter().map(|path| module(path)).collect();
-    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in &files {
+    let known: BTreeSet<Module> = paths.iter().map(|path| module(path)).collect();
+    let mut graph = Graph::new();
+    for path in &paths {
         let own = module(path);
-        let others = used(&code(path)).into_iter().filter(|name| *name != own && modules.contains(name));
-        graph.entry(own.clone()).or_default().extend(others);
+        let file =
+            |used: Module| (1..=used.len()).rev().map(|n| used[..n].to_vec()).find(|m| known.contains(m));
+        let others = used(&code(path), &own).into_iter().filter_map(file);
+        let others = others.filter(|other| !own.starts_with(other) && !other.starts_with(&own)).collect();
+        graph.insert(own, others);
     }
     graph
 }
 
-/// Modules that use each other in a circle, if any do.
-fn circle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
-    fn walk(graph: &BTreeMap<String, BTreeSet<String>>, path: &mut Vec<String>) -> bool {
-        let last = path.last().expect("begins somewhere").clone();
-        for next in graph.get(&last).into_iter().flatten() {
-            if *next == path[0] {
-                return true;
-            }
-            if !path.contains(next) {
-                path.push(next.clone());
-                if walk(graph, path) {
-                    return true;
-                }
-                path.pop();
-            }
-        }
-        false
+/// The graph of the modules at the root of the crate.
+fn modules(files: &Graph) -> Graph {
+    let mut graph = Graph::new();
+    for (from, to) in files.iter().filter(|(from, _)| !from.is_empty()) {
+        let others = to.iter().map(|other| other[..1].to_vec()).filter(|other| other[..] != from[..1]);
+        graph.entry(from[..1].to_vec()).or_default().extend(others);
     }
-    graph.keys().find_map(|start| {
-        let mut path = vec![start.clone()];
-        walk(graph, &mut path).then_some(path)
-    })
+    graph
+}
+
+/// A circle, if there is one.
+fn circle(graph: &Graph) -> Option<Vec<String>> {
+    fn walk<'g>(
+        graph: &'g Graph,
+        at: &'g Module,
+        path: &mut Vec<&'g Module>,
+        done: &mut BTreeSet<&'g Module>,
+    ) -> Option<Vec<String>> {
+        if let Some(start) = path.iter().position(|m| *m == at) {
+            return Some(path[start..].iter().map(|m| m.join("/")).collect());
+        }
+        if !done.insert(at) {
+            return None;
+        }
+        path.push(at);
+        let found = graph.get(at).into_iter().flatten().find_map(|next| walk(graph, next, path, done));
+        path.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    graph.keys().find_map(|start| walk(graph, start, &mut Vec::new(), &mut done))
+}
+
+fn path(text: &str) -> Module {
+    text.split('/').map(str::to_string).collect()
 }
 
 #[test]
 fn modules_use_each_other_one_way() {
-    let graph = graph();
-    assert!(graph["ticket"].contains("mask") && graph["mask"].contains("model"), "uses are found: {graph:?}");
+    let graph = modules(&files());
+    let uses = |from: &str, to: &str| graph[&path(from)].contains(&path(to));
+    assert!(uses("ticket", "mask") && uses("mask", "vectors") && uses("vectors", "model"), "{graph:?}");
+    assert_eq!(circle(&graph), None, "these use each other in a circle");
+}
+
+#[test]
+fn files_use_each_other_one_way() {
+    let graph = files();
+    let uses = |from: &str, to: &str| graph[&path(from)].contains(&path(to));
+    assert!(uses("mask/select", "mask/keys") && uses("ticket/file", "ticket/layout"), "{graph:?}");
     assert_eq!(circle(&graph), None, "these use each other in a circle");
 }
 
 #[test]
 fn a_circle_would_be_seen() {
-    let uses = used("use crate::{Error, b::{x, y}, c};\nfn f() { crate::d::g(crate::e::H) }");
-    assert_eq!(uses.iter().map(String::as_str).collect::<Vec<_>>(), ["Error", "b", "c", "d", "e"]);
-    let edge = |from: &str, to: &[&str]| (from.to_string(), to.iter().map(ToString::to_string).collect());
-    let graph =
-        BTreeMap::from([edge("a", &["b", "d"]), edge("b", &["c"]), edge("c", &["a"]), edge("d", &[])]);
-    assert_eq!(circle(&graph), Some(vec!["a".to_string(), "b".to_string(), "c".to_string()]));
+    let code = "use crate::{Error, b::{x, y}, c}; use super::super::e; fn f() { crate::d::g(super::h::I) }";
+    let mut uses: Vec<String> = used(code, &path("m/n/o")).iter().map(|m| m.join("/")).collect();
+    uses.sort();
+    assert_eq!(uses, ["Error", "b/x", "b/y", "c", "d/g", "m/e", "m/n/h/I"]);
+    let edge = |from: &str, to: &[&str]| (path(from), to.iter().map(|to| path(to)).collect());
+    let mut graph =
+        Graph::from([edge("a", &["b", "d"]), edge("b", &["c"]), edge("c", &["d"]), edge("d", &[])]);
+    assert_eq!(circle(&graph), None);
+    graph.extend([edge("d", &["b"])]);
+    assert_eq!(circle(&graph), Some(["b", "c", "d"].map(str::to_string).to_vec()));
 }

@@ -543,7 +543,7 @@ fn scores_from_gradients_are_what_their_names_say() {
             grad_scores(tiny.subject(), &tiny.host, batches, &choose, kind, None, Checkpoint::None)
                 .expect("scores")
         };
-        let read = |scores: &lota_runtime::mask::Scores| -> Vec<Option<Vec<f32>>> {
+        let read = |scores: &lota_runtime::vectors::Scores| -> Vec<Option<Vec<f32>>> {
             let flat = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32");
             scores.values().iter().map(|t| t.as_ref().map(flat)).collect()
         };

@@ -6,10 +6,11 @@ use std::time::Duration;
 use candle_core::{DType, Tensor};
 use lota_runtime::data::{Batch, Padded};
 use lota_runtime::host::Host;
-use lota_runtime::mask::{Budget, Delta, Mask, Scope, top};
+use lota_runtime::mask::{Budget, Mask, Scope, top};
 use lota_runtime::model::{LoadOptions, Model, ParamSpec, load};
 use lota_runtime::ops::Compute;
 use lota_runtime::train::{AdamW, Optimizer, RmsProp, Selection, TrainOptions, Trainer, frozen_fingerprint};
+use lota_runtime::vectors::Delta;
 
 use crate::common::exec;
 use crate::data::Need;

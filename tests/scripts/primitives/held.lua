@@ -95,7 +95,10 @@ all_refused("a schedule", function(change)
 end, "a training step")
 
 all_refused("on_step", function(change)
-  trainer({ lr = 0 }):fit(lota.data.batches(lota.data.examples(model, rows), { size = 4 }), { steps = 1, on_step = change })
+  trainer({ lr = 0 }):fit(
+    lota.data.batches(lota.data.examples(model, rows), { size = 4 }),
+    { steps = 1, on_step = change }
+  )
 end, "fit")
 
 all_refused("the gathering of scores", function(change)
@@ -148,7 +151,12 @@ end, "a merge")
 test.case("a ticket does not come off inside of a step, and a swap is none", function()
   local on = ticket:apply(model)
   local applied = model:fingerprint()
-  for _, change in ipairs { on.unapply, function(it) return it:swap(ticket) end } do
+  for _, change in ipairs {
+    on.unapply,
+    function(it)
+      return it:swap(ticket)
+    end,
+  } do
     test.raises(function()
       trainer({
         loss = function(logp)

@@ -131,7 +131,7 @@ test.case("a change under an applied ticket makes its base unknown", function()
   for _, change in ipairs(changes) do
     local on = a:apply(model)
     change()
-    refused "the weights were changed while \"first\" was applied"
+    refused 'the weights were changed while "first" was applied'
     test.raises(function()
       on:swap(b)
     end, "no longer known")

@@ -328,7 +328,10 @@ test.case("options that do not belong are refused", function()
   refused({ optimizer = "adamw", alpha = 0.9 }, "'alpha' does not belong to adamw")
   refused({ optimizer = "adam" }, "did you mean 'adamw'")
   refused({ optimizer = "adamw", dampening = 0.1 }, "option 'dampening' does not belong to adamw, which has betas, eps")
-  refused({ optimizer = "sgd", betas = { 0.9, 0.99 } }, "option 'betas' does not belong to sgd, which has momentum, dampening")
+  refused(
+    { optimizer = "sgd", betas = { 0.9, 0.99 } },
+    "option 'betas' does not belong to sgd, which has momentum, dampening"
+  )
   refused({ optimizer = "sgd", dampening = 0.1, momentum = 0 }, "there is none")
   refused({ optimizer = "sgd", dampening = 0.1, nesterov = true }, "dampening of 0")
   refused({ optimizer = "sgd", momentum = 0 / 0 }, "must be a finite number")

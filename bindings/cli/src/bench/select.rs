@@ -7,8 +7,9 @@ use candle_core::{Device, Tensor};
 use clap::Args;
 use lota::Result;
 use lota::runtime::host::{Host, Rng};
-use lota::runtime::mask::{self, Budget, Scope, Scores};
+use lota::runtime::mask::{self, Budget, Scope};
 use lota::runtime::model::{ParamSpec, Role, Universe};
+use lota::runtime::vectors::Scores;
 
 use super::{Common, Figures};
 

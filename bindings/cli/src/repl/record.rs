@@ -27,6 +27,8 @@ pub struct Entry {
     pub values: usize,
     /// Whether they were shown.
     pub shown: bool,
+    /// Whether `lota.print` refuses one of them.
+    pub plain: bool,
     /// The number that its value was kept under.
     pub number: Option<usize>,
 }
@@ -47,14 +49,14 @@ impl Record {
         self.entries.iter().filter(|e| e.end != End::Done).count()
     }
 
-    /// The script.
-    pub fn script(&self, syntax: &Syntax) -> String {
+    /// The script, with or without what failed half-way.
+    pub fn script(&self, syntax: &Syntax, with_failed: bool) -> String {
         let words: Vec<Vec<&str>> = self.entries.iter().map(|e| words(&e.text)).collect();
         let help = words.iter().any(|n| n.contains(&"help"));
         let mut out = (syntax.header)(lota::VERSION, help);
         out.push('\n');
-        let inputs: Vec<Input<'_>> =
-            self.entries.iter().enumerate().map(|(i, e)| self.input(syntax, &words, i, e)).collect();
+        let count = self.entries.len();
+        let inputs: Vec<Input<'_>> = (0..count).map(|i| self.input(syntax, &words, i, with_failed)).collect();
         for (entry, lines) in self.entries.iter().zip((syntax.save)(&inputs)) {
             if let Some(file) = &entry.file {
                 out += &format!("{} {file}\n", syntax.comment);
@@ -65,14 +67,16 @@ impl Record {
         out
     }
 
-    fn input<'a>(&self, syntax: &Syntax, words: &[Vec<&str>], at: usize, entry: &'a Entry) -> Input<'a> {
+    fn input(&self, syntax: &Syntax, words: &[Vec<&str>], at: usize, with_failed: bool) -> Input<'_> {
+        let entry = &self.entries[at];
         Input {
             text: &entry.text,
-            end: &entry.end,
+            end: if with_failed || entry.end == End::Done { &entry.end } else { &End::Stopped },
             expression: entry.expression,
             statement: entry.statement,
             values: entry.values,
             shown: entry.shown,
+            plain: entry.plain,
             kept: entry.number.filter(|n| self.is_used(syntax, words, at, *n)),
         }
     }

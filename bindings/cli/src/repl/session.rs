@@ -214,6 +214,7 @@ impl Session {
                 let mut entry = self.entry(input, None, End::Done);
                 entry.values = if self.says_nothing(input, &values) { 0 } else { values.len() };
                 entry.shown = !silenced && then != Use::Plot;
+                entry.plain = values.iter().any(has_no_value);
                 entry.number = kept.then_some(number);
                 self.record.add(entry);
                 if kept {
@@ -248,6 +249,7 @@ impl Session {
             statement: parses(self.syntax.around_statement),
             values: 0,
             shown: false,
+            plain: false,
             number: None,
         }
     }
@@ -343,8 +345,9 @@ impl Session {
     }
 
     fn load(&mut self, file: &str) -> Result<Reply> {
-        let path = self.engine.ctx().files.allow(std::path::Path::new(file))?;
-        let source = std::fs::read_to_string(&path).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
+        let path = self.engine.ctx().files.grant(file)?;
+        let source =
+            std::fs::read_to_string(path.path()).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
         let promoted = (self.syntax.promote)(&source, &tokens(self.syntax, &source));
         let before = self.engine.names(&[]);
         let (result, took) = self.timed(|s| s.engine.load(&promoted, std::path::Path::new(file)));
@@ -361,10 +364,11 @@ impl Session {
     }
 
     fn save(&self, file: &str) -> Result<String> {
-        let path = self.engine.ctx().files.allow(std::path::Path::new(file))?;
+        let path = self.engine.ctx().files.grant(file)?;
+        let path = path.path();
         let begin = (self.syntax.header)("", false);
         let begin = begin.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
-        match std::fs::read_to_string(&path) {
+        match std::fs::read_to_string(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Ok(text) if text.starts_with(&begin) => {}
             _ => {
@@ -372,9 +376,13 @@ impl Session {
                 return Err(Error::argument(text));
             }
         }
-        let script = self.record.script(self.syntax);
-        lota::runtime::host::write_atomic(&path, |out| {
-            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(&path, e))
+        let mut script = self.record.script(self.syntax, true);
+        // What failed for a reason that is one of the whole script, as an assignment to a constant is in Rhai.
+        if self.engine.check(&script).is_err() {
+            script = self.record.script(self.syntax, false);
+        }
+        lota::runtime::host::write_atomic(path, |out| {
+            std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(path, e))
         })?;
         let mut said = format!("{file}: {} inputs", self.record.len());
         if self.record.broken() > 0 {
@@ -411,6 +419,11 @@ fn begin(syntax: &Syntax, make: &dyn Fn() -> Result<Engine>) -> Result<(Engine, 
     engine.eval(syntax.begin)?;
     let given = engine.names(&[]).into_iter().map(|n| n.name).collect();
     Ok((engine, given))
+}
+
+/// Whether a value of the script is none that a primitive takes: its text alone came across.
+fn has_no_value(value: &Value) -> bool {
+    matches!(value, Value::Str(text) if ["table: ", "thread: "].iter().any(|kind| text.starts_with(kind)))
 }
 
 /// The first word and what follows it.

@@ -105,8 +105,8 @@ impl World for Session {
 
     fn files(&self, folder: &str) -> Vec<(String, bool)> {
         let folder = std::path::Path::new(if folder.is_empty() { "." } else { folder });
-        let Ok(allowed) = self.engine.ctx().files.allow(folder) else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir(allowed) else { return Vec::new() };
+        let Ok(allowed) = self.engine.ctx().files.grant(folder) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(allowed.path()) else { return Vec::new() };
         entries
             .flatten()
             .filter_map(|e| Some((e.file_name().into_string().ok()?, e.path().is_dir())))

@@ -79,12 +79,13 @@ fn find(state: &State, name: &str) -> Result<(String, String)> {
         let folder = folder.unwrap_or_else(|| PathBuf::from("."));
         let stem = folder.join(name.replace('.', "/"));
         for path in [stem.with_extension("lua"), stem.join("init.lua")] {
-            let allowed = state.ctx.files.allow(&path)?;
-            match std::fs::read_to_string(&allowed) {
-                Ok(source) => return Ok((source, format!("@{}", path.display()))),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => looked.push(path.display().to_string()),
-                Err(e) => return Err(Error::runtime(format!("require: {}: {e}", path.display()))),
+            let file = state.ctx.files.grant(&path)?;
+            if !file.exists() {
+                looked.push(path.display().to_string());
+                continue;
             }
+            let source = file.read_to_string().map_err(|e| Error::runtime(format!("require: {e}")))?;
+            return Ok((source, format!("@{}", path.display())));
         }
     }
     let known = state.modules.lua.iter().map(|(name, _)| *name).chain(["lota"]);

@@ -43,12 +43,12 @@ impl Resolver {
         if !name.starts_with("lota/") {
             let folder = lock(&state.folder).clone().unwrap_or_else(|| PathBuf::from("."));
             let path = folder.join(name).with_extension("rhai");
-            let allowed = state.ctx.files.allow(&path)?;
-            match std::fs::read_to_string(&allowed) {
-                Ok(source) => return Ok((source, path.display().to_string())),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => looked = path.display().to_string(),
-                Err(e) => return Err(Error::runtime(format!("import: {}: {e}", path.display()))),
+            let file = state.ctx.files.grant(&path)?;
+            if file.exists() {
+                let source = file.read_to_string().map_err(|e| Error::runtime(format!("import: {e}")))?;
+                return Ok((source, path.display().to_string()));
             }
+            looked = path.display().to_string();
         }
         let known: Vec<&str> = state.modules.rhai.iter().map(|(name, _)| *name).collect();
         let hint = match nearest(name, known.iter().copied()) {

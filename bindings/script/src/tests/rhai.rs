@@ -6,7 +6,9 @@ use crate::{ErrorKind, Files, Language, Limits};
 #[test]
 fn thrown_values_pass_through_a_callback_as_they_are() {
     let script = Script::new(Language::Rhai);
-    let value = script.run("try { lota::each([\"a\"], |name| { throw #{ code: 5 } }) } catch (e) { e.code }");
+    let value = script.run(
+        "let code = 0; try { lota::each([\"a\"], |name| { throw #{ code: 5 } }) } catch (e) { code = e.code; } code",
+    );
     assert_eq!(text(&value.expect("runs")), "5");
 }
 

@@ -74,9 +74,9 @@ pub(super) fn register(r: &mut Registry) {
         .arg("path", "string", "the file")
         .returns("Examples", "the examples, batch by batch")
         .example("local e = lota.data.padded('batches.safetensors')\nassert(e:count() == 2 and #e:get(1).tokens == 3)")
-        .call(|ctx, args| {
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
-            let items = Padded::read(&path)?.examples()?;
+        .call(|_, args| {
+            let path = args.file("path")?;
+            let items = Padded::read(path.path())?.examples()?;
             Ok(Value::object(ScriptExamples { items: Arc::new(items), truncation: Truncation::default() }))
         }),
     );

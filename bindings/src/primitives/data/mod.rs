@@ -40,7 +40,7 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn rows(ctx: &Ctx, args: &mut Args) -> Result<Vec<Value>> {
-    let path = ctx.files.allow(args.get::<String>("path")?)?;
+    let path = args.file("path")?;
     let format: String = args.get("format")?;
     let format = match format.as_str() {
         "auto" => None,
@@ -48,9 +48,9 @@ fn rows(ctx: &Ctx, args: &mut Args) -> Result<Vec<Value>> {
     };
     let limit: Option<usize> = args.opt("limit")?;
     // A row in memory is larger than its text.
-    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    let bytes = path.bytes();
     ctx.meter.value(bytes)?;
     let limits = ReadLimits { rows: limit, memory: ctx.meter.limits().script_memory };
-    let rows = read(&path, format, limits, &ctx.host)?.into_iter();
+    let rows = read(path.path(), format, limits, &ctx.host)?.into_iter();
     Ok(rows.map(|row| from_json(serde_json::Value::Object(row))).collect())
 }

@@ -16,9 +16,9 @@ pub(super) fn register(r: &mut Registry) {
             .arg("path", "string", "the file")
             .returns("integer", "its size in bytes")
             .example(format!("{TWO}a:save(lota.run.start('mask-save'):path('a.mask'))"))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let mask = args.this::<ScriptMask>()?;
-                Ok(mask.save(&ctx.files.allow(args.get::<String>("path")?)?)?)
+                Ok(mask.save(args.file("path")?.path())?)
             }),
     );
     r.add(
@@ -30,11 +30,11 @@ pub(super) fn register(r: &mut Registry) {
                 "{TWO}local path = lota.run.start('mask-load'):path('a.mask')\na:save(path)\n\
                  assert(lota.mask.load(path, {{model = m}}) == a)"
             ))
-            .call(|ctx, args| {
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
+            .call(|_, args| {
+                let path = args.file("path")?;
                 let model = args.get("model")?;
                 let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
-                Ok(Mask::load(&path, expected.as_ref())?)
+                Ok(Mask::load(path.path(), expected.as_ref())?)
             }),
     );
     r.add(
@@ -52,16 +52,25 @@ pub(super) fn register(r: &mut Registry) {
         .opt("inverted", "boolean", true, "a one in the file means frozen, as in the published code")
         .returns("Mask", "the mask: what is in it is trained")
         .example(
-            "local m = lota.model.init({model_type = 'llama', vocab_size = 7, hidden_size = 4, intermediate_size = 6,\n\
-             \x20 num_hidden_layers = 2, num_attention_heads = 1, tie_word_embeddings = true, rms_norm_eps = 1e-5,\n\
-             \x20 max_position_embeddings = 16})\n\
+            "local config = lota.model.init('tiny'):config()\n\
+             config.vocab_size = 7\nconfig.hidden_size = 4\nconfig.intermediate_size = 6\n\
+             config.num_attention_heads = 1\nconfig.num_key_value_heads = 1\n\
+             local m = lota.model.init(config)\n\
              local mask = lota.mask.published(m, '0.9_mask.pt')\n\
              assert(mask:count() == 8)",
         )
-        .call(|ctx, args| {
+        .example_rhai(
+            "let config = lota::model::init(\"tiny\").config();\n\
+             config.vocab_size = 7;\nconfig.hidden_size = 4;\nconfig.intermediate_size = 6;\n\
+             config.num_attention_heads = 1;\nconfig.num_key_value_heads = 1;\n\
+             let m = lota::model::init(config);\n\
+             let mask = lota::mask::published(m, \"0.9_mask.pt\");\n\
+             assert(mask.count() == 8);",
+        )
+        .call(|_, args| {
             let universe = of_model(args)?;
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
-            Ok(Mask::load_published(&path, &universe, args.get("inverted")?)?)
+            let path = args.file("path")?;
+            Ok(Mask::load_published(path.path(), &universe, args.get("inverted")?)?)
         }),
     );
 }

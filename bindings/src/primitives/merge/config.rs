@@ -1,6 +1,6 @@
 //! `merge.config` and `merge.check`: merges as mergekit's configurations write them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::DType;
@@ -10,13 +10,14 @@ use lota_runtime::merge::{
 };
 use lota_runtime::model::{LoadOptions, Model};
 use lota_script::{
-    Args, Ctx, Error, FromValue, IntoValue, Map, Primitive, Registry, Result, ScriptFn, Value, to_json,
+    Args, Ctx, Error, FromValue, Granted, IntoValue, Map, Primitive, Registry, Result, ScriptFn, Value,
+    to_json,
 };
 
 use super::inputs::functions;
 use super::own::{OwnMethod, names_of};
-use super::steps::{Step, documents, order};
-use super::targets::{Targets, granted};
+use super::steps::{Step, documents, order, place};
+use super::targets::{Targets, check_hidden};
 use crate::builtin;
 use crate::error::of_callback;
 use crate::machine::OnMachine as _;
@@ -90,7 +91,7 @@ fn common(record: Primitive) -> Primitive {
 
 /// What a call says besides the configuration.
 struct Call {
-    folder: Option<PathBuf>,
+    folder: Option<Granted>,
     documents: Vec<serde_json::Value>,
     source: String,
     methods: Vec<(String, Arc<dyn ScriptFn>)>,
@@ -101,11 +102,10 @@ impl Call {
     fn read(ctx: &Ctx, args: &mut Args) -> Result<Self> {
         let (folder, documents, source) = match args.get::<Value>("config")? {
             Value::Str(path) => {
-                let path = ctx.files.allow(path)?;
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
-                let documents = documents(&text, &path.display().to_string())?;
-                (path.parent().map(Path::to_path_buf), documents, text)
+                let file = ctx.files.grant(path)?;
+                let text = file.read_to_string()?;
+                let documents = documents(&text, &file.to_string())?;
+                (file.folder().ok(), documents, text)
             }
             value @ Value::Map(_) => {
                 let json = to_json(&value)?;
@@ -130,17 +130,17 @@ impl Call {
         })
     }
 
-    fn plan(&self, ctx: &Ctx, step: &Step) -> Result<Plan> {
-        let own = self.methods.iter().find(|(name, _)| *name == step.config.method);
+    fn plan(&self, ctx: &Ctx, config: &Config) -> Result<Plan> {
+        let own = self.methods.iter().find(|(name, _)| *name == config.method);
         let own = own.map(|(name, function)| -> Arc<dyn Method> {
-            let params = names_of(&step.config.parameters, each(&step.config));
+            let params = names_of(&config.parameters, each(config));
             Arc::new(OwnMethod::new(name, params, function.clone()))
         });
         let find = |place: &str| -> lota_runtime::Result<Found> {
-            Ok(find(ctx, self.folder.as_deref(), place).map_err(of_callback)?)
+            Ok(find(ctx, self.folder.as_ref(), place).map_err(of_callback)?)
         };
-        let inputs = open_all(&step.config, &ctx.machine()?.hub, &find, &ctx.host)?;
-        Ok(Plan::new(&step.config, inputs, own, self.options)?)
+        let inputs = open_all(config, &ctx.machine()?.hub, &find, &ctx.host)?;
+        Ok(Plan::new(config, inputs, own, self.options)?)
     }
 }
 
@@ -156,20 +156,20 @@ fn each(config: &Config) -> impl Iterator<Item = String> {
 
 /// Where a model or an adapter is: the built-in one by its name, a path of those that this run may reach, as it is
 /// or from where the configuration lies, or else the hub.
-fn find(ctx: &Ctx, folder: Option<&Path>, place: &str) -> Result<Found> {
+fn find(ctx: &Ctx, folder: Option<&Granted>, place: &str) -> Result<Found> {
     if place == "builtin" {
         let options = LoadOptions { exec: ctx.exec()?.clone(), ..LoadOptions::default() };
         let model = builtin::load_model(&options, &ctx.host)?;
         return Ok(Found::Model(Box::new(model)));
     }
-    let path = ctx.files.allow(place)?;
+    let path = ctx.files.grant(place)?;
     if path.exists() {
-        return Ok(Found::Path(path));
+        return Ok(Found::Path(path.path().to_path_buf()));
     }
     if let Some(folder) = folder {
-        let beside = ctx.files.allow(folder.join(place))?;
+        let beside = folder.resolve(place)?;
         if beside.exists() {
-            return Ok(Found::Path(beside));
+            return Ok(Found::Path(beside.path().to_path_buf()));
         }
     }
     Ok(Found::Hub)
@@ -184,9 +184,9 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     }
     let seed = args.get::<i64>("seed")? as u64;
     let (shard_bytes, replace) = (crate::primitives::model::shard_bytes(args)?, args.get::<bool>("replace")?);
-    let mut steps = order(&call.documents, &targets.out, &targets.between)?;
-    for step in &mut steps {
-        step.out = granted(ctx, &step.out)?;
+    let steps = place(order(&call.documents)?, &targets.out, &targets.between)?;
+    for step in &steps {
+        check_hidden(&step.out)?;
         let last = step.out == targets.out;
         if last && targets.report.is_some() && step.config.base.is_none() {
             return Err(Error::argument(
@@ -195,7 +195,7 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         }
     }
     // Told before the first step, not after the last but one.
-    let there = std::fs::read_dir(&targets.out).is_ok_and(|mut entries| entries.next().is_some());
+    let there = targets.out.holds_something();
     if there && !replace && targets.report.is_none() && steps.len() > 1 {
         return Err(Error::argument(format!(
             "{} is there already, and is not overwritten",
@@ -205,7 +205,7 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for step in &steps {
         let last = step.out == targets.out;
-        let plan = call.plan(ctx, step)?;
+        let plan = call.plan(ctx, &step.config)?;
         let source = if step.source.is_empty() { call.source.clone() } else { step.source.clone() };
         let existing = match (last, replace) {
             (false, _) => Existing::Renew,
@@ -215,7 +215,7 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
             (true, false) => Existing::Refuse,
         };
         let options = FolderOptions { shard_bytes, seed, existing, source: Some(source) };
-        let mut written = plan.write(&step.out, &options, ctx.exec()?, &ctx.host)?;
+        let mut written = plan.write(step.out.path(), &options, ctx.exec()?, &ctx.host)?;
         if last {
             if let Some(report) = &targets.report {
                 written.extend(compare(ctx, &plan, step, report, scores.as_deref())?);
@@ -235,11 +235,11 @@ fn compare(
     ctx: &Ctx,
     plan: &Plan,
     step: &Step,
-    files: &[PathBuf; 2],
+    files: &[Granted; 2],
     judge: Option<&dyn ScriptFn>,
 ) -> Result<Vec<PathBuf>> {
     let [base, models @ ..] = plan.inputs() else { return Ok(Vec::new()) };
-    let merged: Arc<dyn Input> = Arc::new(Folder::open(&step.out, "the merge")?);
+    let merged: Arc<dyn Input> = Arc::new(Folder::open(step.out.path(), "the merge")?);
     let rows = conflicts(base, models, Some(&merged), ctx.exec()?, &ctx.host)?;
     let names: Vec<String> = models.iter().map(|m| m.label().to_string()).collect();
     let mut scores = Vec::new();
@@ -251,7 +251,7 @@ fn compare(
         }
     }
     super::report::write(files, &rows, &names, &scores)?;
-    Ok(files.to_vec())
+    Ok(files.iter().map(|file| file.path().to_path_buf()).collect())
 }
 
 /// What a script's function says of a model.
@@ -270,7 +270,7 @@ fn judged(judge: &dyn ScriptFn, model: Model, name: &str) -> Result<Vec<(String,
 
 fn check(ctx: &Ctx, args: &mut Args) -> Result<Vec<Map>> {
     let call = Call::read(ctx, args)?;
-    let steps = order(&call.documents, Path::new("out"), Path::new("steps"))?;
+    let steps = order(&call.documents)?;
     if steps.len() > 1 {
         // Later steps need models that are not made yet: their text has been read, which is all.
         return Ok(steps.iter().map(|s| Map::new().with("method", s.config.method.clone())).collect());
@@ -278,7 +278,7 @@ fn check(ctx: &Ctx, args: &mut Args) -> Result<Vec<Map>> {
     steps
         .iter()
         .map(|step| {
-            let plan = call.plan(ctx, step)?;
+            let plan = call.plan(ctx, &step.config)?;
             let models: Vec<String> = plan.inputs().iter().map(|i| i.label().to_string()).collect();
             Ok(Map::new()
                 .with("method", plan.method().spec().name.to_string())

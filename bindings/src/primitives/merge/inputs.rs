@@ -1,7 +1,6 @@
 //! What a script gives to be merged: models, snapshots, tickets, task vectors and paths, each with
 //! settings of its own.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lota_runtime::merge::{
@@ -9,7 +8,7 @@ use lota_runtime::merge::{
 };
 use lota_runtime::model::{Hold, LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
-use lota_script::{Args, Ctx, Error, FromValue, Map, Object, Result, ScriptFn, Value, to_json};
+use lota_script::{Args, Ctx, Error, FromValue, Granted, Map, Object, Result, ScriptFn, Value, to_json};
 
 use super::bare;
 use super::own::{OwnMethod, names_of};
@@ -23,7 +22,7 @@ enum Thing {
     Snapshot(Arc<Snapshot>),
     Ticket(ScriptTicket),
     Vector(ScriptScores),
-    Path(PathBuf, Arc<dyn Input>),
+    Path(Granted, Arc<dyn Input>),
 }
 
 struct Item {
@@ -216,7 +215,7 @@ impl Given {
             Error::argument("one of what is merged, or the base, must be a Model or a path: snapshots know no configuration")
         })?;
         let options = LoadOptions { exec: ctx.exec()?.clone(), ..LoadOptions::default() };
-        Ok(Arc::new(load(&path.to_string_lossy(), &options, &ctx.host)?))
+        Ok(Arc::new(load(&path.path().to_string_lossy(), &options, &ctx.host)?))
     }
 
     /// Those of the things that are tickets.
@@ -282,16 +281,16 @@ fn thing(ctx: &Ctx, value: &Value, label: &str) -> Option<Result<Thing>> {
 }
 
 fn open(ctx: &Ctx, path: &str, label: &str) -> Result<Thing> {
-    let path = ctx.files.allow(path)?;
+    let path = ctx.files.grant(path)?;
     let input: Arc<dyn Input> = if path.is_dir() {
-        Arc::new(Folder::open(&path, label)?)
+        Arc::new(Folder::open(path.path(), label)?)
     } else {
         let options = LoadOptions {
             exec: ctx.exec()?.clone(),
             hub: ctx.machine()?.hub.clone(),
             ..LoadOptions::default()
         };
-        Arc::new(Held::of(label, &load(&path.to_string_lossy(), &options, &ctx.host)?))
+        Arc::new(Held::of(label, &load(&path.path().to_string_lossy(), &options, &ctx.host)?))
     };
     Ok(Thing::Path(path, input))
 }

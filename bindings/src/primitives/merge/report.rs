@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lota_runtime::merge::{Conflicts, Input, conflicts};
-use lota_script::{Args, Ctx, Error, Map, Primitive, Registry, Result, Value};
+use lota_script::{Args, Ctx, Error, Granted, Map, Primitive, Registry, Result, Value};
 
 use super::inputs::as_input;
 use super::{WHAT, example};
@@ -91,8 +90,7 @@ fn report(ctx: &Ctx, args: &mut Args) -> Result<String> {
     if names.len() != n {
         return Err(args.wrong("names", format!("must be {n}, one for each model, and are {}", names.len())));
     }
-    if let Some(path) = args.opt::<String>("path")? {
-        let path = ctx.files.allow(path)?;
+    if let Some(path) = args.opt_file("path")? {
         save(&path, &chart(&rows, &names, args.get("title")?))?;
     }
     Ok(table(&rows, &names))
@@ -103,7 +101,7 @@ pub(super) type Scored = (String, Vec<(String, f64)>);
 
 /// Writes the report of a merge: a table and a chart, each file whole or not at all.
 pub(super) fn write(
-    [table_file, chart_file]: &[PathBuf; 2],
+    [table_file, chart_file]: &[Granted; 2],
     rows: &[Conflicts],
     names: &[String],
     scores: &[Scored],
@@ -117,7 +115,8 @@ pub(super) fn write(
     save(chart_file, &chart)
 }
 
-fn save(path: &Path, text: &str) -> Result<()> {
+fn save(file: &Granted, text: &str) -> Result<()> {
+    let path = file.path();
     let io = |e| lota_runtime::Error::io(path, e);
     Ok(lota_runtime::host::write_atomic(path, |w| w.write_all(text.as_bytes()).map_err(io))?)
 }

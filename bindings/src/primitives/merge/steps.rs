@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use lota_runtime::merge::{Body, Config, Reference, TokenSource, TokenizerSource};
-use lota_script::{Error, Result};
+use lota_script::{Error, Granted, Result};
 use serde_json::Value as Json;
 
 /// One merge and where its result goes.
 #[derive(Debug)]
 pub(super) struct Step {
     pub config: Config,
-    pub out: PathBuf,
+    pub out: Granted,
     /// The text of its configuration.
     pub source: String,
 }
@@ -29,10 +29,17 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Json>> {
     Ok(all)
 }
 
-/// The steps in an order in which each comes after those it uses. Named ones are written to
-/// `between`, the one without a name to `out`; where all have names, the last goes to `out`. A name is one plain part of a
-/// path, so that no step is written anywhere else.
-pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Vec<Step>> {
+/// One configuration of several, in its place.
+pub(super) struct Part {
+    pub config: Config,
+    source: String,
+    /// The name of the folder that its result is written to, if that is not the folder of the whole.
+    folder: Option<String>,
+}
+
+/// The configurations in an order in which each comes after those it uses. Named ones are steps, the one without a name is
+/// the whole; where all have names, the last is. A name is one plain part of a path.
+pub(super) fn order(documents: &[Json]) -> Result<Vec<Part>> {
     let mut configs: Vec<(Config, String)> = Vec::new();
     for (i, document) in documents.iter().enumerate() {
         let config = Config::read(document).map_err(|e| match documents.len() {
@@ -60,20 +67,6 @@ pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Ve
             )));
         }
     }
-    let place = |i: usize| match &names[i] {
-        Some(name) if i != last => between.join(name),
-        _ => out.to_path_buf(),
-    };
-    for (i, name) in names.iter().enumerate().filter(|(i, _)| *i != last) {
-        if overlap(&place(i), out)? {
-            return Err(Error::argument(format!(
-                "the result of {:?} would be written to {} and that of the whole to {}: neither may lie in the other",
-                name.as_deref().unwrap_or_default(),
-                place(i).display(),
-                out.display()
-            )));
-        }
-    }
     let uses = |config: &Config| -> Vec<usize> {
         let models: Vec<String> = config.references().into_iter().map(|r| r.model).collect();
         (0..names.len()).filter(|&i| names[i].as_ref().is_some_and(|n| models.contains(n))).collect()
@@ -94,18 +87,38 @@ pub(super) fn order(documents: &[Json], out: &Path, between: &Path) -> Result<Ve
         };
         done.push(ready);
     }
-    let mut steps = Vec::new();
-    for i in done {
-        let (mut config, source) = configs[i].clone();
-        rename(&mut config, &|model| {
-            names
-                .iter()
-                .position(|n| n.as_deref() == Some(model))
-                .map(|at| place(at).to_string_lossy().into_owned())
-        });
-        steps.push(Step { config, out: place(i), source });
+    let part = |i: usize| {
+        let (config, source) = configs[i].clone();
+        Part { folder: config.name.clone().filter(|_| i != last), config, source }
+    };
+    Ok(done.into_iter().map(part).collect())
+}
+
+/// The steps of these configurations: named ones are written to a folder in `between`, the whole to `out`.
+pub(super) fn place(parts: Vec<Part>, out: &Granted, between: &Granted) -> Result<Vec<Step>> {
+    let mut places: Vec<(Option<String>, Granted)> = Vec::new();
+    for part in &parts {
+        let place = match &part.folder {
+            Some(name) => between.join(name)?,
+            None => out.clone(),
+        };
+        if part.folder.is_some() && overlap(place.path(), out.path())? {
+            return Err(Error::argument(format!(
+                "the result of {:?} would be written to {place} and that of the whole to {out}: neither may lie in the other",
+                part.config.name.as_deref().unwrap_or_default(),
+            )));
+        }
+        places.push((part.config.name.clone(), place));
     }
-    Ok(steps)
+    let at = |model: &str| {
+        let found = places.iter().find(|(name, _)| name.as_deref() == Some(model));
+        found.map(|(_, place)| place.path().to_string_lossy().into_owned())
+    };
+    let step = |(mut part, (_, out)): (Part, &(Option<String>, Granted))| {
+        rename(&mut part.config, &at);
+        Step { config: part.config, out: out.clone(), source: part.source }
+    };
+    Ok(parts.into_iter().zip(&places).map(step).collect())
 }
 
 /// An error unless a name can be that of a folder in another, and of nothing else.
@@ -178,12 +191,23 @@ fn to_yaml(document: &Json) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lota_script::Files;
+
     use super::*;
+
+    fn placed(documents: &[Json], out: &str, between: &str) -> Result<Vec<Step>> {
+        let [out, between] =
+            [out, between].map(|path| Files::everything().grant(path).expect("everything is granted"));
+        place(order(documents)?, &out, &between)
+    }
 
     fn steps(text: &str) -> Result<Vec<(String, PathBuf)>> {
         let documents = documents(text, "merge.yml")?;
-        let steps = order(&documents, Path::new("out"), Path::new("between"))?;
-        Ok(steps.into_iter().map(|s| (s.config.references()[0].model.clone(), s.out)).collect())
+        let steps = placed(&documents, "out", "between")?;
+        Ok(steps
+            .into_iter()
+            .map(|s| (s.config.references()[0].model.clone(), s.out.path().to_path_buf()))
+            .collect())
     }
 
     #[test]
@@ -227,8 +251,7 @@ mod tests {
         assert!(steps(&format!("{}{}", one("käse 2.0"), one("x"))).is_ok());
         // `between` may be the folder that `out` is in.
         let documents = documents(&format!("{}{}", one("out"), one("last")), "merge.yml").expect("YAML");
-        let refused =
-            order(&documents, Path::new("here/out"), Path::new("here")).expect_err("the same folder");
+        let refused = placed(&documents, "here/out", "here").err().expect("the same folder");
         assert!(refused.to_string().contains("neither may lie in the other"), "{refused}");
     }
 
@@ -236,8 +259,7 @@ mod tests {
     fn tokens_of_a_step_are_had_from_its_folder() {
         let text = "name: first\nmerge_method: linear\nmodels: [{model: a}]\n---\nmerge_method: linear\nmodels: [{model: first}]\n\
                     tokenizer: {source: union, tokens: {x: {source: first}}}\n";
-        let steps =
-            order(&documents(text, "merge.yml").expect("YAML"), Path::new("out"), Path::new("between"));
+        let steps = placed(&documents(text, "merge.yml").expect("YAML"), "out", "between");
         let steps = steps.expect("valid");
         let tokens = &steps[1].config.tokenizer.as_ref().expect("a tokenizer").tokens;
         assert_eq!(tokens[0].1, TokenSource::Model(Reference::new("between/first")));

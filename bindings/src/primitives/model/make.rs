@@ -64,13 +64,13 @@ pub(super) fn register(r: &mut Registry) {
 
 fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Model> {
     // Where not all files are granted this is the full path of one that is, which is no hub id.
-    let source = ctx.files.allow(args.get::<String>("source")?)?;
-    let tokenizer = args.opt::<String>("tokenizer")?.map(|path| ctx.files.allow(path)).transpose()?;
+    let source = args.file("source")?;
+    let tokenizer = args.opt_file("tokenizer")?.map(|file| file.path().to_path_buf());
     let mut hub = ctx.machine()?.hub.clone();
     hub.revision = args.opt("revision")?.or(hub.revision);
     hub.offline = args.opt("offline")?.unwrap_or(hub.offline);
     let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer, hub };
-    templated(args, load(&source.to_string_lossy(), &options, &ctx.host)?)
+    templated(args, load(&source.path().to_string_lossy(), &options, &ctx.host)?)
 }
 
 /// The model with the chat template that the option asks for.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::DType;
-use lota_runtime::mask::Scores;
 use lota_runtime::model::Params;
+use lota_runtime::vectors::Scores;
 use lota_script::{Args, Ctx, Object, Primitive, Registry, Result, Scripted, Value};
 
 use super::{ScriptModel, TINY, method, overwrite};

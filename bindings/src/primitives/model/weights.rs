@@ -129,7 +129,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn save(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     let model = args.this::<ScriptModel>()?;
-    let folder = ctx.files.allow(args.get::<String>("dir")?)?;
+    let folder = args.file("dir")?;
     let dtype = match args.opt::<String>("dtype")?.as_deref() {
         None => None,
         Some("f32") => Some(DType::F32),
@@ -138,7 +138,7 @@ fn save(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
         Some(other) => return Err(args.not_one_of("dtype", other, &["f32", "bf16", "f16"])),
     };
     let shard_bytes = shard_bytes(args)?;
-    let files = model.0.save(&folder, &SaveOptions { dtype, shard_bytes }, &ctx.host)?;
+    let files = model.0.save(folder.path(), &SaveOptions { dtype, shard_bytes }, &ctx.host)?;
     Ok(files.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
 }
 

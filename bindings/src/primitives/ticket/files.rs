@@ -53,11 +53,11 @@ pub(super) fn register(r: &mut Registry) {
             "local path = lota.run.start('ticket-load'):path('t.safetensors')\nt:save(path)\n\
                  assert(lota.ticket.load(path, {model = m}):entries() == t:entries())",
         ))
-        .call(|ctx, args| {
-            let path = ctx.files.allow(args.get::<String>("path")?)?;
+        .call(|_, args| {
+            let path = args.file("path")?;
             let given: Value = args.get("model")?;
             let expected = of_optional(args, "model", &given)?;
-            let file = TicketFile::read(&path, expected.as_ref())?;
+            let file = TicketFile::read(path.path(), expected.as_ref())?;
             let model = match &given {
                 Value::Object(object) => object.downcast_ref::<ScriptModel>(),
                 _ => None,
@@ -77,14 +77,14 @@ pub(super) fn register(r: &mut Registry) {
                 "local run = lota.run.start('ticket-convert')\nlocal a, b = run:path('a.safetensors'), run:path('b.safetensors')\n\
                  t:save(a)\nassert(lota.ticket.convert(a, b, {codec = 'compact'}).entries == t:entries())",
             ))
-            .call(|ctx, args| {
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
-                let out = ctx.files.allow(args.get::<String>("out")?)?;
+            .call(|_, args| {
+                let path = args.file("path")?;
+                let out = args.file("out")?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
                 let base = model.as_ref().map(|m| (&m.0.exec, &m.0.params));
                 let (codec, values) = form(args)?;
-                let ticket = TicketFile::read(&path, None)?.ticket(base)?;
-                Ok(sizes(ticket.save(&out, Form { codec, values, base })?))
+                let ticket = TicketFile::read(path.path(), None)?.ticket(base)?;
+                Ok(sizes(ticket.save(out.path(), Form { codec, values, base })?))
             }),
     );
     r.add(
@@ -122,13 +122,13 @@ pub(super) fn register(r: &mut Registry) {
             .example(example(
                 "assert(t:save(lota.run.start('ticket-save'):path('t.safetensors')).entries == t:entries())",
             ))
-            .call(|ctx, args| {
+            .call(|_, args| {
                 let ticket = args.this::<ScriptTicket>()?;
-                let path = ctx.files.allow(args.get::<String>("path")?)?;
+                let path = args.file("path")?;
                 let model = args.opt::<Arc<ScriptModel>>("base")?;
                 let base = model.as_ref().map(|m| (&m.0.exec, &m.0.params));
                 let (codec, values) = form(args)?;
-                Ok(sizes(ticket.save(&path, Form { codec, values, base })?))
+                Ok(sizes(ticket.save(path.path(), Form { codec, values, base })?))
             }),
     );
     r.add(
@@ -168,10 +168,10 @@ fn sizes(saved: Saved) -> Map {
 
 /// The files of the model that an argument names.
 pub(crate) fn weight_files(ctx: &Ctx, args: &mut Args, name: &str, offline: bool) -> Result<WeightFiles> {
-    let source = ctx.files.allow(args.get::<String>(name)?)?;
+    let source = args.file(name)?;
     let mut hub = ctx.machine()?.hub.clone();
     hub.offline |= offline;
-    Ok(WeightFiles::open(&source.to_string_lossy(), &hub, &ctx.host)?)
+    Ok(WeightFiles::open(&source.path().to_string_lossy(), &hub, &ctx.host)?)
 }
 
 fn from(ctx: &Ctx, args: &mut Args) -> Result<Ticket> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use lota_runtime::data::Batch;
-use lota_runtime::mask::Scores;
 use lota_runtime::model::ParamSpec;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{ScoreKind, grad_scores};
+use lota_runtime::vectors::Scores;
 use lota_script::{Args, Ctx, Error, IntoValue, Primitive, Registry, Result, ScriptFn, Value};
 
 use super::BEGIN;

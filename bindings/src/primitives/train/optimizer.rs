@@ -123,6 +123,11 @@ pub(super) fn register(r: &mut Registry) {
                  for _, o in ipairs(lota.train.optimizers()) do known[o.name] = o end\n\
                  assert(known.sgd.options.momentum == 0.9 and known.adamw.state[1] == 'exp_avg')",
             )
+            .example_rhai(
+                "let known = #{};\n\
+                 for o in lota::train::optimizers() { known[o.name] = o; }\n\
+                 assert(known.sgd.options.momentum == 0.9 && known.adamw.state[0] == \"exp_avg\");",
+            )
             .call(|_, _| {
                 let one = |optimizer: &Optimizer| {
                     let options = optimizer.settings();

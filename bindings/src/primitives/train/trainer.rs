@@ -1,6 +1,6 @@
 //! `Trainer`: steps, whole trainings, saving and going on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use lota_runtime::data::Batch;
@@ -9,7 +9,8 @@ use lota_runtime::model::Model;
 use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{Companions, FitOptions, Save, StepReport, Subject, Trainer, fit};
 use lota_script::{
-    Args, Ctx, Error, ErrorKind, FromValue, Map, Primitive, Registry, Result, ScriptFn, Scripted, Value,
+    Args, Ctx, Error, ErrorKind, FromValue, Granted, Map, Primitive, Registry, Result, ScriptFn, Scripted,
+    Value,
 };
 
 use super::BEGIN;
@@ -221,13 +222,11 @@ fn step(ctx: &Ctx, args: &mut Args) -> Result<Map> {
 }
 
 /// The file of a training in a folder, or the file itself.
-fn state_file(ctx: &Ctx, path: &str) -> Result<PathBuf> {
-    let path = ctx.files.allow(path)?;
-    Ok(if path.extension().is_some_and(|e| e == "safetensors") {
-        path
-    } else {
-        path.join("training.safetensors")
-    })
+fn state_file(given: Granted) -> Result<Granted> {
+    match given.path().extension() {
+        Some(end) if end == "safetensors" => Ok(given),
+        _ => Ok(given.join("training.safetensors")?),
+    }
 }
 
 fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
@@ -237,16 +236,16 @@ fn fit_all(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     let steps = steps.ok_or_else(|| args.wrong("steps", "is missing: give it here or to train.new"))?;
     let on_step: Option<Arc<dyn ScriptFn>> = args.opt("on_step")?;
     let every = args.get("save_every")?;
-    let save_to: Option<String> = args.opt("save_to")?;
+    let save_to = args.opt_file("save_to")?;
     let resume: bool = args.get("resume")?;
     if save_to.is_none() && (every > 0 || resume) {
         return Err(args.wrong("save_to", "is missing: save_every and resume need a place"));
     }
-    let path = save_to.map(|path| state_file(ctx, &path)).transpose()?;
+    let path = save_to.map(state_file).transpose()?;
     if let Some(path) = &path {
-        trainer.claim(ctx, path)?;
+        trainer.claim(ctx, path.path())?;
     }
-    let save = path.clone().map(|path| Save { path, every });
+    let save = path.as_ref().map(|path| Save { path: path.path().to_path_buf(), every });
     let options = FitOptions { steps, accumulate: trainer.accumulate, save, resume };
     let progress = args.opt("progress")?.unwrap_or(on_step.is_none());
     let host = if progress { ctx.host.clone() } else { without_progress(&ctx.host) };
@@ -288,20 +287,20 @@ fn without_progress(host: &Host) -> Host {
 
 fn save(ctx: &Ctx, args: &mut Args) -> Result<()> {
     let trainer = args.this::<ScriptTrainer>()?;
-    let path = ctx.files.allow(args.get::<String>("path")?)?;
+    let path = args.file("path")?;
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     let data = batches.map(|b| b.stream().map(|s| s.state())).transpose()?;
     let companions = Companions { data, ..Companions::default() };
-    trainer.claim(ctx, &path)?;
-    trainer.with(|t, subject, _| Ok(t.save(subject, &ctx.host, &path, &companions)?))
+    trainer.claim(ctx, path.path())?;
+    trainer.with(|t, subject, _| Ok(t.save(subject, &ctx.host, path.path(), &companions)?))
 }
 
 fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
     let trainer = args.this::<ScriptTrainer>()?;
-    let path = ctx.files.allow(args.get::<String>("path")?)?;
+    let path = args.file("path")?;
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     trainer.with(|t, subject, _| {
-        let saved = t.read(subject, &ctx.host, &path)?;
+        let saved = t.read(subject, &ctx.host, path.path())?;
         // What can be refused comes before anything is changed.
         subject.params.check_free()?;
         match (&batches, &saved.companions().data) {

@@ -17,6 +17,7 @@ use roaring::RoaringBitmap;
 
 use super::*;
 use crate::model::Role;
+use crate::vectors::{Delta, Generated, Scores, Source};
 
 /// A small model: an embedding, two layers and a norm.
 pub fn universe() -> Arc<Universe> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::Result;
-use crate::mask::Source;
 use crate::mask::bits::{Domain, Piece as MaskPiece};
 use crate::mask::keys::{Cut, Keys, magnitude};
 use crate::merge::group::{Piece, Unit};
 use crate::merge::{Group, kernels};
 use crate::model::{ParamSpec, Role, Universe};
+use crate::vectors::Source;
 
 /// A way to thin out task vectors.
 pub(super) trait Sparsify: Send + Sync {

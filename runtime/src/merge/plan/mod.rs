@@ -124,7 +124,7 @@ impl Plan {
             notices,
         };
         // A chat template that does not exist or is not Jinja is told of now.
-        super::files::chat_template(&plan)?;
+        super::chat_template::source(plan.chat_template.as_deref(), &plan.inputs)?;
         Ok(plan)
     }
 

@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
-
 use super::record::sync_folder;
-use super::shards::write_at;
-use crate::merge::files::{json_text, put};
-use crate::merge::plan::{Plan, Task};
+use super::write_at::write_at;
+use crate::host::container::shards::{self, INDEX};
+use crate::host::container::{self, Declared};
+use crate::merge::files::put;
+use crate::merge::plan::{Job, Plan, Task};
 use crate::{Error, Result};
-
-const INDEX: &str = "model.safetensors.index.json";
 
 /// The weight files of a result.
 pub(super) struct Layout {
@@ -43,36 +42,21 @@ pub(super) struct Place {
 
 impl Layout {
     /// Cuts the tensors of a plan into files of `shard_bytes` at most.
-    pub(super) fn of(plan: &Plan, shard_bytes: u64) -> Self {
-        let mut members: Vec<Vec<usize>> = vec![Vec::new()];
-        let mut filled = 0;
-        for job in 0..plan.jobs.len() {
-            let bytes = size(plan, job);
-            let last = members.len() - 1;
-            if filled + bytes > shard_bytes && !members[last].is_empty() {
-                members.push(vec![job]);
-                filled = 0;
-            } else {
-                members[last].push(job);
-            }
-            filled += bytes;
-        }
+    pub(super) fn of(plan: &Plan, shard_bytes: u64) -> Result<Self> {
+        let sizes: Vec<u64> = (0..plan.jobs.len()).map(|job| size(plan, job)).collect();
+        let files = shards::cut(&sizes, shard_bytes);
         let mut layout = Self { files: Vec::new(), places: Vec::new() };
-        for (at, jobs) in members.iter().enumerate() {
-            let name = match members.len() {
-                1 => "model.safetensors".to_string(),
-                n => format!("model-{:05}-of-{n:05}.safetensors", at + 1),
-            };
-            let header = header(plan, jobs);
+        for (at, jobs) in files.iter().enumerate() {
+            let name = shards::file_name(at, files.len());
+            let header = header(plan, jobs.clone(), &sizes)?;
             let mut offset = header.len() as u64;
-            for &job in jobs {
-                let bytes = size(plan, job);
+            for &bytes in &sizes[jobs.clone()] {
                 layout.places.push(Place { file: at, offset, bytes });
                 offset += bytes;
             }
             layout.files.push(Shard { name, header, length: offset });
         }
-        layout
+        Ok(layout)
     }
 
     /// The bytes of all tensors.
@@ -113,14 +97,9 @@ impl Layout {
     pub(super) fn write_index(&self, plan: &Plan, folder: &Path) -> Result<Vec<String>> {
         let mut names: Vec<String> = self.files.iter().map(|s| s.name.clone()).collect();
         if names.len() > 1 {
-            let map: Map<String, Value> = plan
-                .jobs
-                .iter()
-                .zip(&self.places)
-                .map(|(job, place)| (job.name.clone(), json!(names[place.file])))
-                .collect();
-            let index = json!({ "metadata": { "total_size": self.total() }, "weight_map": map });
-            put(folder, INDEX, json_text(&folder.join(INDEX), &index)?.as_bytes())?;
+            let jobs = plan.jobs.iter().zip(&self.places);
+            let places = jobs.map(|(job, place)| (job.name.as_str(), names[place.file].as_str()));
+            put(folder, INDEX, shards::index(self.total(), places)?.as_bytes())?;
             names.push(INDEX.to_string());
         }
         Ok(names)
@@ -154,28 +133,15 @@ fn size(plan: &Plan, job: usize) -> u64 {
     }
 }
 
-/// The header of a file, its length in front.
-fn header(plan: &Plan, jobs: &[usize]) -> Vec<u8> {
-    let mut header = Map::new();
-    header.insert("__metadata__".into(), json!({ "format": "pt" }));
-    let mut end = 0;
-    for &at in jobs {
-        let job = &plan.jobs[at];
-        let begin = end;
-        end += size(plan, at);
+/// The header of the file of these tensors, its length in front.
+fn header(plan: &Plan, jobs: Range<usize>, sizes: &[u64]) -> Result<Vec<u8>> {
+    fn declared<'p>((job, &bytes): (&'p Job, &u64)) -> Declared<'p> {
         let dtype = match &job.task {
             Task::Copy { dtype, .. } => dtype.as_str(),
             Task::Merge { .. } => job.out.header(),
         };
-        header.insert(
-            job.name.clone(),
-            json!({ "dtype": dtype, "shape": job.shape, "data_offsets": [begin, end] }),
-        );
+        Declared { name: &job.name, dtype, shape: &job.shape, bytes }
     }
-    let mut text = Value::Object(header).to_string().into_bytes();
-    // The data begins at a multiple of 8 bytes, so that a mapped file can be used in place.
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut out = (text.len() as u64).to_le_bytes().to_vec();
-    out.extend(text);
-    out
+    let tensors: Vec<Declared<'_>> = plan.jobs[jobs.clone()].iter().zip(&sizes[jobs]).map(declared).collect();
+    Ok(container::header(&[("format", "pt")], &tensors)?)
 }

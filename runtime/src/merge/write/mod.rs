@@ -11,6 +11,7 @@ mod left;
 mod place;
 mod record;
 mod shards;
+mod write_at;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ impl Plan {
         let _lock = Lock::beside(&places.folder, &host.events)?;
         places.check()?;
         let identity = Identity::of(self, options)?;
-        let layout = Layout::of(self, options.shard_bytes);
+        let layout = Layout::of(self, options.shard_bytes)?;
         let repaired = places.settle(host)?;
         if let Some(record) = self.there(&places, &identity, &layout, options, repaired, host)? {
             places.clear()?;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::journal::Journal;
 use super::layout::Layout;
+use super::write_at::write_at;
 use crate::merge::plan::Plan;
 use crate::merge::run::Store;
 use crate::merge::{Float, Sink};
@@ -113,19 +114,4 @@ impl Sink for Stretch<'_> {
         out.encode(values, &mut bytes);
         self.shards.write(self.job, &bytes, from)
     }
-}
-
-#[cfg(unix)]
-pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-pub(super) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        let n = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        bytes = &bytes[n..];
-        offset += n as u64;
-    }
-    Ok(())
 }

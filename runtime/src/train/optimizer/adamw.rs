@@ -3,8 +3,9 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::cpu::{Rule, Target, run};
-use super::method::{ANY, Method, Now, check_ranges};
+use super::cpu::{Rule, run};
+use super::method::{ANY, Method, check_ranges};
+use super::step::{Now, Target};
 use crate::Result;
 
 /// `w ← w·(1 - lr·weight_decay)`; `m ← m + (1-beta1)·(g - m)`; `v ← beta2·v + (1-beta2)·g²`;

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::method::Now;
+use super::step::{Now, Target};
 use crate::ops::SparseIndex;
 use crate::ops::simd::dither_bf16;
 #[cfg(target_arch = "x86_64")]
@@ -20,16 +20,6 @@ pub(super) trait Rule<const N: usize>: Sync {
 
 /// Pieces are halved until they have no more entries than this.
 const PIECE: usize = 1 << 15;
-
-/// What is updated: a weight in its memory, and what is to be known about its entries.
-pub struct Target<'a> {
-    /// The weight.
-    pub(in crate::train) weight: WeightMut<'a>,
-    /// The entries that may change; `None` is all of them.
-    pub(in crate::train) index: Option<&'a SparseIndex>,
-    /// Of a bf16 weight: the f32 values whose roundings it holds.
-    pub(in crate::train) masters: Option<&'a mut [f32]>,
-}
 
 /// Updates the entries of `target` by a rule with their gradients `g`, in the order of its index.
 pub(super) fn run<R: Rule<N>, const N: usize>(

@@ -7,19 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::cpu::Target;
+use super::step::{Now, Target};
 use crate::{Error, Result};
-
-/// What changes from step to step.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// The step size.
-    pub lr: f64,
-    /// The number of this step, from 1.
-    pub t: u64,
-    /// What gradients are multiplied by first (clipping).
-    pub scale: f64,
-}
 
 /// An optimizer with its settings, which are the fields of the type. In the formulas of the implementations `w` is an
 /// entry, `g` its gradient, `lr` the step size, `t` the number of the step from 1; states begin at 0. All sums are carried out

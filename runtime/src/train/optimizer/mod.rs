@@ -14,6 +14,7 @@ mod method;
 mod reference;
 mod rmsprop;
 mod sgd;
+mod step;
 
 use std::sync::Arc;
 
@@ -27,8 +28,8 @@ pub use lion::Lion;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
-pub(super) use cpu::Target;
-pub(super) use method::{Method, Now};
+pub(super) use method::Method;
+pub(super) use step::{Now, Target};
 
 /// The optimizers there are, in the order they are listed in.
 const ALL: &[Kind] = &[Kind::of::<RmsProp>(), Kind::of::<AdamW>(), Kind::of::<Sgd>(), Kind::of::<Lion>()];

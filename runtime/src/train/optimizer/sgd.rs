@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::cpu::{Rule, Target, run};
-use super::method::{ANY, Method, Now, check_ranges};
+use super::cpu::{Rule, run};
+use super::method::{ANY, Method, check_ranges};
 use super::reference::decayed;
+use super::step::{Now, Target};
 use crate::{Error, Result};
 
 /// `g ← g + weight_decay·w`; with momentum `b ← momentum·b + (1-dampening)·g` (`b ← g` at the first step),

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use lota_runtime::Result;
 use lota_runtime::host::{Event, Events, Host, Lock};
 use lota_runtime::merge::{Existing, FolderOptions, Held, Input};
 use lota_runtime::ops::Exec;
-use lota_runtime::{Error, Result};
 use serde_json::{Value, json};
 
 use super::folders::{linear, llama, plan, read, saved, two};

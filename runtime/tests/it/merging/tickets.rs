@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use lota_runtime::mask::{Mask, Scores};
+use lota_runtime::mask::Mask;
 use lota_runtime::merge::{Input, Overlay};
 use lota_runtime::ticket::{Meta, Ticket};
+use lota_runtime::vectors::Scores;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use serde_json::{Value, json};

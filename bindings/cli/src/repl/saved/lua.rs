@@ -16,7 +16,7 @@ fn line(input: &Input<'_>) -> String {
     let written = match input.end {
         End::Done => done(input, code),
         End::Failed { .. } => failed(input, code, &found),
-        End::Stopped => return comment("--", "Stopped, and left out:", input.text),
+        End::Stopped => return comment("--", "Left out:", input.text),
     };
     with_comments(written, &comments)
 }
@@ -46,16 +46,17 @@ fn done(input: &Input<'_>, code: &str) -> String {
 /// Values: kept by name where another input uses them, and printed where they were shown.
 fn expression(input: &Input<'_>, code: &str) -> String {
     let shown = input.shown && input.values > 0;
+    let say = if input.plain { "print" } else { "lota.print" };
     match input.kept {
         Some(number) if shown && input.values > 1 => format!(
             "do\n  local all = table.pack({code})\n  _, _{number} = all[1], all[1]\n  \
-             lota.print(table.unpack(all, 1, all.n))\nend"
+             {say}(table.unpack(all, 1, all.n))\nend"
         ),
         Some(number) => {
-            let print = if shown { format!("\nlota.print(_{number})") } else { String::new() };
+            let print = if shown { format!("\n{say}(_{number})") } else { String::new() };
             format!("_ = {code}\n_{number} = _{print}")
         }
-        None if shown => format!("lota.print({code})"),
+        None if shown => format!("{say}({code})"),
         None if input.statement => separate(code.to_string()),
         None => format!("do\n  local _ = {code}\nend"),
     }
@@ -114,7 +115,16 @@ mod tests {
     use super::*;
 
     fn input<'a>(text: &'a str, end: &'a End) -> Input<'a> {
-        Input { text, end, expression: true, statement: false, values: 1, shown: true, kept: None }
+        Input {
+            text,
+            end,
+            expression: true,
+            statement: false,
+            values: 1,
+            shown: true,
+            plain: false,
+            kept: None,
+        }
     }
 
     fn written(text: &str, change: impl FnOnce(&mut Input<'_>)) -> String {
@@ -129,6 +139,7 @@ mod tests {
         assert_eq!(written("x -- why", |_| ()), "lota.print(x) -- why");
         assert_eq!(written("x; -- why", |i| i.shown = false), "do\n  local _ = x\nend -- why");
         assert_eq!(written("-- nothing", |_| ()), "-- nothing");
+        assert_eq!(written("{nil, 1}", |i| i.plain = true), "print({nil, 1})");
     }
 
     #[test]
@@ -161,6 +172,6 @@ mod tests {
         failed.expression = false;
         assert_eq!(line(&failed), "pcall(function(...) -- it failed\nx = 1 error 'no'\nend)");
         assert_eq!(line(&input("x.y.z", &end)), "-- Failed:\n--   x.y.z");
-        assert_eq!(line(&input("f()", &End::Stopped)), "-- Stopped, and left out:\n--   f()");
+        assert_eq!(line(&input("f()", &End::Stopped)), "-- Left out:\n--   f()");
     }
 }

@@ -18,7 +18,7 @@ pub enum End {
         /// Those of them that it declared.
         new: Vec<String>,
     },
-    /// It was stopped, and would have to be stopped again.
+    /// It was stopped, or cannot be done again: it is left out.
     Stopped,
 }
 
@@ -37,6 +37,8 @@ pub struct Input<'a> {
     pub values: usize,
     /// Whether they were shown.
     pub shown: bool,
+    /// Whether `lota.print` refuses one of them: a table with holes, say.
+    pub plain: bool,
     /// The number of its value, if another input uses it by name.
     pub kept: Option<usize>,
 }

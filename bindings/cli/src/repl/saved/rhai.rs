@@ -1,6 +1,6 @@
 //! Inputs as statements of a Rhai script.
 
-use super::versions::distinct;
+use super::versions::{deeper, distinct};
 use super::{End, Input, body, comment, with_comments};
 use crate::repl::syntax::{RHAI, Token, tokens};
 
@@ -9,10 +9,17 @@ const DECLARE: [&str; 6] = ["let", "const", "fn", "private", "import", "export"]
 
 pub(super) fn lines(inputs: &[Input<'_>]) -> Vec<String> {
     let texts = distinct(inputs);
-    inputs.iter().zip(&texts).map(|(input, text)| line(&Input { text, ..input.clone() })).collect()
+    let all = texts.iter().flat_map(|text| pieces(text));
+    let constants: Vec<&str> =
+        all.filter(|p| p.first == "const").filter_map(|p| Some(p.declared()?.0)).collect();
+    inputs
+        .iter()
+        .zip(&texts)
+        .map(|(input, text)| line(&Input { text, ..input.clone() }, &constants))
+        .collect()
 }
 
-fn line(input: &Input<'_>) -> String {
+fn line(input: &Input<'_>, constants: &[&str]) -> String {
     let found = tokens(&RHAI, input.text);
     let (code, comments) = body(input.text, &found);
     if code.is_empty() {
@@ -20,8 +27,8 @@ fn line(input: &Input<'_>) -> String {
     }
     let written = match input.end {
         End::Done => done(input, code),
-        End::Failed { known, new } => failed(code, known, new),
-        End::Stopped => return comment("//", "Stopped, and left out:", input.text),
+        End::Failed { known, new } => failed(code, known, new, constants),
+        End::Stopped => return comment("//", "Left out:", input.text),
     };
     with_comments(written, &comments)
 }
@@ -74,7 +81,7 @@ fn value(input: &Input<'_>, code: &str) -> String {
 }
 
 /// An input that failed after it had begun. All up to the last variable that it declared has run; what follows is tried.
-fn failed(code: &str, known: &[String], new: &[String]) -> String {
+fn failed(code: &str, known: &[String], new: &[String], constants: &[&str]) -> String {
     let all = pieces(code);
     let declares = |name: &String| all.iter().position(|p| p.declared().is_some_and(|(n, _)| n == name));
     let ran = new.iter().filter_map(declares).max().map_or(0, |at| at + 1);
@@ -83,13 +90,15 @@ fn failed(code: &str, known: &[String], new: &[String]) -> String {
     let last = rest.iter().rposition(|piece| !piece.is_function());
     let mut inside = Vec::new();
     for (i, piece) in rest.iter().enumerate() {
-        // An import that stands last is what failed.
-        if piece.is_function() || (piece.first == "import" && Some(i) != last) {
+        // What stands last is what failed. A constant cannot be assigned to, only declared again.
+        let constant = piece.declared().is_some_and(|(name, _)| constants.contains(&name));
+        if piece.is_function() || ((piece.first == "import" || constant) && Some(i) != last) {
             before.push(closed(piece.text));
             continue;
         }
         // A variable that was there before must not be one of the block.
-        inside.push(match piece.declared().filter(|(name, _)| known.iter().any(|k| k == name)) {
+        let known = |name: &str| known.iter().any(|k| k == name) && !constants.contains(&name);
+        inside.push(match piece.declared().filter(|(name, _)| known(name)) {
             Some((name, "" | ";")) => format!("{name} = ();"),
             Some((name, rest)) => closed(&format!("{name} {rest}")),
             None => closed(piece.text),
@@ -139,14 +148,6 @@ impl<'a> Piece<'a> {
     }
 }
 
-pub(super) fn deeper(depth: usize, text: &str) -> usize {
-    match text {
-        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
-        ")" | "]" | "}" => depth.saturating_sub(1),
-        _ => depth,
-    }
-}
-
 fn pieces(code: &str) -> Vec<Piece<'_>> {
     let mut out = Vec::new();
     let (mut depth, mut last) = (0, None::<Token>);
@@ -191,10 +192,18 @@ mod tests {
 
     fn written(text: &str, change: impl FnOnce(&mut Input<'_>)) -> String {
         let end = End::Done;
-        let mut input =
-            Input { text, end: &end, expression: true, statement: true, values: 1, shown: true, kept: None };
+        let mut input = Input {
+            text,
+            end: &end,
+            expression: true,
+            statement: true,
+            values: 1,
+            shown: true,
+            plain: false,
+            kept: None,
+        };
         change(&mut input);
-        line(&input)
+        line(&input, &[])
     }
 
     fn nothing(i: &mut Input<'_>) {
@@ -244,10 +253,11 @@ mod tests {
             statement: true,
             values: 0,
             shown: false,
+            plain: false,
             kept: None,
         };
         assert_eq!(
-            line(&input),
+            line(&input, &[]),
             "fn f() { 1 }\nlet a = 1;\nlet b = 2;\ntry { // it failed\nlet c = boom();\n} catch { }"
         );
     }
@@ -262,8 +272,9 @@ mod tests {
             statement: true,
             values: 0,
             shown: false,
+            plain: false,
             kept: None,
         };
-        assert_eq!(line(&input), "try { // it failed\nx = 2;\nboom();\n} catch { }");
+        assert_eq!(line(&input, &[]), "try { // it failed\nx = 2;\nboom();\n} catch { }");
     }
 }

@@ -3,7 +3,6 @@
 //! do copies of the functions that call them.
 
 use super::Input;
-use super::rhai::deeper;
 use crate::repl::syntax::{RHAI, Token, tokens};
 
 /// A function by its name and the number of its arguments.
@@ -128,6 +127,15 @@ fn definitions(text: &str) -> Vec<Definition> {
     out
 }
 
+/// How many brackets are open after one more token.
+pub(super) fn deeper(depth: usize, text: &str) -> usize {
+    match text {
+        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
+        ")" | "]" | "}" => depth.saturating_sub(1),
+        _ => depth,
+    }
+}
+
 /// Where the block after arguments ends.
 fn body_end(text: &str, found: &[Token]) -> usize {
     let mut depth = 0usize;
@@ -171,6 +179,7 @@ mod tests {
             statement: true,
             values: 0,
             shown: false,
+            plain: false,
             kept: None,
         };
         let inputs: Vec<Input<'_>> = inputs.iter().map(|text| input(*text)).collect();
