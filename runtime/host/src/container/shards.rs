@@ -18,7 +18,7 @@ pub fn cut(sizes: &[u64], most: u64) -> Vec<Range<usize>> {
     let mut files = Vec::new();
     let (mut first, mut filled) = (0, 0u64);
     for (i, &size) in sizes.iter().enumerate() {
-        if i > first && filled.saturating_add(size) > most {
+        if i > first && filled.checked_add(size).is_none_or(|sum| sum > most) {
             files.push(first..i);
             (first, filled) = (i, 0);
         }
