@@ -41,11 +41,11 @@ pub(crate) type Factor<'a> = Strided<Weight<'a>>;
 impl<D> Strided<D> {
     /// A row-major matrix.
     pub(crate) fn new(data: D, rows: usize, cols: usize) -> Self {
-        Self::strided(data, rows, cols, cols)
+        Self::with_stride(data, rows, cols, cols)
     }
 
     /// A row-major matrix whose rows lie `row_stride` values apart.
-    pub(crate) fn strided(data: D, rows: usize, cols: usize, row_stride: usize) -> Self {
+    pub(crate) fn with_stride(data: D, rows: usize, cols: usize, row_stride: usize) -> Self {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
@@ -245,7 +245,7 @@ mod tests {
             let exact = |i: usize, j: usize| -> f64 {
                 (0..k).map(|l| f64::from(round(a[i * (k + 2) + l])) * f64::from(round(b[l * n + j]))).sum()
             };
-            let lefts = [Mat::strided(&a, m, k, k + 2), Mat::new(&at, k, m).t()];
+            let lefts = [Mat::with_stride(&a, m, k, k + 2), Mat::new(&at, k, m).t()];
             let rights = [Factor::new(whole, k, n), Factor::new(whole_t, n, k).t()];
             let stride = n + 3;
             let expected: Vec<f64> = (0..m * n).map(|i| 0.5 * exact(i / n.max(1), i % n.max(1))).collect();
