@@ -43,7 +43,7 @@ fn replay(syntax: &'static Syntax, conversation: &str, folder: &Path) -> String 
     let mut lines = conversation.lines().peekable();
     while let Some(line) = lines.next() {
         let Some(first) = line.strip_prefix("> ") else {
-            if line.starts_with('#') || (line.is_empty() && out.is_empty()) {
+            if line.starts_with("# ") || (line.is_empty() && out.is_empty()) {
                 out += &format!("{line}\n");
             }
             continue;

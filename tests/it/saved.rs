@@ -254,6 +254,7 @@ fn sessions_that_were_saved_wrongly_are_saved_right() {
         &["fn f() { 1 }", "f()", "fn f() { 2 }", "f()"],
         &["fn f() { 1 }", "fn g() { f() }", "g()", "fn f() { 2 }", "ans + g()"],
         &["let x = 1; boom()", "x + 1"],
+        &["const Q = 1", "Q = 2", "let q = Q; boom()", "q"],
         &["return 3", "ans"],
         &["if true { return 4; }", "ans"],
         &["import \"lota/options\" as o", "o::pick(#{a: 1}, #{a: 2})"],

@@ -53,8 +53,10 @@ fn the_demo_ends_with_a_table_and_what_it_says() {
     assert!(folder.path().join("runs/demo-1/report.md").is_file());
     // Its progress is lines that say how far it is.
     let lines = text(&out.stderr);
-    let with_loss = |l: &&str| l.contains("] adapt ") && l.contains("loss ");
-    let line = lines.lines().find(with_loss).unwrap_or_else(|| panic!("{lines}"));
+    let line = lines
+        .lines()
+        .find(|l| l.contains("] adapt ") && l.contains("loss "))
+        .unwrap_or_else(|| panic!("{lines}"));
     assert!(line.contains(" %), ") && line.contains(" left"), "{line}");
 }
 

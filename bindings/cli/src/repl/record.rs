@@ -44,19 +44,19 @@ impl Record {
         self.entries.len()
     }
 
-    /// How many of them failed after they had begun, or were stopped.
-    pub fn broken(&self) -> usize {
-        self.entries.iter().filter(|e| e.end != End::Done).count()
+    /// Those of them that failed after they had begun, or were stopped.
+    pub fn broken(&self) -> Vec<usize> {
+        (0..self.entries.len()).filter(|i| self.entries[*i].end != End::Done).collect()
     }
 
-    /// The script, with or without what failed half-way.
-    pub fn script(&self, syntax: &Syntax, with_failed: bool) -> String {
+    /// The script, with all that ran to its end and those that failed and are listed.
+    pub fn script(&self, syntax: &Syntax, failed: &[usize]) -> String {
         let words: Vec<Vec<&str>> = self.entries.iter().map(|e| words(&e.text)).collect();
         let help = words.iter().any(|n| n.contains(&"help"));
         let mut out = (syntax.header)(lota::VERSION, help);
         out.push('\n');
         let count = self.entries.len();
-        let inputs: Vec<Input<'_>> = (0..count).map(|i| self.input(syntax, &words, i, with_failed)).collect();
+        let inputs: Vec<Input<'_>> = (0..count).map(|i| self.input(syntax, &words, i, failed)).collect();
         for (entry, lines) in self.entries.iter().zip((syntax.save)(&inputs)) {
             if let Some(file) = &entry.file {
                 out += &format!("{} {file}\n", syntax.comment);
@@ -67,11 +67,11 @@ impl Record {
         out
     }
 
-    fn input(&self, syntax: &Syntax, words: &[Vec<&str>], at: usize, with_failed: bool) -> Input<'_> {
+    fn input(&self, syntax: &Syntax, words: &[Vec<&str>], at: usize, failed: &[usize]) -> Input<'_> {
         let entry = &self.entries[at];
         Input {
             text: &entry.text,
-            end: if with_failed || entry.end == End::Done { &entry.end } else { &End::Stopped },
+            end: if entry.end == End::Done || failed.contains(&at) { &entry.end } else { &End::Stopped },
             expression: entry.expression,
             statement: entry.statement,
             values: entry.values,

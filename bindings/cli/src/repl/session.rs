@@ -376,22 +376,38 @@ impl Session {
                 return Err(Error::argument(text));
             }
         }
-        let mut script = self.record.script(self.syntax, true);
-        // What failed for a reason that is one of the whole script, as an assignment to a constant is in Rhai.
-        if self.engine.check(&script).is_err() {
-            script = self.record.script(self.syntax, false);
-        }
+        let script = self.script();
         lota::runtime::host::write_atomic(path, |out| {
             std::io::Write::write_all(out, script.as_bytes()).map_err(|e| lota::runtime::Error::io(path, e))
         })?;
         let mut said = format!("{file}: {} inputs", self.record.len());
-        if self.record.broken() > 0 {
-            said += &format!(", {} of which failed or were stopped", self.record.broken());
+        let broken = self.record.broken().len();
+        if broken > 0 {
+            said += &format!(", {broken} of which failed or were stopped");
         }
         if self.record.failed > 0 {
             said += &format!("; {} that did not parse left out", self.record.failed);
         }
         Ok(said + "\n")
+    }
+
+    /// The session as a script that parses. What keeps it from parsing failed here, as an assignment to a constant of Rhai
+    /// did, and is left out.
+    fn script(&self) -> String {
+        let broken = self.record.broken();
+        let write = |failed: &[usize]| self.record.script(self.syntax, failed);
+        let parses = |failed: &[usize]| self.engine.check(&write(failed)).is_ok();
+        if parses(&broken) {
+            return write(&broken);
+        }
+        let mut kept = Vec::new();
+        for at in broken {
+            kept.push(at);
+            if !parses(&kept) {
+                kept.pop();
+            }
+        }
+        write(&kept)
     }
 
     fn reset(&mut self) -> Result<Reply> {
