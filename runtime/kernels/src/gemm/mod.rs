@@ -197,7 +197,7 @@ mod tests {
     use crate::testing::{fast, random, random_bf16, values};
 
     /// Rows, columns and inner dimensions: whole tiles and every kind of remainder.
-    const SHAPES: [(usize, usize, usize); 9] = [
+    const SHAPES: [(usize, usize, usize); 11] = [
         (1, 1, 1),
         (8, 48, 16),
         (7, 49, 33),
@@ -207,6 +207,9 @@ mod tests {
         (3, 5, 0),
         (70, 50, 1537),
         (17, 96, 3100),
+        // Blocks of rows and stretches of the inner dimension that are full.
+        (64, 48, 640),
+        (128, 50, 1536),
     ];
 
     pub(super) fn kernels() -> Vec<Kernels> {
