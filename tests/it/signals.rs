@@ -92,12 +92,15 @@ fn a_prompt_that_waits_ends_at_a_signal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut command = lota(folder.path(), &["repl"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-    std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), b"1 + 1\n").expect("writes");
+    // Its input stays open, so that the signal alone can end it.
+    let mut input = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut input, b"1 + 1\n").expect("writes");
     let mut first = [0; 2];
     child.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("it answers");
     send("-TERM", &child);
     let out = child.wait_with_output().expect("it ends");
     assert_eq!(out.status.code(), Some(143));
+    drop(input);
 }
 
 /// Runs a script whose standard output is a full device.

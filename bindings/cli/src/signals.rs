@@ -27,9 +27,12 @@ pub(crate) fn is_ending() -> bool {
     !matches!(RECEIVED.load(Ordering::SeqCst), 0 | INTERRUPT)
 }
 
-/// Waits for a line. A signal that comes meanwhile ends the program at once.
+/// Waits for a line. A signal that comes meanwhile ends the program at once, and so does one that came just before.
 pub(crate) fn idle<T>(wait: impl FnOnce() -> T) -> T {
     IDLE.store(true, Ordering::SeqCst);
+    if is_ending() {
+        std::process::exit(i32::from(exit_code()));
+    }
     let result = wait();
     IDLE.store(false, Ordering::SeqCst);
     result
@@ -76,8 +79,9 @@ pub(super) fn stop_on_signals(cancel: Cancel, patience: usize) {
     let mut patience = Patience { most: patience, asked: 0 };
     let terminal = system::terminal();
     let handle = move |signal: i32| {
-        let answer = patience.answer(signal, cancel.is_cancelled(), IDLE.load(Ordering::SeqCst));
+        // Before looking whether the prompt waits: one that is about to wait looks for a signal after it has said so.
         RECEIVED.store(signal, Ordering::SeqCst);
+        let answer = patience.answer(signal, cancel.is_cancelled(), IDLE.load(Ordering::SeqCst));
         match answer {
             Answer::End => {
                 system::restore(terminal.as_ref());
