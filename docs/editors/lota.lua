@@ -517,7 +517,7 @@ function Tensor:add_(other) end
 ---@class lota.Tensor.argmax.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The place of the largest, stored from 0.
+---The place of the largest, counted from 0 in both languages.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.argmax.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -526,7 +526,7 @@ function Tensor:argmax(dim, options) end
 ---@class lota.Tensor.argmin.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The place of the smallest, stored from 0.
+---The place of the smallest, counted from 0 in both languages.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.argmin.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -962,12 +962,12 @@ function Tokenizer:special() end
 ---@class Trainer
 local Trainer = {}
 
----Lets go of the optimizer's memory. The model stays as it is.
+---Lets go of the optimizer's memory and of the files saved to. The model stays as it is.
 function Trainer:close() end
 
 ---@class lota.Trainer.fit.Options
 ---@field steps? integer the number of the last step; that given to train.new if not given
----@field on_step? function function(info) called after each step with what t:step returns; false ends the training
+---@field on_step? function function(info) called after each step with what t:step returns; false ends the training. It may not change the model
 ---@field save_to? string a folder (or a .safetensors file) to save the training to
 ---@field save_every? integer save every so many steps; 0: only at the end and when cancelled
 ---@field resume? boolean go on from what is in save_to
@@ -1110,7 +1110,7 @@ function lota.data.padded(path) end
 
 ---@class lota.data.read.Options
 ---@field format? string jsonl, json, csv, tsv or parquet; auto goes by the file's ending
----@field limit? integer the most rows to return
+---@field limit? integer the most rows to read
 
 ---The rows of a data file: JSON lines, JSON, CSV, TSV or Parquet.
 ---@param path string the file
@@ -1145,7 +1145,7 @@ function lota.eval.choice(model, questions, options) end
 
 ---Continues the prompt of every row, several at a time.
 ---@param model Model the model
----@param rows table the rows, each {prompt = ...} or a string
+---@param rows table the rows, each {prompt = ...}, {messages = ...} or a string
 ---@param options? lota.eval.generate.Options
 ---@return string[] # the continuations, in order
 function lota.eval.generate(model, rows, options) end
@@ -1188,7 +1188,7 @@ function lota.full(shape, value, options) end
 function lota.grad(loss, vars) end
 
 ---Prints the page of a primitive, an area, a type or a module.
----@param value? any a name such as 'mask.union', or a value; everything is listed without one
+---@param value? any a name such as 'mask.union', or a value; without one the areas are listed
 function lota.help(value) end
 
 ---The value of a JSON text.
@@ -1586,8 +1586,8 @@ function lota.ones(shape, options) end
 ---@field rows? string[] the names of the rows
 ---@field columns? string[] the names of the columns
 ---@field title? string the heading
----@field low? number the value of the lightest colour; the least by default
----@field high? number the value of the darkest colour; the greatest by default
+---@field low? number the value of the first colour; the least by default
+---@field high? number the value of the last colour; the greatest by default
 ---@field path? string a file to write the SVG to
 
 ---A heat map: a matrix as coloured cells with their values.
@@ -1601,6 +1601,7 @@ function lota.plot.heatmap(matrix, options) end
 ---@field x? string what x counts
 ---@field y? string what y measures
 ---@field log? boolean a logarithmic y axis
+---@field marks? table[] vertical lines, each {x =, name =}
 ---@field path? string a file to write the SVG to
 
 ---A line chart.
@@ -1656,11 +1657,19 @@ function lota.rng(seed) end
 ---@return Run # the run
 function lota.run.start(dir, options) end
 
+---An error unless files can be written into a folder.
+---@param dir string the folder; it is made if it does not exist
+function lota.run.writable(dir) end
+
 ---Scores made by a function of each parameter.
 ---@param model Model the model
 ---@param score function function(name, tensor) -> Tensor of the same shape, or nil to leave it unscored
 ---@return Scores # the scores
 function lota.scores.new(model, score) end
+
+---The script that runs: its file, its options, and the command that runs it again.
+---@return table # path (as it was given; empty where no file is run), args (a list of texts), command (quoted for a shell)
+function lota.script() end
 
 ---Tensors of one shape stacked along a new dimension.
 ---@param tensors Tensor[] what to join
@@ -1761,7 +1770,7 @@ function lota.tokenizer.train(texts, options) end
 ---@field kind? string|function gradient, fisher, or function(name, gradient, gathered) -> Tensor
 ---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field limit? integer use only so many batches
----@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given
+---@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given. The batch may be several batches in one. The weights may not be changed in it, and gradients reach them through logp alone: a loss that contains the model's own weights otherwise is an error unless they are detached; it is computed for each batch, which counts by its labelled positions
 ---@field checkpoint? string none, or block: compute activations again, for less memory and more time
 
 ---Scores from gradients, gathered as the backward finds them.
@@ -1774,14 +1783,15 @@ function lota.train.grad_scores(model, batches, options) end
 ---@class lota.train.new.Options
 ---@field mask? Mask train these entries
 ---@field params? string|string[]|function train these parameters whole (all, if no mask is given): which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
----@field optimizer? string rmsprop, adamw, sgd or lion
----@field lr? number the learning rate
----@field betas? number[] adamw, lion: the two decays
----@field eps? number rmsprop, adamw: added after the square root
----@field weight_decay? number the weight decay (of the trained entries alone)
+---@field optimizer? string how steps are taken: rmsprop, adamw, sgd or lion
 ---@field alpha? number rmsprop: the decay of the mean of squares
+---@field eps? number rmsprop, adamw: added after the square root
 ---@field momentum? number rmsprop, sgd: the decay of the momentum
----@field nesterov? boolean sgd: look ahead
+---@field weight_decay? number rmsprop, sgd: an L2 penalty, added to the gradient; adamw, lion: decoupled weight decay, of the trained entries alone
+---@field betas? number[] adamw: the decays of the two means; lion: the weight of the past in a step, and the decay of the mean
+---@field dampening? number sgd: the fraction of a gradient that does not enter the momentum, from the second step on
+---@field nesterov? boolean sgd: look ahead (Nesterov momentum)
+---@field lr? number the learning rate
 ---@field schedule? string|function constant, linear, cosine, or function(step, total) -> factor, with the step's number from 1
 ---@field warmup? integer steps over which the learning rate rises
 ---@field steps? integer how many steps there will be; linear and cosine need it, fit takes it as default
@@ -1789,8 +1799,8 @@ function lota.train.grad_scores(model, batches, options) end
 ---@field clip_norm? number the most that the norm of all gradients together may be
 ---@field clip_per_parameter? number the most that the norm of each parameter's gradient may be
 ---@field checkpoint? string none, or block: compute activations again, for less memory and more time
----@field reduction? string cross-entropy is the mean over labelled positions, or their sum by sequence: mean or sum
----@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given
+---@field reduction? string mean or sum. Cross-entropy is the mean over labelled positions, or the sum over each sequence and the mean over sequences. A loss of your own is computed once over all batches of a step, as if they were one, unless this is given: then once for each batch, without the further forward pass that this takes, and the results are averaged with the numbers of labelled positions as weights (mean) or added up (sum)
+---@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given. The batch may be several batches in one. The weights may not be changed in it, and gradients reach them through logp alone: a loss that contains the model's own weights otherwise is an error unless they are detached
 ---@field per_block? boolean update each block as soon as its gradients are there, so that they are never all held; a step that is cancelled is taken back only if at most a tenth of the entries is trained
 ---@field keep_packed? boolean keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them
 
@@ -1799,6 +1809,10 @@ function lota.train.grad_scores(model, batches, options) end
 ---@param options? lota.train.new.Options
 ---@return Trainer # the trainer, at step 0
 function lota.train.new(model, options) end
+
+---The optimizers that `train.new` knows.
+---@return table[] # name, options (its own, with their defaults) and state (the names of what it keeps for each entry) of each
+function lota.train.optimizers() end
 
 ---The version of lota.
 ---@type string
