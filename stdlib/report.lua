@@ -229,9 +229,14 @@ end
 --- colour, series of one `kind` a dash. The loss is on a logarithmic axis where that helps, or as `log` says; `marks`
 --- are those of lota.plot.lines.
 function report.curves(path, series, given)
-  local defaults =
-    { title = "Loss", smooth = 1, log = options.optional, x = "step", y = "loss", marks = options.optional }
-  local o = options.read("report.curves", defaults, given)
+  local o = options.read("report.curves", {
+    title = { "Loss", "the title of the picture" },
+    smooth = { 1, "how many values are averaged with each", least = 1 },
+    log = { nil, "a logarithmic axis or not; where it helps when absent", type = "boolean" },
+    x = { "step", "what the horizontal axis says" },
+    y = { "loss", "what the vertical axis says" },
+    marks = { nil, "marks of lota.plot.lines", type = "table" },
+  }, given)
   local lines, drawn = {}, {}
   for i, one in ipairs(series) do
     local x, y, at = {}, {}, 0
@@ -256,7 +261,7 @@ end
 
 --- How much masks share, as an SVG heat map: the Jaccard index of every pair. `masks` is a list of { name, mask }.
 function report.overlap(path, masks, given)
-  local o = options.read("report.overlap", { title = "Mask overlap (Jaccard index)" }, given)
+  local o = options.read("report.overlap", { title = { "Mask overlap (Jaccard index)", "the title" } }, given)
   local matrix, labels = {}, {}
   for i, a in ipairs(masks) do
     labels[i], matrix[i] = a[1], {}

@@ -16,7 +16,10 @@ phase.defaults = {
   accumulate = { 1, "batches a step", least = 1 },
   max_len = { 512, "tokens of prompt and target together", least = 2 },
   max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 1 },
-  optimizer = { "rmsprop", "how steps are taken, as `lota.train.new` names it; its settings (weight_decay, …) are options too" },
+  optimizer = {
+    "rmsprop",
+    "how steps are taken, as `lota.train.new` names it; its settings (weight_decay, …) are options too",
+  },
   schedule = { "constant", "how the learning rate goes on after its rise, as `lota.train.new` names it" },
   warmup = { 0, "steps over which the learning rate rises; at most half of the phase", least = 0 },
   clip_norm = { nil, "the norm above which a gradient is made smaller", type = "number", least = 0 },

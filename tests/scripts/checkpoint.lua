@@ -10,7 +10,7 @@ local function stream(n)
   return lota.data.batches(lota.data.examples(m, rows), { size = 4 })
 end
 local mask = lota.mask.random(m, { density = 0.1 })
-local run = lota.run.start "checkpoint"
+local run = lota.run.start(os.tmpname() .. ".run")
 local path = run:path "state.safetensors"
 local batches = stream(16)
 local t = lota.train.new(m, { mask = mask, lr = 1e-3 })

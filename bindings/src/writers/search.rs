@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(first("lotto"), "adapt.lotto");
         assert_eq!(first("shuffle random order"), "Rng:shuffle");
         assert_eq!(first("curves"), "report.curves");
-        assert_eq!(first("experiments merge").split(':').next(), Some("lota"), "scripts are searched too");
+        assert_eq!(first("controls forgets").split(':').next(), Some("lota"), "scripts are searched too");
     }
 
     #[test]

@@ -151,7 +151,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         std::fs::write(at(".lota-abc123"), "half").expect("a file");
         std::fs::create_dir_all(at(".lota-ABCdef/deep")).expect("a folder");
-        for other in [".lota-abc1234", ".lota-abc12-", ".lota-commit", "x.lota-abc123"] {
+        for other in [".lota-abc1234", ".lota-abc12-", ".lota.commit", "x.lota-abc123"] {
             std::fs::write(at(other), "another's").expect("a file");
         }
         let (file, folder) =

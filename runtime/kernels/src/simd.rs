@@ -35,6 +35,7 @@ macro_rules! multiversion {
         #[allow(clippy::too_many_arguments)]
         $vis fn $name<$(const $n: $nt),*>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
+            #[allow(clippy::extra_unused_type_parameters)]
             fn body<$isa: $crate::simd::Isa $(, const $n: $nt)*>($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]

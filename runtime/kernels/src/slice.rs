@@ -38,6 +38,11 @@ impl<'a> Weight<'a> {
         }
     }
 
+    /// Whether there are no values.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// `len` values from `start`.
     pub fn part(self, start: usize, len: usize) -> Self {
         match self {

@@ -37,7 +37,7 @@ end
 refused("length of 2", y.gather, y, 1, lota.tensor({ { -1, 0 } }, { dtype = "i64" }))
 refused("length of 2", y.select, y, 1, { 3 })
 refused("length of 2", y.select, y, 1, { -3 })
-refused("length of 2", y.select, y, 1, { 0 })
+refused("count from 1", y.select, y, 1, { 0 })
 refused("length of 0", function()
   return lota.zeros({ 0 }):select(1, lota.tensor { 0 })
 end)

@@ -54,9 +54,11 @@ impl Bars {
     }
 }
 
+/// A line that ends before the last column of most terminals: what the terminal itself writes there, as `^C`, would else
+/// begin a line of its own, and that one would be cleared instead of the bar's.
 fn style(has_total: bool) -> ProgressStyle {
     let template = if has_total {
-        "{prefix} {wide_bar} {pos}/{len} {elapsed} (left {eta}) {msg}"
+        "{prefix} {bar:24} {pos}/{len} {elapsed} (left {eta}) {msg}"
     } else {
         "{prefix} {spinner} {pos} {elapsed} {msg}"
     };

@@ -137,7 +137,7 @@ impl Call {
             Arc::new(OwnMethod::new(name, params, function.clone()))
         });
         let find = |place: &str| -> lota_runtime::Result<Found> {
-            Ok(find(ctx, self.folder.as_ref(), place).map_err(of_callback)?)
+            find(ctx, self.folder.as_ref(), place).map_err(of_callback)
         };
         let inputs = open_all(config, &ctx.machine()?.hub, &find, &ctx.host)?;
         Ok(Plan::new(config, inputs, own, self.options)?)

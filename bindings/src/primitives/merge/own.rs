@@ -53,7 +53,7 @@ impl OwnMethod {
 
     fn call(&self, group: &Group<'_>) -> Result<Vec<f32>> {
         let tensor = |entry: usize| -> Result<Tensor> {
-            Ok(Tensor::from_vec(group.whole(entry)?, group.shape, &Device::Cpu).told()?)
+            Tensor::from_vec(group.whole(entry)?, group.shape, &Device::Cpu).told()
         };
         let others = group.others();
         let tensors =
@@ -84,15 +84,14 @@ impl OwnMethod {
                 made.dims()
             )));
         }
-        Ok(made
-            .to_device(&Device::Cpu)
+        made.to_device(&Device::Cpu)
             .told()?
             .to_dtype(DType::F32)
             .told()?
             .flatten_all()
             .told()?
             .to_vec1::<f32>()
-            .told()?)
+            .told()
     }
 }
 

@@ -251,7 +251,7 @@ mod tests {
         assert!(steps(&format!("{}{}", one("käse 2.0"), one("x"))).is_ok());
         // `between` may be the folder that `out` is in.
         let documents = documents(&format!("{}{}", one("out"), one("last")), "merge.yml").expect("YAML");
-        let refused = placed(&documents, "here/out", "here").err().expect("the same folder");
+        let refused = placed(&documents, "here/out", "here").expect_err("the same folder");
         assert!(refused.to_string().contains("neither may lie in the other"), "{refused}");
     }
 

@@ -143,12 +143,12 @@ fn random(
             let more = (count - numbers.len()).min(1 << 16);
             rng.with(|rng| numbers.extend((0..more).map(|_| draw(rng) as f32)));
         }
-        Ok(Tensor::from_vec(numbers, dims, &Device::Cpu)
+        Tensor::from_vec(numbers, dims, &Device::Cpu)
             .told()?
             .to_dtype(dtype)
             .told()?
             .to_device(&device)
-            .told()?)
+            .told()
     })
 }
 
@@ -165,24 +165,17 @@ pub(super) fn register(r: &mut Registry) {
                 if let Value::Object(_) = data {
                     let tensor = of_value(data).map_err(|m| args.mismatched("data", &m))?;
                     let dtype = if given { dtype } else { tensor.dtype() };
-                    return Ok(tensor
-                        .detach()
-                        .copy()
-                        .told()?
-                        .to_dtype(dtype)
-                        .told()?
-                        .to_device(&device)
-                        .told()?);
+                    return tensor.detach().copy().told()?.to_dtype(dtype).told()?.to_device(&device).told();
                 }
                 let (mut dims, mut numbers) = (Vec::new(), Vec::new());
                 flatten(&data, 0, &mut dims, &mut numbers).map_err(|what| args.wrong("data", what))?;
                 fit(dtype, &numbers).map_err(|what| args.wrong("data", what))?;
-                Ok(Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)
+                Tensor::from_vec(numbers, Shape::from(dims), &Device::Cpu)
                     .told()?
                     .to_dtype(dtype)
                     .told()?
                     .to_device(&device)
-                    .told()?)
+                    .told()
             }),
     );
     for (name, doc, number) in [("zeros", "A tensor of zeros.", 0.0), ("ones", "A tensor of ones.", 1.0)] {
@@ -232,12 +225,12 @@ pub(super) fn register(r: &mut Registry) {
             ctx.reserve(count as usize * 8)?;
             let numbers: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * step).collect();
             let count = numbers.len();
-            Ok(Tensor::from_vec(numbers, count, &Device::Cpu)
+            Tensor::from_vec(numbers, count, &Device::Cpu)
                 .told()?
                 .to_dtype(dtype)
                 .told()?
                 .to_device(&device)
-                .told()?)
+                .told()
         }),
     );
     r.add(
@@ -253,7 +246,7 @@ pub(super) fn register(r: &mut Registry) {
                 return Err(args.wrong("n", "is too large"));
             }
             ctx.reserve(n * n * dtype.size_in_bytes())?;
-            Ok(Tensor::eye(n, dtype, &device).told()?)
+            Tensor::eye(n, dtype, &device).told()
         }),
     );
     r.add(random(
@@ -274,7 +267,7 @@ fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
     fit(dtype, &[value]).map_err(|what| args.wrong("value", what))?;
     let dims = shape(ctx, args, dtype)?;
-    Ok(Tensor::new(value, &Device::Cpu)
+    Tensor::new(value, &Device::Cpu)
         .told()?
         .to_dtype(dtype)
         .told()?
@@ -283,5 +276,5 @@ fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
         .broadcast_as(dims)
         .told()?
         .contiguous()
-        .told()?)
+        .told()
 }

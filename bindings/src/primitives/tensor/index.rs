@@ -131,7 +131,7 @@ pub(super) fn register(r: &mut Registry) {
                 if count > len - start {
                     return Err(args.wrong("len", format!("goes past the end: {} are left", len - start)));
                 }
-                Ok(x.narrow(dim, start, count).told()?)
+                x.narrow(dim, start, count).told()
             }),
     );
     r.add(
@@ -154,7 +154,7 @@ pub(super) fn register(r: &mut Registry) {
                 let places = positions(args, "positions", x.dim(dim).told()?, &x)?;
                 let row = x.elem_count() / x.dim(dim).told()?.max(1);
                 reserve(ctx, &[row, places.elem_count()], x.dtype().size_in_bytes())?;
-                Ok(x.contiguous().told()?.index_select(&places.contiguous().told()?, dim).told()?)
+                x.contiguous().told()?.index_select(&places.contiguous().told()?, dim).told()
             }),
     );
     r.add(
@@ -170,7 +170,7 @@ pub(super) fn register(r: &mut Registry) {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
                 let places = positions(args, "positions", x.dim(dim).told()?, &x)?;
-                Ok(x.contiguous().told()?.gather(&places.contiguous().told()?, dim).told()?)
+                x.contiguous().told()?.gather(&places.contiguous().told()?, dim).told()
             }),
     );
 }

@@ -71,7 +71,7 @@ fn binary(name: &'static str, doc: &'static str, sum: &'static str, f: Binary) -
         .call(move |ctx, args| {
             let (a, b): (Operand, Operand) = (args.get("self")?, args.get("other")?);
             reserve_stretched(ctx, &a, &b)?;
-            Ok(f(&a, &b).told()?)
+            f(&a, &b).told()
         })
 }
 
@@ -101,7 +101,7 @@ fn unary(name: &'static str, doc: &'static str, example: &'static str, f: Unary)
     Primitive::method("Tensor", name, doc)
         .returns("Tensor", "a new tensor of the same shape")
         .example(example)
-        .call(move |_, args| Ok(f(&args.this::<ScriptTensor>()?.get()).told()?))
+        .call(move |_, args| f(&args.this::<ScriptTensor>()?.get()).told())
 }
 
 fn compare(
@@ -129,7 +129,7 @@ fn compare(
                 }
                 (a, b) => pair(&a, &b).told()?,
             };
-            Ok(f(&a, &b).told()?)
+            f(&a, &b).told()
         })
 }
 
@@ -205,11 +205,11 @@ fn comparisons(r: &mut Registry) {
                 let device = condition.device().clone();
                 let yes = yes.to_device(&device).told()?.broadcast_as(&shape).told()?;
                 let no = no.to_device(&device).told()?.broadcast_as(&shape).told()?;
-                Ok(condition
+                condition
                     .contiguous()
                     .told()?
                     .where_cond(&yes.contiguous().told()?, &no.contiguous().told()?)
-                    .told()?)
+                    .told()
             }),
     );
 }
@@ -252,7 +252,7 @@ fn unaries(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let (low, high): (f64, f64) = (args.get("low")?, args.get("high")?);
-                Ok(x.clamp(low, high).told()?)
+                x.clamp(low, high).told()
             }),
     );
 }

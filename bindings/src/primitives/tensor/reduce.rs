@@ -91,14 +91,14 @@ pub(super) fn register(r: &mut Registry) {
             .returns("Tensor", "one number")
             .example("assert(lota.tensor({3, 4}):norm():item() == 5)")
             .call(|_, args| {
-                Ok(float(&wide(&args.this::<ScriptTensor>()?.get()).told()?)
+                float(&wide(&args.this::<ScriptTensor>()?.get()).told()?)
                     .told()?
                     .sqr()
                     .told()?
                     .sum_all()
                     .told()?
                     .sqrt()
-                    .told()?)
+                    .told()
             }),
     );
     r.add(
@@ -109,7 +109,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
-                Ok(float(&x).told()?.cumsum(dim).told()?)
+                float(&x).told()?.cumsum(dim).told()
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {
@@ -129,7 +129,7 @@ pub(super) fn register(r: &mut Registry) {
                         Some(dim) => dim,
                         None => candle_core::shape::Dim::to_index(&D::Minus1, x.shape(), name).told()?,
                     };
-                    Ok(softmax(&x, dim, log).told()?)
+                    softmax(&x, dim, log).told()
                 }),
         );
     }

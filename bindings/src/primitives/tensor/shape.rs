@@ -69,14 +69,14 @@ pub(super) fn register(r: &mut Registry) {
                     .iter()
                     .map(|d| if *d == -1 { (count / known) as usize } else { *d as usize })
                     .collect();
-                Ok(x.reshape(dims).told()?)
+                x.reshape(dims).told()
             }),
     );
     r.add(
         Primitive::method("Tensor", "flatten", "All elements in one dimension.")
             .returns("Tensor", "one dimension")
             .example("assert(lota.zeros({2, 3}):flatten():shape()[1] == 6)")
-            .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().flatten_all().told()?)),
+            .call(|_, args| args.this::<ScriptTensor>()?.get().flatten_all().told()),
     );
     r.add(
         Primitive::method("Tensor", "t", "Two dimensions swapped; the last two if none are named.")
@@ -121,7 +121,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(0);
-                Ok(x.squeeze(dim).told()?)
+                x.squeeze(dim).told()
             }),
     );
     r.add(
@@ -146,7 +146,7 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let Dims(dims) = args.get("shape")?;
-                Ok(x.broadcast_as(dims).told()?)
+                x.broadcast_as(dims).told()
             }),
     );
     r.add(
@@ -168,7 +168,7 @@ pub(super) fn register(r: &mut Registry) {
                 let batches = b.dims()[..of.saturating_sub(2)].iter().product::<usize>().max(1);
                 let dims: Vec<usize> = rows.iter().chain(columns).copied().chain([batches]).collect();
                 reserve(ctx, &dims, a.dtype().size_in_bytes().max(b.dtype().size_in_bytes()))?;
-                Ok(product(&a, &b).told()?)
+                product(&a, &b).told()
             }),
     );
     r.add(joining("cat", "Tensors joined along a dimension they have.", "4", Tensor::cat));

@@ -95,7 +95,7 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::method("Tensor", "clone", "A copy with its own numbers, outside any graph.")
             .returns("Tensor", "the copy")
             .example("local x = lota.ones({2})\nlocal y = x:clone()\ny:add_(1)\nassert(x:sum():item() == 2)")
-            .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().detach().copy().told()?)),
+            .call(|_, args| args.this::<ScriptTensor>()?.get().detach().copy().told()),
     );
     r.add(
         Primitive::method("Tensor", "set_", "Replaces the numbers of this tensor.")

@@ -67,7 +67,7 @@ fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
         Value::Str(name) => return Err(args.not_one_of("kind", &name, &["gradient", "fisher"])),
         Value::Function(function) => {
             gather = move |spec: &ParamSpec, gradient: &Tensor, gathered: Option<Tensor>| {
-                Ok(call(&*function, spec, gradient, gathered).map_err(of_callback)?)
+                call(&*function, spec, gradient, gathered).map_err(of_callback)
             };
             ScoreKind::Custom(&mut gather)
         }

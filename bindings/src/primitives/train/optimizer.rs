@@ -13,7 +13,9 @@ fn all() -> Vec<Optimizer> {
 
 /// The settings of all optimizers: each name once, with the optimizers that have it and what it means for them.
 fn settings() -> Vec<(Setting, String)> {
-    let mut merged: Vec<(Setting, Vec<(&str, Vec<&str>)>)> = Vec::new();
+    /// What a setting means, and for which optimizers.
+    type Meaning<'a> = (&'a str, Vec<&'a str>);
+    let mut merged: Vec<(Setting, Vec<Meaning<'_>>)> = Vec::new();
     for optimizer in all() {
         for setting in optimizer.settings() {
             let at = merged.iter().position(|(known, _)| known.name == setting.name).unwrap_or_else(|| {
@@ -27,7 +29,7 @@ fn settings() -> Vec<(Setting, String)> {
             }
         }
     }
-    let text = |docs: Vec<(&str, Vec<&str>)>| {
+    let text = |docs: Vec<Meaning<'_>>| {
         let parts: Vec<String> =
             docs.iter().map(|(doc, names)| format!("{}: {doc}", names.join(", "))).collect();
         parts.join("; ")

@@ -18,7 +18,7 @@ pub fn cut(sizes: &[u64], most: u64) -> Vec<Range<usize>> {
     let mut files = Vec::new();
     let (mut first, mut filled) = (0, 0u64);
     for (i, &size) in sizes.iter().enumerate() {
-        if i > first && filled.saturating_add(size) > most {
+        if i > first && filled.checked_add(size).is_none_or(|sum| sum > most) {
             files.push(first..i);
             (first, filled) = (i, 0);
         }
@@ -94,11 +94,14 @@ mod tests {
 
     #[test]
     fn files_hold_what_fits_and_at_least_one_tensor() {
-        assert_eq!(cut(&[3, 3, 3, 9, 1, 8], 6), [0..2, 2..3, 3..4, 4..5, 5..6]);
-        assert_eq!(cut(&[3, 3], 6), [0..2]);
-        assert_eq!(cut(&[7], 6), [0..1]);
-        assert_eq!(cut(&[], 6), [0..0]);
-        assert_eq!(cut(&[u64::MAX, u64::MAX], u64::MAX), [0..1, 1..2]);
+        let ends = |sizes: &[u64], most| {
+            cut(sizes, most).iter().map(|file| (file.start, file.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(&[3, 3, 3, 9, 1, 8], 6), [(0, 2), (2, 3), (3, 4), (4, 5), (5, 6)]);
+        assert_eq!(ends(&[3, 3], 6), [(0, 2)]);
+        assert_eq!(ends(&[7], 6), [(0, 1)]);
+        assert_eq!(ends(&[], 6), [(0, 0)]);
+        assert_eq!(ends(&[u64::MAX, u64::MAX], u64::MAX), [(0, 1), (1, 2)]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Layer {
     /// A key head's part of rows `first..end` of keys or values.
     fn part<'a>(&self, rows: &'a [f32], head: usize, (first, end): (usize, usize)) -> Mat<'a> {
         let d = self.spec.head_dim;
-        Mat::strided(&rows[first * self.kv_width + head * d..], end - first, d, self.kv_width)
+        Mat::with_stride(&rows[first * self.kv_width + head * d..], end - first, d, self.kv_width)
     }
 
     /// Copies a block's rows of queries (or of what has their shape) together, times `scale`: `[group · len, D]`.

@@ -41,11 +41,11 @@ pub(crate) type Factor<'a> = Strided<Weight<'a>>;
 impl<D> Strided<D> {
     /// A row-major matrix.
     pub(crate) fn new(data: D, rows: usize, cols: usize) -> Self {
-        Self::strided(data, rows, cols, cols)
+        Self::with_stride(data, rows, cols, cols)
     }
 
     /// A row-major matrix whose rows lie `row_stride` values apart.
-    pub(crate) fn strided(data: D, rows: usize, cols: usize, row_stride: usize) -> Self {
+    pub(crate) fn with_stride(data: D, rows: usize, cols: usize, row_stride: usize) -> Self {
         Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
@@ -197,7 +197,7 @@ mod tests {
     use crate::testing::{fast, random, random_bf16, values};
 
     /// Rows, columns and inner dimensions: whole tiles and every kind of remainder.
-    const SHAPES: [(usize, usize, usize); 9] = [
+    const SHAPES: [(usize, usize, usize); 11] = [
         (1, 1, 1),
         (8, 48, 16),
         (7, 49, 33),
@@ -207,6 +207,9 @@ mod tests {
         (3, 5, 0),
         (70, 50, 1537),
         (17, 96, 3100),
+        // Blocks of rows and stretches of the inner dimension that are full.
+        (64, 48, 640),
+        (128, 50, 1536),
     ];
 
     pub(super) fn kernels() -> Vec<Kernels> {
@@ -245,7 +248,7 @@ mod tests {
             let exact = |i: usize, j: usize| -> f64 {
                 (0..k).map(|l| f64::from(round(a[i * (k + 2) + l])) * f64::from(round(b[l * n + j]))).sum()
             };
-            let lefts = [Mat::strided(&a, m, k, k + 2), Mat::new(&at, k, m).t()];
+            let lefts = [Mat::with_stride(&a, m, k, k + 2), Mat::new(&at, k, m).t()];
             let rights = [Factor::new(whole, k, n), Factor::new(whole_t, n, k).t()];
             let stride = n + 3;
             let expected: Vec<f64> = (0..m * n).map(|i| 0.5 * exact(i / n.max(1), i % n.max(1))).collect();

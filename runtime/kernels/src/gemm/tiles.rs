@@ -130,7 +130,9 @@ pub(super) fn with_rows_of_words<M: Words>(
                 for (tile, part) in whole.iter().enumerate() {
                     own[(tile * words + word) * 8..][..8].copy_from_slice(part);
                 }
-                own[(whole.len() * words + word) * 8..][..rest.len()].copy_from_slice(rest);
+                if !rest.is_empty() {
+                    own[(whole.len() * words + word) * 8..][..rest.len()].copy_from_slice(rest);
+                }
             });
         }
         work(Left::packed(own, words));

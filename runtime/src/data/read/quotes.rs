@@ -80,7 +80,8 @@ mod tests {
             assert_eq!(quotes.open_at_the_end(), line, "{text:?}");
             let mut all =
                 csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text.as_bytes());
-            let last = all.records().last().map(|r| r.expect("text").iter().last().unwrap_or("").to_string());
+            let last =
+                all.records().last().map(|r| r.expect("text").iter().next_back().unwrap_or("").to_string());
             // The reader of tables sees the same: an open field takes the end of the file, line breaks and all.
             let takes_the_end = last.is_some_and(|field| text.ends_with('\n') && field.ends_with('\n'));
             assert!(!takes_the_end || line.is_some(), "{text:?}");

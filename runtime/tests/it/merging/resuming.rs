@@ -24,10 +24,10 @@ fn merge(
     let mut host = Host::default();
     let (cancel, count, told) = (host.cancel.clone(), made.clone(), notices.clone());
     host.events = Events::new(move |event| match event {
-        Event::Progress { task, .. } if task == "merge" => {
-            if Some(count.fetch_add(1, Ordering::SeqCst) + 1) == stop_after {
-                cancel.cancel();
-            }
+        Event::Progress { task, .. }
+            if task == "merge" && Some(count.fetch_add(1, Ordering::SeqCst) + 1) == stop_after =>
+        {
+            cancel.cancel();
         }
         Event::Notice(text) => told.lock().expect("not poisoned").push(text.clone()),
         _ => {}
