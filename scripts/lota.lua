@@ -42,7 +42,7 @@ local args = lota.args({
     "skip",
     "the first task: a built-in family, name:path (gsm8k, arc, arc-choice, sql, jsonl, csv, parquet), or a Lua file",
   },
-  task_b = { "nines", "the second task" },
+  task_b = { "nines", "the second task, written as --task-a takes it" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
   steps = { 120, "optimizer steps after calibration" },
   calibration_steps = { 40, "optimizer steps of calibration" },
@@ -52,15 +52,15 @@ local args = lota.args({
   warmup = { 10, "steps over which each phase's learning rate rises" },
   schedule = {
     default = "constant",
-    help = "how the learning rate goes on after its rise",
+    help = "how the learning rate goes on after the warmup",
     choices = { "constant", "linear", "cosine" },
   },
   chat = { false, "put prompts through the model's chat template, as a user's message" },
   batch = { 12, "examples a step" },
   max_len = { 512, "tokens of an example at most" },
-  max_prompt = { 256, "tokens of a prompt at most" },
+  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len" },
   seeds = { 3, "how many seeds" },
-  first_seed = { 1, "the first of them" },
+  first_seed = { 1, "the first seed; the others follow it" },
   eval = { 128, "test examples for each score (0: all)" },
   arms = {
     default = { "lotto", "overlap", "random", "full" },
@@ -84,6 +84,9 @@ local load = built_in and lota.model.builtin or function(o)
   return lota.model.load(args.model, o)
 end
 local model = load { dtype = args.dtype }
+if args.chat and not model:info().chat_template then
+  error(("--chat needs a model with a chat template, and %s has none"):format(args.model), 0)
+end
 local a, b = tasks.open(args.task_a), tasks.open(args.task_b)
 if args.chat then
   a, b = tasks.chat(a), tasks.chat(b)
