@@ -157,7 +157,7 @@ end)
 test.case("arguments in the wrong places are told which is which", function()
   local function refused(method, one, two, got)
     test.raises(function()
-      method(one, two, quick)
+      method(one, two, { steps = 1 })
     end, "the first argument must be a Model, the second a task, which is a table; got " .. got)
   end
   refused(adapt.lota, first, model, "table and Model")
