@@ -42,7 +42,7 @@ local args = lota.args({
     "skip",
     "the first task: a built-in family, name:path (gsm8k, arc, arc-choice, sql, jsonl, csv, parquet), or a Lua file",
   },
-  task_b = { "nines", "the second task" },
+  task_b = { "nines", "the second task, written as --task-a takes it" },
   density = { 0.1, "fraction of the attention and MLP entries in each mask" },
   steps = { 120, "optimizer steps after calibration" },
   calibration_steps = { 40, "optimizer steps of calibration" },
@@ -52,15 +52,15 @@ local args = lota.args({
   warmup = { 10, "steps over which each phase's learning rate rises" },
   schedule = {
     default = "constant",
-    help = "how the learning rate goes on after its rise",
+    help = "how the learning rate goes on after the warmup",
     choices = { "constant", "linear", "cosine" },
   },
   chat = { false, "put prompts through the model's chat template, as a user's message" },
   batch = { 12, "examples a step" },
   max_len = { 512, "tokens of an example at most" },
-  max_prompt = { 256, "tokens of a prompt at most" },
+  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len" },
   seeds = { 3, "how many seeds" },
-  first_seed = { 1, "the first of them" },
+  first_seed = { 1, "the first seed; the others follow it" },
   eval = { 128, "test examples for each score (0: all)" },
   arms = {
     default = { "lotto", "overlap", "random", "full" },
@@ -84,6 +84,9 @@ local load = built_in and lota.model.builtin or function(o)
   return lota.model.load(args.model, o)
 end
 local model = load { dtype = args.dtype }
+if args.chat and not model:info().chat_template then
+  error(("--chat needs a model with a chat template, and %s has none"):format(args.model), 0)
+end
 local a, b = tasks.open(args.task_a), tasks.open(args.task_b)
 if args.chat then
   a, b = tasks.chat(a), tasks.chat(b)
@@ -227,6 +230,9 @@ local function forget(folder)
   os.remove(folder)
 end
 
+--- A's score before any training: an arm that is no better after training on A has not learnt it, and forgets nothing.
+local untrained
+
 local function measure(arm, seed, bar)
   model:restore(base)
   local began, training_in = os.time(), run:path(("training/seed-%d-%s"):format(seed, arm))
@@ -245,7 +251,7 @@ local function measure(arm, seed, bar)
       record["bytes_" .. letters[index]] = stage.ticket:save(ticket_path(arm, seed, letters[index])).bytes
     end
   end)
-  record.forgetting = record.a_after_a - record.a_after_b
+  record.forgetting = record.a_after_a > untrained and record.a_after_a - record.a_after_b or nil
   if #masks == 2 then
     local outside = { outside = lota.mask.union(masks[1], masks[2]) }
     record.overlap = masks[1]:jaccard(masks[2])
@@ -272,6 +278,7 @@ if #run:records() == 0 then
   record.a_after_b, record.b_after_b = record.a_after_a, record.b_after_a
   run:log(record)
 end
+untrained = report.where(run:records(), { kind = "result", arm = "none" })[1].a_after_a
 local last_seed = args.first_seed + args.seeds - 1
 local bar = report.progress("adapt", args.seeds * phases * steps_per_task)
 local finished = report.where(run:records(), { kind = "result" })
@@ -319,16 +326,26 @@ local columns = {
   { "capacity left", "capacity" },
 }
 local text = report.table("arm", rows, columns)
-local each = { { "seed", "seed" }, { "arm", "arm" } }
+local each = { { "seed", "seed" }, { "arm", "title" } }
 for _, column in ipairs(columns) do
   each[#each + 1] = { column[1], column[2], format = column.format or "%.3f" }
 end
 each[#each + 1] = { "seconds", "seconds" }
 
+local results, unlearnt, short = report.where(records, { kind = "result" }), false, {}
+for i, record in ipairs(results) do
+  results[i] = options.with(record, { title = titles[record.arm] })
+  unlearnt = unlearnt or record.arm ~= "none" and not record.forgetting
+end
+for i, arm in ipairs(args.arms) do
+  short[i] = ("`%s` is %s"):format(arm, titles[arm])
+end
+short = table.concat(short, "; ") .. "."
+
 local summary = report.fill(
   "A = {task_a} ({metric_a}), B = {task_b} ({metric_b}), {rows_a} and {rows_b} test rows; density {density},"
     .. " {calibration_steps} + {steps} steps a task of {batch} examples, lr {lr} ({sparse_lr} while only a mask is free),"
-    .. " {optimizer}; mean ± sd over seeds {first_seed} to {last_seed}; products of {compute} operands.",
+    .. " {optimizer}; {over}; products of {compute} operands.{unlearnt}",
   options.with(config, {
     task_a = a.name,
     task_b = b.name,
@@ -336,7 +353,9 @@ local summary = report.fill(
     metric_b = b.metric,
     rows_a = math.min(count or #a.test, #a.test),
     rows_b = math.min(count or #b.test, #b.test),
-    last_seed = last_seed,
+    over = args.seeds == 1 and ("seed %d alone"):format(args.first_seed)
+      or ("mean ± sd over seeds %d to %d"):format(args.first_seed, last_seed),
+    unlearnt = unlearnt and " Forgetting is - where an arm is no better at A after A than without training." or "",
   })
 )
 
@@ -345,18 +364,19 @@ if #curves > 0 then
   local title = "Loss, seed " .. args.first_seed
   local rewind = args.calibration_steps > 0 and #report.where(records, { kind = "step", phase = "calibrate" }) > 0
   local marks = rewind and { { x = args.calibration_steps + 0.5, name = "calibration ends, the mask adapts" } }
-  report.curves(run:path "loss.svg", curves, { title = title, smooth = 10, marks = marks or nil })
+  local drawn = { title = title, y = "loss, mean of ten steps", smooth = 10, marks = marks or nil }
+  report.curves(run:path "loss.svg", curves, drawn)
   pictures[#pictures + 1] = {
     "loss.svg",
     title,
-    "The loss of each step, averaged over ten. Arms with a calibration start again from the base's weights after it; a stage"
-      .. " that two arms share is drawn for the first of them.",
+    "The loss of each step, averaged with the nine before it. Arms with a calibration start again from the base's weights"
+      .. " after it; a stage that two arms share is drawn once.",
   }
 end
 if #masks > 1 then
   report.overlap(run:path "overlap.svg", masks)
   pictures[#pictures + 1] =
-    { "overlap.svg", "Mask overlap", "How much the masks share: entries in both over entries in either." }
+    { "overlap.svg", "Mask overlap", "How much the masks share: entries in both over entries in either. " .. short }
 end
 if masks["overlap A"] then
   local title = "Overlap of the masks of A and B when nothing keeps them apart"
@@ -365,7 +385,7 @@ if masks["overlap A"] then
   pictures[#pictures + 1] = { "overlap-by-parameter.svg", title, "How much the masks of A and B share in each matrix." }
 end
 local seconds = 0
-for _, value in ipairs(report.column(report.where(records, { kind = "result" }), "seconds")) do
+for _, value in ipairs(report.column(results, "seconds")) do
   seconds = seconds + value
 end
 local only = args.resume and " (of an arm that was stopped, the part after it was resumed)" or ""
@@ -374,7 +394,7 @@ report.write(run, {
   summary = summary,
   table = text,
   pictures = pictures,
-  rows = report.rows(report.where(records, { kind = "result" }), each),
+  rows = report.rows(results, each),
   about = report.about(
     model,
     fingerprint,

@@ -49,12 +49,12 @@ local args = lota.args {
   chat = { false, "put prompts through the model's chat template, as a user's message" },
   batch = { 12, "examples a step" },
   max_len = { 512, "tokens of an example at most" },
-  max_prompt = { 256, "tokens of a prompt at most" },
+  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len" },
   weight = { 0.5, "what task vectors are multiplied by in task arithmetic" },
   ties_density = { 0.5, "fraction of a full task vector that TIES keeps" },
   lambda = { 1.0, "what TIES and magmax multiply the sum by" },
   seeds = { 3, "how many seeds" },
-  first_seed = { 1, "the first of them" },
+  first_seed = { 1, "the first seed; the others follow it" },
   eval = { 128, "test examples for each score (0: all)" },
   out = { type = "string", help = "the run folder (default: the first free one of runs/merge-1, runs/merge-2, ...)" },
   resume = { false, "continue the run in --out" },
@@ -63,6 +63,9 @@ local args = lota.args {
 local built_in = args.model == "builtin"
 local model = built_in and lota.model.builtin() or lota.model.load(args.model)
 local lr = args.lr or (built_in and 6e-4 or 1e-5)
+if args.chat and not model:info().chat_template then
+  error(("--chat needs a model with a chat template, and %s has none"):format(args.model), 0)
+end
 local base, fingerprint = model:snapshot(), model:fingerprint()
 local count = args.eval > 0 and args.eval or nil
 local opened = {}
@@ -220,9 +223,11 @@ local pulled = report.table("task vectors", conflicts, {
 })
 local summary = report.fill(
   "Tickets of density {density}; {calibration_steps} + {steps} steps a task of {batch} examples, lr {lr}; weight {weight}"
-    .. " in task arithmetic, density {ties_density} of full task vectors in TIES, lambda {lambda}; mean ± sd over {seeds}"
-    .. " seeds from {first_seed}.",
-  config
+    .. " in task arithmetic, density {ties_density} of full task vectors in TIES, lambda {lambda}; {over}.",
+  options.with(config, {
+    over = args.seeds == 1 and ("seed %d alone"):format(args.first_seed)
+      or ("mean ± sd over %d seeds from %d"):format(args.seeds, args.first_seed),
+  })
 )
 local pictures, seconds, results = {}, 0, report.where(records, { kind = "result" })
 for _, kind in ipairs(kinds) do

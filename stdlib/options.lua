@@ -59,6 +59,26 @@ function options.nearest(wanted, names)
   return best
 end
 
+--- Words that other libraries use for what has another name here.
+local elsewhere = {
+  learning_rate = "lr",
+  epochs = "steps",
+  num_steps = "steps",
+  max_steps = "steps",
+  batch_size = "batch",
+  max_length = "max_len",
+  sparsity = "density",
+}
+
+--- What an unknown option may have meant, in quotes: the word for it here, or the nearest name.
+local function meant(name, defaults)
+  local here = elsewhere[name]
+  if not here or defaults[here] == nil then
+    return ("`%s`"):format(tostring(options.nearest(name, defaults)))
+  end
+  return ("`%s`"):format(here) .. (name == "sparsity" and ", which is 1 - sparsity" or "")
+end
+
 --- An entry of a table of defaults, with all that it says.
 local function entry(value)
   if value == options.optional then
@@ -131,8 +151,8 @@ function options.read(where, defaults, given)
   end
   for name, value in pairs(given or {}) do
     if defaults[name] == nil then
-      local text = "%s: unknown option `%s`; did you mean `%s`?"
-      error(text:format(where, tostring(name), tostring(options.nearest(tostring(name), defaults))), 3)
+      local text = "%s: unknown option `%s`; did you mean %s?"
+      error(text:format(where, tostring(name), meant(tostring(name), defaults)), 3)
     end
     local one = entry(defaults[name])
     if not fits(value, one) then

@@ -123,9 +123,10 @@ end
 --- What was run, as a Markdown list: the command, the version of lota, the model with its fingerprint, and the pairs
 --- { name, value } of `more`.
 function report.about(model, fingerprint, more)
-  local info = model:info()
+  local info, command = model:info(), lota.script().command
+  local taken = command:find("--out", 1, true) and not command:find("--resume", 1, true)
   local facts = {
-    { "command", "`" .. lota.script().command .. "`" },
+    { "command", ("`%s`"):format(command) .. (taken and " (to run it again, choose another folder for --out)" or "") },
     { "lota", lota.version },
     {
       "model",

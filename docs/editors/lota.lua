@@ -1020,7 +1020,7 @@ lota.json = {}
 ---LoRA adapters, as peft stores them: read, applied, extracted from task vectors, written.
 lota.lora = {}
 
----Masks: making, combining and measuring them. In the mask means trainable.
+---Masks: sets of entries. Entries in the mask are trained; all others are frozen.
 lota.mask = {}
 
 ---Merging: one model of several, of tickets and task vectors too.
@@ -1091,7 +1091,7 @@ function lota.data.batches(examples, options) end
 
 ---@class lota.data.examples.Options
 ---@field max_len? integer the most tokens of an example
----@field max_prompt? integer the most tokens of a prompt in an example that is too long
+---@field max_prompt? integer tokens kept of the prompt where an example exceeds max_len
 ---@field keep? string which end of such a prompt is kept: start or end
 ---@field bos? boolean put the token that begins a text before the prompt
 ---@field eos? boolean put the token that ends a text after the target, and learn it

@@ -21,8 +21,10 @@ local defaults = {
 }
 
 return function(model, tasks, given)
-  if #tasks == 0 then
-    local got = tasks.train and "one task: write { task }" or "an empty one"
+  if type(tasks) ~= "table" or #tasks == 0 then
+    local got = type(tasks) ~= "table" and "a " .. phase.kind(tasks)
+      or tasks.train and "one task: write { task }"
+      or "an empty one"
     error("adapt.lotto: expected a list of tasks, got " .. got, 2)
   end
   local o = options.read("adapt.lotto", defaults, options.pick(defaults, given or {}))

@@ -15,7 +15,7 @@ phase.defaults = {
   batch = { 4, "examples a step", least = 1 },
   accumulate = { 1, "batches a step", least = 1 },
   max_len = { 512, "tokens of prompt and target together", least = 2 },
-  max_prompt = { 256, "tokens of the prompt of an example that is too long; at most half of max_len", least = 1 },
+  max_prompt = { 256, "tokens kept of the prompt where an example exceeds max_len; at most half of it", least = 1 },
   optimizer = {
     "rmsprop",
     "how steps are taken, as `lota.train.new` names it; its settings (weight_decay, …) are options too",
@@ -64,6 +64,11 @@ local function trainer(model, free, o)
   return lota.train.new(model, given)
 end
 
+--- What a value is: Model, Mask, string, table, …
+function phase.kind(value)
+  return type(value) == "userdata" and tostring(value):match "^%w+" or type(value)
+end
+
 --- The examples of a task.
 local function examples(model, task, o)
   if type(task) ~= "table" or type(task.train) ~= "table" or #task.train == 0 then
@@ -76,6 +81,15 @@ end
 --- Looks at what a method is told before it trains and options.read cannot know: the tasks, the folder to save to, and how
 -- steps are taken. `where` is the method's name in errors.
 function phase.check(where, model, tasks, o)
+  local known = phase.kind(model) == "Model" and #tasks > 0
+  for _, task in ipairs(tasks) do
+    known = known and type(task) == "table"
+  end
+  if not known then
+    local text = "%s: the first argument must be a Model, the second a task, which is a table; got %s and %s;"
+      .. ' tasks.open "skip" makes a task'
+    error(text:format(where, phase.kind(model), phase.kind(tasks[1])), 3)
+  end
   if not o.save_to and (o.resume or o.save_every > 0) then
     error(where .. ": option `save_to` is missing: resume and save_every need a folder", 3)
   end

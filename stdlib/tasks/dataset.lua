@@ -5,6 +5,14 @@ local scoring = require "lota.tasks.scoring"
 
 local dataset = {}
 
+--- row → the file and the number it was read from, for as long as the row is in use.
+local places = setmetatable({}, { __mode = "k" })
+
+--- Where a row was read, as "data/train.jsonl: row 3"; nil for one that is from no file.
+function dataset.place(row)
+  return places[row]
+end
+
 --- The rows of a file, each made into an example by `row(item)`; every item must have the `fields`. An error in `row`
 -- names the file and the row.
 function dataset.rows(path, fields, row)
@@ -19,7 +27,7 @@ function dataset.rows(path, fields, row)
     if not ok then
       error(("%s: row %d: %s"):format(path, i, made), 0)
     end
-    out[i] = made
+    out[i], places[made] = made, ("%s: row %d"):format(path, i)
   end
   return out
 end

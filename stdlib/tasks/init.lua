@@ -30,6 +30,7 @@
 --     end,
 --   }
 
+local dataset = require "lota.tasks.dataset"
 local lota = require "lota"
 local options = require "lota.options"
 local rows = require "lota.tasks.rows"
@@ -92,8 +93,27 @@ local function from_script(path, given)
   return rows.task(path, path:match "([^/]+)%.lua$", task)
 end
 
+--- How data that is there, but was given without its format, is to be written: a file by the end of its name, a folder by
+--- the train file in it. nil for anything else.
+local function with_format(spec)
+  local ending = spec:match "%.(%w+)$"
+  if ending and rows.formats[ending] then
+    return ("%s is a file: write %s:%s"):format(spec, ending, spec)
+  end
+  for _, format in ipairs { "jsonl", "json", "csv", "tsv", "parquet" } do
+    local file = io and io.open and io.open(("%s/train.%s"):format(spec, format))
+    if file then
+      file:close()
+      return ("%s is a folder: write %s:%s"):format(spec, format, spec)
+    end
+  end
+end
+
 --- Opens `name`, `name:path` or `file.lua`.
 function tasks.open(spec, given)
+  if type(spec) ~= "string" then
+    error(('tasks.open: expected the name of a task, as in tasks.open "skip", got a %s'):format(type(spec)), 2)
+  end
   if spec:match "%.lua$" and not spec:find(":", 1, true) then
     return from_script(spec, given)
   end
@@ -107,6 +127,10 @@ function tasks.open(spec, given)
   end
   local open = sets[name]
   if not open then
+    local written = with_format(spec)
+    if written then
+      error("tasks.open: " .. written, 2)
+    end
     local all = options.with(sets, words.families)
     local text = "tasks.open: no task is called `%s`; did you mean `%s`? (tasks.names() lists them)"
     error(text:format(name, options.nearest(name, all)), 2)
@@ -115,7 +139,12 @@ function tasks.open(spec, given)
     local what = rows.formats[name] and "its file or folder" or "its folder"
     error(("tasks.open: `%s` needs %s, as in `%s:data/%s`"):format(name, what, name, name), 2)
   end
-  return open(path, given)
+  -- What is wrong with a file is told at the call of this function: the pages that read it would only be in the way.
+  local ok, task = pcall(open, path, given)
+  if not ok then
+    error(task, 0)
+  end
+  return task
 end
 
 --- The task with its prompts as messages of a user, so that they go through the model's chat template. Rows that have
@@ -140,15 +169,22 @@ function tasks.chat(task)
   return task
 end
 
---- Says once what about these tasks does not suit the model: messages where it has no chat template are an error, plain
---- prompts where it has one get a notice, which is also returned.
+--- Checks tasks against the model. Messages are an error where it has no chat template; plain prompts where it has one
+--- get a notice, which is printed once and returned.
 function tasks.check(model, opened)
   local has_template, plain = model:info().chat_template, {}
   for _, task in ipairs(opened) do
-    local row = task.train[1] or {}
-    if row.messages and not has_template then
-      error(("the task `%s` has messages, but the model has no chat template to write them by"):format(task.name), 2)
-    elseif not row.messages and has_template then
+    local bare = false
+    for _, part in ipairs { "train", "test" } do
+      for i, row in ipairs(task[part] or {}) do
+        if row.messages and not has_template then
+          local place = dataset.place(row) or ("the task `%s`: row %d of `%s`"):format(task.name, i, part)
+          error(place .. " has messages, but the model has no chat template to write them by", 2)
+        end
+        bare = bare or not row.messages
+      end
+    end
+    if bare and has_template then
       plain[#plain + 1] = task.name
     end
   end
@@ -161,8 +197,8 @@ function tasks.check(model, opened)
   end
 end
 
---- A function(model) → { task = score }, over the first `count` test rows of each (all without `count`): what
---- `lota.merge.config` takes as `scores`.
+--- Makes a function that scores a model on several tasks. It returns { task = score }, over the first `count` test rows
+--- of each (all without `count`); `lota.merge.config` takes it as `scores`.
 function tasks.judge(specs, count)
   local opened = {}
   for i, spec in ipairs(specs) do

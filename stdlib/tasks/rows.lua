@@ -106,8 +106,8 @@ local function split(path, all, o)
   return train, test
 end
 
---- A task that lacks nothing: `given` has train and test (lists of rows), and may have name, judge(output, target) →
---- number in [0, 1] or score, metric, max_tokens, batch and stop.
+--- Completes a task and checks its rows. `given` has train and test, lists of rows; it may have name, max_tokens, batch,
+--- stop, metric, and either score or judge(output, target) → number in [0, 1].
 function rows.task(where, name, given)
   local known = {
     name = name,

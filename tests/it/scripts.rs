@@ -106,8 +106,11 @@ fn the_main_job_takes_data_of_ones_own_and_its_report_shows_all_of_it() {
         "- lota: ",
         "fingerprint: `",
         "- time: ",
-        "|    1 | lotto |",
-        "|    1 | full  |",
+        "|    1 | LoTA on A, LoTTO on B |",
+        "|    1 | full fine-tuning      |",
+        "`lotto` is LoTA on A, LoTTO on B; `full` is full fine-tuning.",
+        "seed 1 alone",
+        "(to run it again, choose another folder for --out)",
     ] {
         assert!(report.contains(part), "{part} is not in {report}");
     }
@@ -116,6 +119,35 @@ fn the_main_job_takes_data_of_ones_own_and_its_report_shows_all_of_it() {
     {
         assert!(loss.contains(name), "{name} is not in {loss}");
     }
+}
+
+#[test]
+fn forgetting_is_measured_only_where_something_was_learnt() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let row = r#"{ prompt = "a", target = "b" }"#;
+    // A task with these scores: before training, after A, and after B.
+    let task = |scores: &str| {
+        let text = format!(
+            "local scores, at = {{ {scores} }}, 0\n\
+             return {{ train = {{ {row} }}, test = {{ {row} }}, score = function() at = at + 1 return scores[at] end }}\n"
+        );
+        std::fs::write(folder.join("a.lua"), text).expect("writes");
+    };
+    let short = ["--task-a", "a.lua", "--task-b", "nines", "--arms", "full", "--seeds", "1", "--steps", "1"];
+    let run = |out: &str| {
+        let more = ["--calibration-steps", "1", "--batch", "1", "--eval", "1", "--out", out];
+        let table = printed(&lota(folder, &script("lota.lua"), &[&short[..], &more[..]].concat()));
+        (table, results(&records(folder, out)).pop().expect("a result of the arm"))
+    };
+    task("0.5, 0.5, 0.25");
+    let (table, result) = run("not-learnt");
+    assert!(result.get("forgetting").is_none(), "{result}");
+    assert!(table.contains("Forgetting is - where an arm is no better at A"), "{table}");
+    task("0.25, 0.5, 0.25");
+    let (table, result) = run("learnt");
+    assert_eq!(result["forgetting"], 0.25);
+    assert!(!table.contains("Forgetting is -"), "{table}");
 }
 
 #[test]

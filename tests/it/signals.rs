@@ -62,7 +62,7 @@ fn a_second_signal_ends_a_program_that_does_not_stop() {
     // A program that the script waits for is not stopped by the first.
     let child = started(
         folder.path(),
-        "io.stdout:write('go\\n') io.stdout:flush() os.execute('sleep 20 >/dev/null 2>&1')",
+        "io.stdout:write('go\\n') io.stdout:flush() os.execute('exec sleep 20 >/dev/null 2>&1')",
     );
     send("-TERM", &child);
     std::thread::sleep(std::time::Duration::from_millis(300));

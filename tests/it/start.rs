@@ -86,6 +86,29 @@ fn a_new_study_runs_as_it_is_written() {
 }
 
 #[test]
+fn a_new_study_is_checked_before_anything_trains() {
+    let folder = folder();
+    said(folder.path(), &["new", "plurals"]);
+    let refused = |words: &[&str], part: &str| {
+        let out = lota(folder.path(), &[&["run", "plurals.lua"][..], words].concat());
+        let told = text(&out.stderr);
+        assert!(!out.status.success() && told.contains(part), "{words:?}: '{part}' is missing: {told}");
+        assert!(!folder.path().join("runs").exists(), "{words:?} began a run");
+    };
+    refused(&["--steps", "10"], "--steps (10) must be more than --calibration-steps (20)");
+    refused(&["--density", "2"], "option `density` must be a number above 0, and at most 1");
+    refused(&["--seeds", "0"], "--seeds must be 1 or more, got 0");
+    refused(&["--batch", "0"], "option `batch` must be a whole number, 1 or more");
+    let task = |source: &str| {
+        std::fs::write(folder.path().join("plurals-task.lua"), source).expect("writes");
+    };
+    task("return 'skip'");
+    refused(&[], "require(\"lota.tasks\").open");
+    task("return { train = { { prompt = 'a', target = 'b' } } }");
+    refused(&[], "the task has no `score`: add");
+}
+
+#[test]
 fn options_of_the_standard_library_are_documented_with_their_defaults() {
     let folder = folder();
     let page = said(folder.path(), &["doc", "adapt.lota"]);

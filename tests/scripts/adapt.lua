@@ -154,6 +154,21 @@ test.case("every option is looked at before the first step", function()
   test.equal(model:fingerprint(), fingerprint)
 end)
 
+test.case("arguments in the wrong places are told which is which", function()
+  local function refused(method, one, two, got)
+    test.raises(function()
+      method(one, two, { steps = 1 })
+    end, "the first argument must be a Model, the second a task, which is a table; got " .. got)
+  end
+  refused(adapt.lota, first, model, "table and Model")
+  refused(adapt.fft, model, "skip", "Model and string")
+  refused(adapt.random, model, nil, "Model and nil")
+  refused(adapt.lotto, model, { "skip" }, "Model and string")
+  test.raises(function()
+    adapt.lotto(model, "skip", quick)
+  end, "expected a list of tasks, got a string")
+end)
+
 test.case("a dry run trains nothing, and returns the options", function()
   for _, method in ipairs { adapt.lota, adapt.random, adapt.fft } do
     local o = method(model, first, { steps = 7, dry_run = true })

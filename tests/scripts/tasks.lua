@@ -192,6 +192,30 @@ test.case("a bad row of your own is told by its file and number", function()
   end, "needs its file or folder")
 end)
 
+test.case("data that is given without its format is told how to write it", function()
+  own:write("bare/train.jsonl", jsonl(numbered(3)))
+  own:write("bare.csv", "prompt,target\na,b\n")
+  local function refused(spec, text)
+    test.raises(function()
+      tasks.open(spec)
+    end, text)
+  end
+  refused(own:dir() .. "/bare", ("%s/bare is a folder: write jsonl:%s/bare"):format(own:dir(), own:dir()))
+  refused(own:dir() .. "/bare.csv", ("%s/bare.csv is a file: write csv:%s/bare.csv"):format(own:dir(), own:dir()))
+  refused({}, 'expected the name of a task, as in tasks.open "skip", got a table')
+end)
+
+test.case("messages anywhere in the rows are told by their place, where the model has no chat template", function()
+  local list = numbered(3)
+  list[3] = { messages = { { role = "user", content = "a" }, { role = "assistant", content = "b" } } }
+  own:write("mixed/train.jsonl", jsonl(list))
+  own:write("mixed/test.jsonl", jsonl(numbered(2)))
+  local task = tasks.open("jsonl:" .. own:dir() .. "/mixed")
+  test.raises(function()
+    tasks.check(lota.model.init "tiny", { task })
+  end, own:dir() .. "/mixed/train.jsonl: row 3 has messages")
+end)
+
 test.case("a Lua file is a task", function()
   local path = own:write(
     "mine.lua",

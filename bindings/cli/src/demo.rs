@@ -33,7 +33,7 @@ const SUMMARY: &str = include_str!("demo.lua");
 const BEFORE: &str = "\
 A tiny language model, which is built in, learns to rewrite words (task A) and then digits (task B), in three ways:
 
-  LoTTO     trains a tenth of its entries for A, and another tenth for B
+  LoTTO     trains a tenth of its attention and MLP entries for A, and another tenth for B
   overlap   the same, but B's tenth may lie on A's
   full      trains all entries for A, then all for B
 

@@ -141,7 +141,9 @@ mod system {
     pub(super) fn restore(terminal: Option<&libc::termios>) {
         if let Some(set) = terminal {
             // SAFETY: the call reads `set`, which `tcgetattr` wrote.
-            if unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, set) } != 0 {
+            if unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, set) } == 0 {
+                super::note("\n");
+            } else {
                 super::note(&format!(
                     "note: the terminal could not be set back: {}\n",
                     Error::last_os_error()

@@ -33,7 +33,8 @@ impl RunFolder {
         let exists = config_file.exists() || metrics_file.exists();
         if exists && !resume {
             return Err(Error::argument(format!(
-                "{} holds a run already: choose another folder, or continue it with resume = true",
+                "{} holds a run already: choose another folder, or continue it with resume = true (--resume, where a \
+                 script has that option)",
                 dir.display()
             )));
         }

@@ -2,7 +2,7 @@
 //! lines or nothing.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -64,10 +64,57 @@ impl Events {
         }
     }
 
+    /// A count of the units of a task that several threads work at, of which `done` are finished already.
+    pub fn count(&self, task: &'static str, done: u64, total: u64) -> Count {
+        Count { events: self.clone(), task, done: Mutex::new(done), total }
+    }
+
     /// Emits [`Event::Notice`].
     pub fn notice(&self, text: impl Into<String>) {
         if self.0.is_some() {
             self.emit(Event::Notice(text.into()));
         }
+    }
+}
+
+/// Counts the finished units of a task: see [`Events::count`].
+pub struct Count {
+    events: Events,
+    task: &'static str,
+    done: Mutex<u64>,
+    total: u64,
+}
+
+impl Count {
+    /// Emits [`Event::Progress`] for one more finished unit. Threads wait for each other here, so that the events come in
+    /// order and the last one is that of the last unit.
+    pub fn one(&self, note: impl Into<String>) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += 1;
+        self.events.progress(self.task, *done, self.total, note);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_of_several_threads_are_counted_in_order() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        let events = Events::new(move |event| {
+            if let Event::Progress { done, total, .. } = event {
+                sink.lock().expect("no panic").push((*done, *total));
+            }
+        });
+        let count = events.count("read", 2, 402);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|_| count.one("")));
+            }
+        });
+        let expected: Vec<_> = (3..=402).map(|done| (done, 402)).collect();
+        assert_eq!(*seen.lock().expect("no panic"), expected);
     }
 }

@@ -22,7 +22,7 @@ mod temporary;
 
 pub use cancel::Cancel;
 pub use error::{Error, Result};
-pub use event::{Event, Events};
+pub use event::{Count, Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::{check_writable, write_atomic};
 pub use files::{Files, Granted};

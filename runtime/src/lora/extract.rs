@@ -1,7 +1,6 @@
 //! An adapter of low rank that is nearest to a task vector.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -103,7 +102,7 @@ fn extract(
     for &param in params {
         check(universe.spec(param))?;
     }
-    let (done, total) = (AtomicU64::new(0), params.len() as u64);
+    let count = host.events.count("extract", 0, params.len() as u64);
     let seeds = Rng::new(options.seed);
     let search = Search { oversample: options.oversample, power: options.power };
     let one = |&param: &usize| -> Result<Option<(usize, LowRank)>> {
@@ -121,7 +120,7 @@ fn extract(
                 Error::argument(format!("the singular values of the change of {} do not converge", spec.name))
             })?)
         };
-        host.events.progress("extract", done.fetch_add(1, Ordering::Relaxed) + 1, total, "");
+        count.one("");
         Ok(found.map(|near| (param, near)))
     };
     let found = exec.run(|| params.par_iter().map(one).collect::<Result<Vec<_>>>())?;

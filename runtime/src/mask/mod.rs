@@ -1,8 +1,8 @@
 //! Masks: for each parameter of a model, the set of entries that may change.
 //!
-//! In the mask means trainable. A mask is one roaring bitmap per parameter over flat row-major
-//! indices; every operation runs a parameter at a time and in parallel, and gives the same bits
-//! whatever the number of threads.
+//! Entries in the mask are trained; all others are frozen. A mask is one roaring bitmap per parameter over flat row-major
+//! indices; every operation runs a parameter at a time and in parallel, and gives the same bits whatever the number of
+//! threads.
 
 mod algebra;
 pub(crate) mod bits;

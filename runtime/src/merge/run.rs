@@ -1,6 +1,5 @@
 //! Carrying a plan out: tensor by tensor, as many at a time as their sizes allow.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -38,13 +37,12 @@ impl Plan {
         self.notices().iter().for_each(|n| host.events.notice(n.clone()));
         let total = self.jobs.len() as u64;
         let open: Vec<usize> = (0..self.jobs.len()).filter(|&j| !store.has(j)).collect();
-        let done = AtomicU64::new(total - open.len() as u64);
+        let count = host.events.count("merge", total - open.len() as u64, total);
         let one = |&job: &usize| -> Result<()> {
             host.cancel.check()?;
             self.make(&self.jobs[job], store, job, seed, host)?;
             store.done(job)?;
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            host.events.progress("merge", done, total, self.jobs[job].name.clone());
+            count.one(self.jobs[job].name.clone());
             Ok(())
         };
         if self.method.sequential() {

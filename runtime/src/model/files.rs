@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -96,7 +95,7 @@ impl WeightFiles {
     /// The fingerprint that the model has when it is loaded in f32, see
     /// [`super::Params::fingerprint`].
     pub fn fingerprint(&self, exec: &Exec, host: &Host) -> Result<String> {
-        let (done, total) = (AtomicU64::new(0), self.universe.len() as u64);
+        let count = host.events.count("fingerprint", 0, self.universe.len() as u64);
         let hash = |spec: &ParamSpec| {
             self.check(spec)?;
             let entries = spec.entries() as usize;
@@ -110,7 +109,7 @@ impl WeightFiles {
                 }
                 Ok(())
             });
-            host.events.progress("fingerprint", done.fetch_add(1, Ordering::Relaxed) + 1, total, "");
+            count.one("");
             hash
         };
         let hashes = exec.run(|| self.universe.specs().par_iter().map(hash).collect::<Result<Vec<_>>>())?;

@@ -120,7 +120,7 @@ impl<'a> FileDelta<'a> {
 
     /// The values that the tuned model has at the entries of a mask.
     fn values(&self, mask: &Mask) -> Result<Vec<Vec<f32>>> {
-        let (done, total) = (AtomicU64::new(0), mask.selected().count() as u64);
+        let count = self.host.events.count("values", 0, mask.selected().count() as u64);
         let of_param = |((spec, set), common): ((&ParamSpec, &RoaringBitmap), &Option<usize>)| {
             let mut values = Vec::with_capacity(set.len() as usize);
             let mut entries = set.iter().map(|entry| entry as usize).peekable();
@@ -137,7 +137,7 @@ impl<'a> FileDelta<'a> {
                 }
             }
             if !set.is_empty() {
-                self.host.events.progress("values", done.fetch_add(1, Ordering::Relaxed) + 1, total, "");
+                count.one("");
             }
             Ok::<_, Error>(values)
         };

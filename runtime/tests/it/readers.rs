@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use lota_runtime::Result;
-use lota_runtime::data::{ReadLimits, read};
+use lota_runtime::data::{Format, ReadLimits, read};
 use lota_runtime::host::{Event, Events, Fault as _, FaultKind, Host};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
@@ -261,4 +261,14 @@ fn a_damaged_parquet_file_is_told_as_that_files_fault() {
         }
     }
     assert!(refused > good.len() / 4, "{refused} of {} were refused", 3 * good.len());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_not_read() {
+    for format in [Format::Csv, Format::Json, Format::JsonLines, Format::Parquet] {
+        let read = read(Path::new("/dev/zero"), Some(format), ReadLimits::default(), &Host::default());
+        let told = read.expect_err("has no end").to_string();
+        assert!(told.contains("neither a file nor a folder"), "{told}");
+    }
 }

@@ -24,17 +24,32 @@ local task = require "STUDY-task"
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
   density = { 0.1, "fraction of the attention and MLP entries that the sparse arms may change" },
-  steps = { 60, "optimizer steps" },
-  calibration_steps = { 20, "of them for LoTA's calibration, which the other arms train instead" },
+  steps = { 60, "optimizer steps of each arm, LoTA's calibration included" },
+  calibration_steps = { 20, "how many of --steps LoTA spends on calibration" },
   lr = { 1e-3, "learning rate" },
   batch = { 8, "examples a step" },
-  seeds = { 2, "how many seeds: each orders the batches anew" },
+  seeds = { 2, "how many seeds; a seed sets the order of the batches" },
   out = { type = "string", help = "the run folder (default: the first free one of runs/STUDY-1, runs/STUDY-2, …)" },
 })
 
+if args.seeds < 1 then
+  error("--seeds must be 1 or more, got " .. args.seeds, 0)
+end
+if args.steps <= args.calibration_steps then
+  local text = "--steps (%d) must be more than --calibration-steps (%d): the calibration is part of them"
+  error(text:format(args.steps, args.calibration_steps), 0)
+end
+if type(task) ~= "table" then
+  local text = [[STUDY-task.lua must return a task, which is a table, got %s; require("lota.tasks").open "skip" makes one]]
+  error(text:format(type(task) == "string" and ("the text %q"):format(task) or "a " .. type(task)), 0)
+end
+if type(task.score) ~= "function" then
+  local text = "the task has no `score`: add task.score = function(model) … end, which returns a number, to STUDY-task.lua"
+  error(text .. " (scoring.by_generating makes one; `lota doc tasks` has more)", 0)
+end
+
 local model = args.model == "builtin" and lota.model.builtin() or lota.model.load(args.model)
 local base = model:snapshot()
-local run = report.start("STUDY", args.out, { config = args })
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The arms: functions that change `model`. `o` holds the options that all of them share. Add your own here.
@@ -73,6 +88,15 @@ local arms = {
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Each arm with each seed: back to the first weights, train, score
 
+-- What cannot work is an error before anything trains: with `dry_run`, the methods only look at what they are given.
+for _, arm in ipairs(arms) do
+  local ok, why = pcall(arm[2], { dry_run = true, seed = 1, lr = args.lr, batch = args.batch })
+  if not ok then
+    error(("arm %s: %s"):format(arm[1], tostring(why)), 0)
+  end
+end
+
+local run = report.start("STUDY", args.out, { config = args })
 local bar = report.progress("STUDY", args.seeds * 3 * args.steps)
 local rows = {}
 for i, arm in ipairs(arms) do
@@ -101,6 +125,11 @@ bar.done()
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The report: a mean and its spread over the seeds for each arm
 
-local text = report.table("arm", rows, { { task.metric, "score" }, { "bytes of the ticket", "bytes", format = "%.0f" } })
-run:write("report.md", ("# STUDY\n\n%s\n"):format(text))
-print(text .. "\n\nrun folder: " .. run:dir())
+local columns = { { task.metric or "score", "score" }, { "bytes of the ticket", "bytes", format = "%.0f" } }
+local text = report.table("arm", rows, columns)
+local remark = ("Seeds: %d; test rows: %s. Few seeds and few rows say little about small differences: --seeds runs more."):format(
+  args.seeds,
+  task.test and #task.test or "unknown"
+)
+run:write("report.md", ("# STUDY\n\n%s\n%s\n"):format(text, remark))
+print(text .. "\n" .. remark .. "\n\nrun folder: " .. run:dir())

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lock;
+use super::narrow::Narrow;
 
 /// The bars of one run.
 pub(super) struct Bars {
@@ -15,8 +16,11 @@ pub(super) struct Bars {
 
 impl Default for Bars {
     fn default() -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        Self { all, by_task: Mutex::default() }
+        let target = match Narrow::stderr() {
+            Some(terminal) => ProgressDrawTarget::term_like_with_hz(Box::new(terminal), 10),
+            None => ProgressDrawTarget::hidden(),
+        };
+        Self { all: MultiProgress::with_draw_target(target), by_task: Mutex::default() }
     }
 }
 
@@ -54,11 +58,9 @@ impl Bars {
     }
 }
 
-/// A line that ends before the last column of most terminals: what the terminal itself writes there, as `^C`, would else
-/// begin a line of its own, and that one would be cleared instead of the bar's.
 fn style(has_total: bool) -> ProgressStyle {
     let template = if has_total {
-        "{prefix} {bar:24} {pos}/{len} {elapsed} (left {eta}) {msg}"
+        "{prefix} {wide_bar} {pos}/{len} {elapsed} (left {eta}) {msg}"
     } else {
         "{prefix} {spinner} {pos} {elapsed} {msg}"
     };

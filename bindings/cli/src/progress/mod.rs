@@ -2,6 +2,7 @@
 
 mod bars;
 mod lines;
+mod narrow;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,6 +1,9 @@
 //! From a line to a reply.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lota::Engine;
@@ -368,13 +371,9 @@ impl Session {
         let path = path.path();
         let begin = (self.syntax.header)("", false);
         let begin = begin.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
-        match std::fs::read_to_string(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Ok(text) if text.starts_with(&begin) => {}
-            _ => {
-                let text = format!("{file} is there already and is no saved session; choose another name");
-                return Err(Error::argument(text));
-            }
+        if path.exists() && !begins_with(path, &begin) {
+            let text = format!("{file} is there already and is no saved session; choose another name");
+            return Err(Error::argument(text));
         }
         let script = self.script();
         lota::runtime::host::write_atomic(path, |out| {
@@ -445,6 +444,13 @@ fn has_no_value(value: &Value) -> bool {
 /// The first word and what follows it.
 fn split(text: &str) -> (&str, &str) {
     text.split_once(char::is_whitespace).unwrap_or((text, ""))
+}
+
+/// Whether a file begins with a text. No more of it is read, since it may be anything.
+fn begins_with(path: &Path, text: &str) -> bool {
+    let mut start = vec![0; text.len()];
+    let read = path.is_file() && File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
+    read && start == text.as_bytes()
 }
 
 fn failed(error: &Error) -> Reply {

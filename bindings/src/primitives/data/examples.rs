@@ -55,7 +55,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("model", "Model|Tokenizer", "whose tokenizer to use")
             .arg("rows", "list of map", "the rows")
             .opt("max_len", "integer", 512, "the most tokens of an example")
-            .opt("max_prompt", "integer", 256, "the most tokens of a prompt in an example that is too long")
+            .opt("max_prompt", "integer", 256, "tokens kept of the prompt where an example exceeds max_len")
             .opt("keep", "string", "end", "which end of such a prompt is kept: start or end")
             .opt("bos", "boolean", false, "put the token that begins a text before the prompt")
             .opt("eos", "boolean", true, "put the token that ends a text after the target, and learn it")

@@ -11,7 +11,7 @@ use lota_script::Registry;
 pub(crate) use build::{budget, budgeted};
 
 pub(super) fn register(r: &mut Registry) {
-    r.area("mask", "Masks: making, combining and measuring them. In the mask means trainable.");
+    r.area("mask", "Masks: sets of entries. Entries in the mask are trained; all others are frozen.");
     r.object("Mask", "For each parameter of a model, the set of entries that may change.");
     build::register(r);
     parts::register(r);

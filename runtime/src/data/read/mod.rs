@@ -78,6 +78,10 @@ pub fn read(path: &Path, format: Option<Format>, limits: ReadLimits, host: &Host
         Some(format) => format,
         None => Format::of(path)?,
     };
+    // A device or a pipe has no size that could bound the work, and may have no end.
+    if path.metadata().is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Err(Error::format(path, "is neither a file nor a folder; copy what it gives into a file"));
+    }
     let mut rows = Rows::new(path, limits, host)?;
     match format {
         Format::JsonLines => json::read_lines(&mut rows),

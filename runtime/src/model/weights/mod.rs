@@ -47,13 +47,12 @@ pub(crate) fn read_params(
     }
     report_extra(source, universe, host);
     let device: &Device = exec.device();
-    let done = std::sync::atomic::AtomicU64::new(0);
+    let count = host.events.count("load", 0, universe.len() as u64);
     let read = |spec: &ParamSpec| -> Result<Tensor> {
         host.cancel.check()?;
         let tensor = source.read(spec, Params::dtype_of(spec.role, dtype))?;
         let tensor = if device.is_cpu() { tensor } else { tensor.to_device(device)? };
-        let n = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-        host.events.progress("load", n, universe.len() as u64, "");
+        count.one("");
         Ok(tensor)
     };
     let tensors = exec.run(|| universe.specs().par_iter().map(read).collect::<Result<Vec<_>>>())?;
