@@ -58,9 +58,15 @@ fn collect(page: &str, home: &str, function: &str, depth: usize, found: &mut Vec
     let code = tokens(source);
     let text = |i: usize| code.get(i).map_or("", |t| t.text);
     let quoted = |i: usize| code.get(i).and_then(|t| t.quoted);
+    let short = function.rsplit('.').next().unwrap_or_default();
     let mut bases = Vec::new();
+    // The function of the page that the code belongs to: a table inside one is that function's alone.
+    let mut inside = None;
     for i in 0..code.len() {
-        let declared = text(i) == "defaults" && text(i + 1) == "=";
+        if text(i) == "function" && text(i + 1) != "(" {
+            inside = (text(i + 2) == ".").then(|| text(i + 3));
+        }
+        let declared = text(i) == "defaults" && text(i + 1) == "=" && inside.is_none_or(|name| name == short);
         let handed = text(i) == "read" && quoted(i + 2) == Some(function) && text(i + 4) == "{";
         if declared || handed {
             let open = code[i..].iter().position(|t| t.text == "{").map_or(code.len(), |at| i + at);
