@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lota::api::{Args, Ctx, Map, Primitive, Value};
 use lota::runtime::host::Event;
 use lota::{Engine, ErrorKind, Language, Limits};
+
+use crate::stopping::job_stops;
 
 fn engine() -> Engine {
     Engine::builder(Language::Lua).build().expect("an engine")
@@ -128,19 +130,7 @@ fn work_inside_primitives_stops_soon_after_a_cancel() {
     let mut engine = engine();
     engine.run(begin, "begin.lua").expect("runs");
     for (name, script) in DEEP {
-        let job = engine.spawn(move |engine| engine.run(script, name).map(drop)).expect("starts");
-        std::thread::sleep(Duration::from_millis(50));
-        let asked = Instant::now();
-        job.cancel();
-        while !job.is_finished() && asked.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(job.is_finished(), "{name} does not stop");
-        println!("{name} stopped after {:?}", asked.elapsed());
-        let (back, result) = job.wait();
-        let error = result.expect_err("cancelled");
-        assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}: {error}");
-        engine = back;
+        engine = job_stops(engine, name, script.into(), Duration::from_millis(50));
     }
 }
 
@@ -160,19 +150,7 @@ fn work_inside_primitives_stops_in_rhai_too() {
     let mut engine = Engine::builder(Language::Rhai).build().expect("an engine");
     for (name, script) in DEEP_RHAI {
         let source = format!("{begin}\n{script}");
-        let job = engine.spawn(move |engine| engine.run(&source, name).map(drop)).expect("starts");
-        std::thread::sleep(Duration::from_millis(300));
-        let asked = Instant::now();
-        job.cancel();
-        while !job.is_finished() && asked.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(job.is_finished(), "{name} does not stop");
-        println!("{name} stopped after {:?}", asked.elapsed());
-        let (back, result) = job.wait();
-        let error = result.expect_err("cancelled");
-        assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}: {error}");
-        engine = back;
+        engine = job_stops(engine, name, source, Duration::from_millis(300));
     }
     assert!(matches!(engine.run("1", "x"), Ok(Value::Int(1))));
 }

@@ -15,6 +15,7 @@ mod scripts;
 #[cfg(unix)]
 mod signals;
 mod start;
+mod stopping;
 mod ticket;
 
 /// Some tests limit the memory of Rhai scripts.

@@ -76,8 +76,8 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::new("lora.load", "Reads an adapter's folder.")
             .details(
                 "adapter_config.json and adapter_model.safetensors, with every setting that makes a plain LoRA: alpha, \
-                 rslora, patterns of ranks and alphas, modules trained in full. DoRA and other kinds are refused by \
-                 name.",
+                 rslora, patterns of ranks and alphas, modules trained in full. DoRA and other kinds are an \
+                 error that names the kind.",
             )
             .arg("path", "string", "the folder")
             .returns("Lora", "the adapter")
