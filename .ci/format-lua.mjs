@@ -44,7 +44,14 @@ for (const root of ["stdlib", "scripts", "examples", "tests"]) {
   }
   for (const path of paths) {
     const source = readFileSync(path, "utf8");
-    const formatted = stylua.formatCode(source, configuration(), undefined, stylua.OutputVerification.Full);
+    let formatted;
+    try {
+      formatted = stylua.formatCode(source, configuration(), undefined, stylua.OutputVerification.Full);
+    } catch (error) {
+      console.log(`${path}: ${error}`);
+      wrong += 1;
+      continue;
+    }
     if (formatted === source) continue;
     if (mode === "--write") writeFileSync(path, formatted);
     else {

@@ -28,6 +28,7 @@
 local lota = require "lota"
 local adapt = require "lota.adapt"
 local options = require "lota.options"
+local phase = require "lota.adapt.phase"
 local report = require "lota.report"
 local tasks = require "lota.tasks"
 
@@ -43,25 +44,25 @@ local args = lota.args({
     "the first task: a built-in family, name:path (gsm8k, arc, arc-choice, sql, jsonl, csv, parquet), or a Lua file",
   },
   task_b = { "nines", "the second task, written as --task-a takes it" },
-  density = { 0.1, "fraction of the attention and MLP entries in each mask" },
-  steps = { 120, "optimizer steps after calibration" },
-  calibration_steps = { 40, "optimizer steps of calibration" },
-  lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)" },
-  sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: lr)" },
+  density = { 0.1, "fraction of the attention and MLP entries in each mask", above = 0, most = 1 },
+  steps = { 120, "optimizer steps after calibration", least = 1 },
+  calibration_steps = { 40, "optimizer steps of calibration", least = 0 },
+  lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)", above = 0 },
+  sparse_lr = { type = "number", help = "learning rate while only a mask is free (default: lr)", above = 0 },
   optimizer = { default = "rmsprop", help = "how steps are taken", choices = optimizers },
-  warmup = { 10, "steps over which each phase's learning rate rises" },
+  warmup = { 10, "steps over which each phase's learning rate rises", least = 0 },
   schedule = {
     default = "constant",
     help = "how the learning rate goes on after the warmup",
     choices = { "constant", "linear", "cosine" },
   },
   chat = { false, "put prompts through the model's chat template, as a user's message" },
-  batch = { 12, "examples a step" },
-  max_len = { 512, "tokens of an example at most" },
-  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len" },
-  seeds = { 3, "how many seeds" },
-  first_seed = { 1, "the first seed; the others follow it" },
-  eval = { 128, "test examples for each score (0: all)" },
+  batch = { 12, "examples a step", least = 1 },
+  max_len = { 512, "tokens of an example at most", least = 2 },
+  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len", least = 1 },
+  seeds = { 3, "how many seeds", least = 1 },
+  first_seed = { 1, "the first seed; the others follow it", least = 0 },
+  eval = { 128, "test examples for each score (0: all)", least = 0 },
   arms = {
     default = { "lotto", "overlap", "random", "full" },
     help = "which arms to run",
@@ -76,7 +77,7 @@ local args = lota.args({
   keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
   out = { type = "string", help = "the run folder (default: the first free one of runs/lota-1, runs/lota-2, …)" },
   resume = { false, "continue the run in --out" },
-  save_every = { 0, "steps between two savings of a phase (0: on Ctrl-C and at its end)" },
+  save_every = { 0, "steps between two savings of a phase (0: on Ctrl-C and at its end)", least = 0 },
 })
 
 local built_in = args.model == "builtin"
@@ -84,14 +85,7 @@ local load = built_in and lota.model.builtin or function(o)
   return lota.model.load(args.model, o)
 end
 local model = load { dtype = args.dtype }
-if args.chat and not model:info().chat_template then
-  error(("--chat needs a model with a chat template, and %s has none"):format(args.model), 0)
-end
-local a, b = tasks.open(args.task_a), tasks.open(args.task_b)
-if args.chat then
-  a, b = tasks.chat(a), tasks.chat(b)
-end
-tasks.check(model, { a, b })
+local a, b = table.unpack(tasks.given(model, { { "--task-a", args.task_a }, { "--task-b", args.task_b } }, args.chat))
 local base, fingerprint = model:snapshot(), model:fingerprint()
 local lr = args.lr or (built_in and 6e-4 or 1e-5)
 local sparse_lr = args.sparse_lr or lr
@@ -101,18 +95,9 @@ local steps_per_task = args.calibration_steps + args.steps
 -- The arms. Each adapts `model`, which holds the base weights, to A and then to B, and calls `done(index, stage)` after
 -- each; a stage is what the method returned: { mask, ticket, losses }.
 
-local training = {
-  steps = args.steps,
-  lr = lr,
-  optimizer = args.optimizer,
-  schedule = args.schedule,
-  warmup = args.warmup,
-  batch = args.batch,
-  max_len = args.max_len,
-  max_prompt = args.max_prompt,
-  checkpoint = args.checkpoint,
-  keep_packed = args.keep_packed,
-}
+-- What the options of this script and of the methods have in common; an arm gets a folder to save to by itself.
+local training = options.without(options.pick(phase.defaults, args), { "save_every", "resume" })
+training.lr = lr
 local sparse = { density = args.density, lr = sparse_lr }
 local calibrated = options.with(sparse, { calibration_steps = args.calibration_steps, calibration_lr = lr })
 local arms = {}
@@ -182,9 +167,6 @@ local function look(arm)
   end
 end
 
-if args.seeds < 1 then
-  error("--seeds must be 1 or more, got " .. args.seeds, 0)
-end
 for _, arm in ipairs(args.arms) do
   local ok, why = pcall(look, arm)
   if not ok then
@@ -221,11 +203,7 @@ end
 --- Removes what an arm kept for going on in its middle.
 local function forget(folder)
   for index = 1, 2 do
-    local stage = ("%s/task-%d"):format(folder, index)
-    for _, phase in ipairs { "calibrate", "adapt" } do
-      os.remove(("%s/%s.safetensors"):format(stage, phase))
-    end
-    os.remove(stage)
+    phase.forget(("%s/task-%d"):format(folder, index))
   end
   os.remove(folder)
 end
@@ -364,7 +342,10 @@ if #curves > 0 then
   local title = "Loss, seed " .. args.first_seed
   local rewind = args.calibration_steps > 0 and #report.where(records, { kind = "step", phase = "calibrate" }) > 0
   local marks = rewind and { { x = args.calibration_steps + 0.5, name = "calibration ends, the mask adapts" } }
-  local drawn = { title = title, y = "loss, mean of ten steps", smooth = 10, marks = marks or nil }
+  -- An arm has its colour whichever arms are run.
+  local arms_in_order = { titles.lotto, titles.overlap, titles.random, titles.full }
+  local drawn = { title = title, y = "loss, mean of ten steps", smooth = 10, groups = arms_in_order }
+  drawn.marks = marks or nil
   report.curves(run:path "loss.svg", curves, drawn)
   pictures[#pictures + 1] = {
     "loss.svg",

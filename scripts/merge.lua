@@ -42,20 +42,20 @@ local args = lota.args {
     default = { "skip", "nines", "mirror" },
     help = "the tasks: built-in families, name:path (gsm8k, arc, sql, jsonl, csv, parquet), or Lua files",
   },
-  density = { 0.1, "fraction of the attention and MLP entries in each ticket" },
-  steps = { 120, "optimizer steps after calibration" },
-  calibration_steps = { 40, "optimizer steps of calibration" },
-  lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)" },
+  density = { 0.1, "fraction of the attention and MLP entries in each ticket", above = 0, most = 1 },
+  steps = { 120, "optimizer steps after calibration", least = 1 },
+  calibration_steps = { 40, "optimizer steps of calibration", least = 0 },
+  lr = { type = "number", help = "learning rate (default: 6e-4 for the built-in model, 1e-5 for others)", above = 0 },
   chat = { false, "put prompts through the model's chat template, as a user's message" },
-  batch = { 12, "examples a step" },
-  max_len = { 512, "tokens of an example at most" },
-  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len" },
+  batch = { 12, "examples a step", least = 1 },
+  max_len = { 512, "tokens of an example at most", least = 2 },
+  max_prompt = { 256, "tokens kept of a prompt whose example exceeds --max-len", least = 1 },
   weight = { 0.5, "what task vectors are multiplied by in task arithmetic" },
-  ties_density = { 0.5, "fraction of a full task vector that TIES keeps" },
+  ties_density = { 0.5, "fraction of a full task vector that TIES keeps", above = 0, most = 1 },
   lambda = { 1.0, "what TIES and magmax multiply the sum by" },
-  seeds = { 3, "how many seeds" },
-  first_seed = { 1, "the first seed; the others follow it" },
-  eval = { 128, "test examples for each score (0: all)" },
+  seeds = { 3, "how many seeds", least = 1 },
+  first_seed = { 1, "the first seed; the others follow it", least = 0 },
+  eval = { 128, "test examples for each score (0: all)", least = 0 },
   out = { type = "string", help = "the run folder (default: the first free one of runs/merge-1, runs/merge-2, ...)" },
   resume = { false, "continue the run in --out" },
 }
@@ -63,16 +63,13 @@ local args = lota.args {
 local built_in = args.model == "builtin"
 local model = built_in and lota.model.builtin() or lota.model.load(args.model)
 local lr = args.lr or (built_in and 6e-4 or 1e-5)
-if args.chat and not model:info().chat_template then
-  error(("--chat needs a model with a chat template, and %s has none"):format(args.model), 0)
-end
 local base, fingerprint = model:snapshot(), model:fingerprint()
 local count = args.eval > 0 and args.eval or nil
-local opened = {}
+local wanted = {}
 for i, name in ipairs(args.tasks) do
-  opened[i] = args.chat and tasks.chat(tasks.open(name)) or tasks.open(name)
+  wanted[i] = { "--tasks", name }
 end
-tasks.check(model, opened)
+local opened = tasks.given(model, wanted, args.chat)
 
 local config = options.with(args, { lr = lr, lota = lota.version, base = fingerprint })
 config.out, config.resume = nil, nil

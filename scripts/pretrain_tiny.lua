@@ -22,11 +22,11 @@ local args = lota.args({
     type = "string",
     help = "the run folder (default: the first free one of runs/pretrain-1, runs/pretrain-2, …)",
   },
-  steps = { 2500, "optimizer steps" },
-  batch = { 32, "examples a step" },
-  lr = { 2e-3, "highest learning rate" },
-  seed = { 1, "initial weights and data" },
-  rows = { 8192, "training rows of each family" },
+  steps = { 2500, "optimizer steps", least = 1 },
+  batch = { 32, "examples a step", least = 1 },
+  lr = { 2e-3, "highest learning rate", above = 0 },
+  seed = { 1, "initial weights and data", least = 0 },
+  rows = { 8192, "training rows of each family", least = 1 },
 })
 
 local config = {
@@ -102,4 +102,4 @@ end
 local text = lota.markdown({ "family", "right words of 128" }, rows)
 run:write("report.md", "# The built-in model\n\n" .. text .. "\n")
 print(text)
-print(("%d parameters, written to %s; run folder: %s"):format(saved:entries(), args.out, run:dir()))
+print(("%d entries, written to %s; run folder: %s"):format(saved:entries(), args.out, run:dir()))

@@ -9,8 +9,9 @@
 --   }
 --   local o = options.read("adapt.lota", defaults, given)
 --
--- An entry is { default, what it is }, like those of `lota.args`. Its type is that of its default, or `type`; `nil` is no
--- default. A value that is no table is a default about which nothing more is said.
+-- An entry is { default, what it is }, like those of `lota.args`. Its type is that of its default, or `type`; `nil` is
+-- no default. `also` lists types that may stand instead, whatever they hold. A value that is no table is a default about
+-- which nothing more is said.
 --
 -- Every function of the standard library takes its options through here, so a misspelt `desnity` or a density of 10
 -- stops a run at once. A page keeps its table under the name `defaults`, where `lota doc` finds it.
@@ -70,13 +71,19 @@ local elsewhere = {
   sparsity = "density",
 }
 
+--- What is said beside some of them.
+local remarks = {
+  sparsity = ", which is 1 - sparsity",
+  epochs = " (an epoch is the number of training rows, divided by `batch`)",
+}
+
 --- What an unknown option may have meant, in quotes: the word for it here, or the nearest name.
 local function meant(name, defaults)
   local here = elsewhere[name]
   if not here or defaults[here] == nil then
     return ("`%s`"):format(tostring(options.nearest(name, defaults)))
   end
-  return ("`%s`"):format(here) .. (name == "sparsity" and ", which is 1 - sparsity" or "")
+  return ("`%s`"):format(here) .. (remarks[name] or "")
 end
 
 --- An entry of a table of defaults, with all that it says.
@@ -104,11 +111,14 @@ local function is_of(value, kind)
     return type(value) == "number" and math.tointeger(value) ~= nil
   end
   local plain = kind == "number" or kind == "boolean" or kind == "string" or kind == "function" or kind == "table"
-  return not plain or type(value) == kind
+  if plain then
+    return type(value) == kind
+  end
+  return type(value) == "userdata" and tostring(value):match "^%w+" == kind -- Mask, Model, Values, …
 end
 
 --- "a number above 0, and at most 1": what an entry's values are.
-local function expected(one)
+local function expected(one, value)
   if one.choices then
     return "one of " .. table.concat(one.choices, ", ")
   end
@@ -120,7 +130,8 @@ local function expected(one)
   if one.above then
     text = ("%s above %s"):format(text, one.above)
   end
-  return one.most and ("%s, and at most %s"):format(text, one.most) or text
+  text = one.most and ("%s, and at most %s"):format(text, one.most) or text
+  return one.also and not is_of(value, kind) and text .. ", or a " .. table.concat(one.also, " or a ") or text
 end
 
 local function fits(value, one)
@@ -131,6 +142,11 @@ local function fits(value, one)
       end
     end
     return false
+  end
+  for _, other in ipairs(one.also or {}) do
+    if type(value) == other then
+      return true
+    end
   end
   local kind = type_of(one)
   if not kind then
@@ -156,7 +172,15 @@ function options.read(where, defaults, given)
     end
     local one = entry(defaults[name])
     if not fits(value, one) then
-      error(("%s: option `%s` must be %s, got %s"):format(where, name, expected(one), tostring(value)), 3)
+      error(
+        ("%s: option `%s` must be %s, got %s"):format(
+          where,
+          name,
+          expected(one, value),
+          type(value) == "string" and ("%q"):format(value) or tostring(value)
+        ),
+        3
+      )
     end
     out[name] = value
   end

@@ -19,16 +19,13 @@ function report.start(name, dir, given)
   if dir then
     return lota.run.start(dir, given)
   end
-  local n = 1
-  while true do
-    local ok, run = pcall(lota.run.start, ("runs/%s-%d"):format(name, n), given)
-    if ok then
-      return run
-    elseif not tostring(run):find("holds a run already", 1, true) then
-      error(run, 0)
-    end
-    n = n + 1
+  if given and given.resume then
+    error(
+      ("report.start: to resume a run of %s, name its folder (--out, where a script has that option)"):format(name),
+      0
+    )
   end
+  return lota.run.start("runs/" .. name, options.with(given, { numbered = true }))
 end
 
 --- Mean and sample standard deviation (0 for a single value).
@@ -130,7 +127,7 @@ function report.about(model, fingerprint, more)
     { "lota", lota.version },
     {
       "model",
-      ("%s (%s, %d parameters, weights in %s, products in %s)"):format(
+      ("%s (%s, %d entries, weights in %s, products in %s)"):format(
         info.source,
         info.architecture,
         info.entries,
@@ -237,6 +234,7 @@ function report.curves(path, series, given)
     x = { "step", "what the horizontal axis says" },
     y = { "loss", "what the vertical axis says" },
     marks = { nil, "marks of lota.plot.lines", type = "table" },
+    groups = { nil, "groups in the order of their colours, so that they have the same in every chart", type = "table" },
   }, given)
   local lines, drawn = {}, {}
   for i, one in ipairs(series) do
@@ -257,7 +255,8 @@ function report.curves(path, series, given)
   if o.log == nil then
     o.log = spans_decades(drawn)
   end
-  return lota.plot.lines(lines, { title = o.title, x = o.x, y = o.y, log = o.log, marks = o.marks, path = path })
+  local about = { title = o.title, x = o.x, y = o.y, log = o.log, marks = o.marks, groups = o.groups, path = path }
+  return lota.plot.lines(lines, about)
 end
 
 --- How much masks share, as an SVG heat map: the Jaccard index of every pair. `masks` is a list of { name, mask }.

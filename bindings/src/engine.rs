@@ -219,14 +219,6 @@ impl Engine {
         self.metered(|| self.frontend.eval(input))
     }
 
-    /// Works on a thread of its own, and gives the handle to it. The engine comes back with the result.
-    pub fn spawn<T: Send + 'static>(
-        self,
-        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
-    ) -> Result<crate::Job<T>> {
-        crate::Job::start(self, work)
-    }
-
     /// Works under the limits. A script that was ended by one leaves nothing behind but its globals.
     fn metered<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = self.ctx.meter.run(work);
@@ -265,6 +257,11 @@ impl Engine {
     /// Removes variables of the prompt.
     pub fn forget(&self, names: &[String]) {
         self.frontend.forget(names);
+    }
+
+    /// The names of the modules that inputs of a prompt have imported, where these are no variables: in Rhai.
+    pub fn imports(&self) -> Vec<String> {
+        self.frontend.imports()
     }
 
     /// Whether a text parses: the error says whether more input could complete it.

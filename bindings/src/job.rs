@@ -37,11 +37,18 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Send + 'static> Job<T> {
-    pub(crate) fn start(
-        engine: Engine,
+impl Engine {
+    /// Works on a thread of its own, and gives the handle to it. The engine comes back with the result.
+    pub fn spawn<T: Send + 'static>(
+        self,
         work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
-    ) -> Result<Self> {
+    ) -> Result<Job<T>> {
+        Job::start(self, work)
+    }
+}
+
+impl<T: Send + 'static> Job<T> {
+    fn start(engine: Engine, work: impl FnOnce(&Engine) -> Result<T> + Send + 'static) -> Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::new(State::Running(None)), changed: Condvar::new() });
         let (cancel, theirs) = (engine.cancel_handle(), shared.clone());
         let thread = std::thread::Builder::new().name("lota script".into()).stack_size(8 << 20);

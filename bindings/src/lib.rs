@@ -16,6 +16,7 @@ mod primitives;
 mod runs;
 pub mod scripts;
 pub mod stdlib;
+mod version;
 mod writers;
 
 pub use engine::{Builder, Engine};
@@ -26,9 +27,7 @@ pub use lota_runtime as runtime;
 #[cfg(feature = "rhai")]
 pub use lota_script::Counting;
 pub use lota_script::{Error, ErrorKind, Language, Limits, Meter, Name, OpenFile, Result};
-
-/// The version of this crate, as `lota --version` prints it.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use version::VERSION;
 
 /// The programs of this page compile and run.
 #[cfg(doctest)]

@@ -137,7 +137,7 @@ function Lora:apply(model, options) end
 
 ---Its change of a model as a task vector.
 ---@param model Model the model
----@return Scores # every entry of the parameters that it changes; the others are not scored
+---@return Values # every entry of the parameters that it changes; the others are not scored
 function Lora:delta(model) end
 
 ---What it is.
@@ -214,6 +214,11 @@ function Mask:jaccard(other) end
 ---@return table[] # for each group: group, entries, first, second, both, jaccard
 function Mask:overlap(other, options) end
 
+---The flat positions of one parameter's entries that are in the mask.
+---@param name string the parameter
+---@return Tensor # u32, one dimension, ascending
+function Mask:positions(name) end
+
 ---Writes the mask to a file.
 ---@param path string the file
 ---@return integer # its size in bytes
@@ -223,6 +228,11 @@ function Mask:save(path) end
 ---@param other Mask the other mask
 ---@return boolean # whether it is a subset
 function Mask:subset(other) end
+
+---The mask of one parameter as a tensor of its shape.
+---@param name string the parameter
+---@return Tensor # u8: 1 for an entry in the mask, 0 for all others
+function Mask:tensor(name) end
 
 ---A decoder-only language model: its weights, configuration and tokenizer.
 ---@class Model
@@ -254,12 +264,12 @@ function Model:clone() end
 function Model:config() end
 
 ---@class lota.Model.delta.Options
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 
 ---How far each entry has moved since a snapshot: now - then, in f32.
 ---@param before Snapshot|Model the state to compare with
 ---@param options? lota.Model.delta.Options
----@return Scores # the task vector; the other parameters are not scored
+---@return Values # the task vector; the other parameters are not scored
 function Model:delta(before, options) end
 
 ---@class lota.Model.detokenize.Options
@@ -313,8 +323,8 @@ function Model:hash(options) end
 function Model:info() end
 
 ---The logits that follow each token.
----@param tokens integer[]|string token ids, or a text
----@return Tensor # one row for each token, one column for each token of the vocabulary
+---@param tokens integer[]|string|Batch|Batches|Examples|Batch[] token ids, a text, or batches
+---@return Tensor # one row for each token, one column for each token of the vocabulary; of several batches a list of them
 function Model:logits(tokens) end
 
 ---The log-probability of each label of a batch.
@@ -331,9 +341,13 @@ function Model:param(name) end
 ---@return table[] # name, shape, role, layer (from 0, as in names; nil outside the layers) and entries of each
 function Model:params() end
 
+---@class lota.Model.restore.Options
+---@field within? Mask only these entries; all if not given
+
 ---Puts the bits of a snapshot back. Tickets that were applied are then applied no more.
 ---@param snapshot Snapshot of this model, or of one with the same parameters
-function Model:restore(snapshot) end
+---@param options? lota.Model.restore.Options
+function Model:restore(snapshot, options) end
 
 ---@class lota.Model.save.Options
 ---@field dtype? string f32, bf16 or f16; the type the weights are held in if not given
@@ -394,6 +408,41 @@ function Rng:shuffle(list) end
 ---@return number # uniform
 function Rng:uniform() end
 
+---The labelled positions that a chunk of logits is of, for a loss over logits.
+---@class Rows
+---@operator len: integer
+local Rows = {}
+
+---The batch that the rows are of.
+---@return Batch # the batch, of which the rows may be a part
+function Rows:batch() end
+
+---The label of each row: the token to be predicted there.
+---@return Tensor # token ids, from 0: one for each row, i64
+function Rows:labels() end
+
+---How many rows there are.
+---@return integer # the number of rows of the logits
+function Rows:len() end
+
+---The logits of another model at the same positions.
+---@param model Model the other model, which reads the same tokens
+---@return Tensor # one row for each row, one column for each token of its vocabulary, f32
+function Rows:logits(model) end
+
+---The entry of each row at its label.
+---@param x Tensor one row for each row, one column for each token of the vocabulary
+---@return Tensor # one number for each row
+function Rows:pick(x) end
+
+---The position of each row in its sequence.
+---@return Tensor # positions stored from 0: one for each row, i64
+function Rows:positions() end
+
+---The sequence of the batch that each row belongs to.
+---@return Tensor # positions among the sequences stored from 0: one for each row, i64
+function Rows:sequences() end
+
 ---A run folder.
 ---@class Run
 local Run = {}
@@ -421,73 +470,49 @@ function Run:records() end
 ---@return string # the path
 function Run:write(name, text) end
 
----A number for every entry of every scored parameter of a model.
----@class Scores
----@operator add(Scores|number): Scores
----@operator mul(Scores|number): Scores
----@operator sub(Scores|number): Scores
-local Scores = {}
-
----The magnitude of every score.
----@return Scores # the new scores
-function Scores:abs() end
-
----The sum of two scores, or of scores and a number.
----@param other Scores|number scores of the same parameters, or a number
----@return Scores # the new scores
-function Scores:add(other) end
-
----Count, sum and extremes of the scores of each parameter.
----@return table[] # for each scored parameter: name, count, sum, min, max
-function Scores:by() end
-
----How many entries have a score.
----@return integer # how many
-function Scores:count() end
-
----The scores of one parameter.
----@param name string the parameter
----@return Tensor # its scores, in its shape; nil if it has none
-function Scores:get(name) end
-
----New scores made from those of each parameter.
----@param change function function(name, tensor) -> Tensor of the same shape, or nil to drop it
----@return Scores # the new scores
-function Scores:map(change) end
-
----The largest score.
----@return number # the figure
-function Scores:max() end
-
----The smallest score.
----@return number # the figure
-function Scores:min() end
-
----The product of two scores, entry by entry, or of scores and a number.
----@param other Scores|number scores of the same parameters, or a number
----@return Scores # the new scores
-function Scores:mul(other) end
-
----The names of the parameters that have scores.
----@return string[] # in the model's order
-function Scores:names() end
-
----How many scores are not zero.
----@return integer # how many
-function Scores:nonzero() end
-
----The difference of two scores, or of scores and a number.
----@param other Scores|number scores of the same parameters, or a number
----@return Scores # the new scores
-function Scores:sub(other) end
-
----The sum of all scores.
----@return number # the figure
-function Scores:sum() end
-
 ---The bits of a model's weights at one moment.
 ---@class Snapshot
 local Snapshot = {}
+
+---Statistics of the linear layers of a model over some data.
+---@class Stats
+local Stats = {}
+
+---The Fisher information as Values.
+---@return Values # a number for each entry of the parameters that it was gathered of
+function Stats:fisher() end
+
+---The statistics of a kind of one layer.
+---@param kind string input_norm, output_norm, output_magnitude, gram or fisher
+---@param name string the weight of the layer; of fisher, the parameter
+---@return Tensor # f32: input_norm {in}, output_norm and output_magnitude {out}, gram {in, in}, fisher in the parameter's shape
+function Stats:get(kind, name) end
+
+---What the statistics were gathered from.
+---@return table # model (the fingerprint of its weights), data (a hash of tokens and labels), tokens, sequences
+function Stats:info() end
+
+---The kinds of statistics there are.
+---@return string[] # some of input_norm, output_norm, output_magnitude, gram, fisher
+function Stats:kinds() end
+
+---The names of the weights of the layers that have statistics.
+---@param kind? string of this kind; of any but fisher if not given
+---@return string[] # in the model's order
+function Stats:names(kind) end
+
+---Writes the statistics to a file, with what they were gathered from.
+---@param path string the file
+---@return integer # its size in bytes
+function Stats:save(path) end
+
+---The number of sequences that were seen.
+---@return integer # how many
+function Stats:sequences() end
+
+---The number of tokens that were seen.
+---@return integer # how many
+function Stats:tokens() end
 
 ---Numbers of one type in a rectangular shape.
 ---@class Tensor
@@ -577,6 +602,15 @@ function Tensor:div_(other) end
 ---@return string # f32, bf16, ...
 function Tensor:dtype() end
 
+---@class lota.Tensor.entropy.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The entropy, in nats, of the distribution that logits give.
+---@param dim? integer the dimension of the distributions; the last if not given
+---@param options? lota.Tensor.entropy.Options
+---@return Tensor # one number for each distribution
+function Tensor:entropy(dim, options) end
+
 ---Whether equal, element by element.
 ---@param other Tensor|number the other side
 ---@return Tensor # u8: 1 where it holds, 0 where not
@@ -630,6 +664,16 @@ function Tensor:index(i, ...) end
 ---@return number # the number
 function Tensor:item() end
 
+---@class lota.Tensor.kl.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The divergence KL(p || q) of two distributions, in nats.
+---@param log_q Tensor the log-probabilities of q, in the same shape
+---@param dim? integer the dimension of the distributions; the last if not given
+---@param options? lota.Tensor.kl.Options
+---@return Tensor # one number for each pair of distributions
+function Tensor:kl(log_q, dim, options) end
+
 ---Whether less or equal, element by element.
 ---@param other Tensor|number the other side
 ---@return Tensor # u8: 1 where it holds, 0 where not
@@ -648,10 +692,28 @@ function Tensor:log() end
 ---@return Tensor # a new tensor of the same shape
 function Tensor:log_softmax(dim) end
 
+---The logarithm of the sigmoid: -log(1 + exp(-x)).
+---@return Tensor # a new tensor of the same shape
+function Tensor:logsigmoid() end
+
+---@class lota.Tensor.logsumexp.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The logarithm of the sum of exponentials, without overflow.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.logsumexp.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:logsumexp(dim, options) end
+
 ---Whether less, element by element.
 ---@param other Tensor|number the other side
 ---@return Tensor # u8: 1 where it holds, 0 where not
 function Tensor:lt(other) end
+
+---The elements where another tensor is not 0.
+---@param mask Tensor what is not 0 in it is taken; comparisons (gt, eq, ...) give such tensors
+---@return Tensor # one dimension, in order
+function Tensor:masked_select(mask) end
 
 ---The matrix product, in batches if there are more dimensions.
 ---@param other Tensor the right side; a vector on either side is taken as a row or column
@@ -724,6 +786,10 @@ function Tensor:ne(other) end
 ---@return Tensor # a new tensor of the same shape
 function Tensor:neg() end
 
+---Where the tensor is not 0.
+---@return Tensor # u32, {how many, number of dimensions}
+function Tensor:nonzero() end
+
 ---The Euclidean length of all elements together.
 ---@return Tensor # one number
 function Tensor:norm() end
@@ -737,6 +803,20 @@ function Tensor:permute(dims) end
 ---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
 ---@return Tensor # a new tensor
 function Tensor:pow(other) end
+
+---A matrix as an orthogonal one times a triangular one: q and r.
+---@return Tensor[] # q {rows, k} with orthonormal columns, r {k, columns} with zeros below its diagonal
+function Tensor:qr() end
+
+---@class lota.Tensor.quantile.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The number below which a fraction of the others lies.
+---@param q number the fraction, from 0 (the smallest) to 1 (the largest); 0.5 is the median
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.quantile.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:quantile(q, dim, options) end
 
 ---The number of dimensions.
 ---@return integer # 0 for a single number
@@ -758,6 +838,17 @@ function Tensor:reshape(shape) end
 ---Rounded to the nearest whole number.
 ---@return Tensor # a new tensor of the same shape
 function Tensor:round() end
+
+---@class lota.Tensor.scatter.Options
+---@field values Tensor|number what to put there; a number is put everywhere
+---@field add? boolean adds to what is there, in place of replacing it (PyTorch's scatter_add)
+
+---Values put in place along a dimension, as PyTorch's scatter.
+---@param dim integer the dimension
+---@param positions Tensor positions stored from 0, in the shape of the values
+---@param options lota.Tensor.scatter.Options
+---@return Tensor # a new tensor of the same shape
+function Tensor:scatter(dim, positions, options) end
 
 ---The parts at several positions of a dimension.
 ---@param dim integer the dimension
@@ -791,6 +882,20 @@ function Tensor:sin() end
 ---@return Tensor # a new tensor of the same shape
 function Tensor:softmax(dim) end
 
+---The solution x of the linear equations a * x = b, for a square matrix a.
+---@param b Tensor the right sides: {rows} for one, {rows, n} for n of them
+---@return Tensor # the solutions, in the shape of b
+function Tensor:solve(b) end
+
+---@class lota.Tensor.sort.Options
+---@field descending? boolean the largest first
+
+---The numbers in order along a dimension, and where they were.
+---@param dim? integer the dimension; the last if not given
+---@param options? lota.Tensor.sort.Options
+---@return Tensor[] # two tensors: the values, and where each was along the dimension, counted from 0 (u32)
+function Tensor:sort(dim, options) end
+
 ---The square root.
 ---@return Tensor # a new tensor of the same shape
 function Tensor:sqrt() end
@@ -803,6 +908,15 @@ function Tensor:square() end
 ---@param dim integer the dimension
 ---@return Tensor # one dimension less
 function Tensor:squeeze(dim) end
+
+---@class lota.Tensor.std.Options
+---@field keep? boolean keeps the dimension, with length 1
+
+---The standard deviation over n - 1: PyTorch's std with its default, correction = 1.
+---@param dim? integer the dimension to reduce; all if not given
+---@param options? lota.Tensor.std.Options
+---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
+function Tensor:std(dim, options) end
 
 ---Difference.
 ---@param other Tensor|number the other side; shapes are stretched to fit, as in PyTorch
@@ -823,6 +937,10 @@ function Tensor:sub_(other) end
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
 function Tensor:sum(dim, options) end
 
+---The singular value decomposition of a matrix: u, s and vt.
+---@return Tensor[] # u {rows, k}, s {k} with the largest first, vt {k, columns}
+function Tensor:svd() end
+
 ---Two dimensions swapped; the last two if none are named.
 ---@param a? integer one dimension
 ---@param b? integer the other
@@ -838,6 +956,16 @@ function Tensor:tanh() end
 ---@return Tensor # the converted tensor
 function Tensor:to(what) end
 
+---@class lota.Tensor.topk.Options
+---@field largest? boolean false takes the smallest
+
+---The k largest numbers along a dimension, in order, and where they were.
+---@param k integer how many; at most the length of the dimension
+---@param dim? integer the dimension; the last if not given
+---@param options? lota.Tensor.topk.Options
+---@return Tensor[] # two tensors: the values, and where each was along the dimension, counted from 0 (u32)
+function Tensor:topk(k, dim, options) end
+
 ---The numbers as nested tables.
 ---@return number|table # one level of lists a dimension
 function Tensor:totable() end
@@ -850,7 +978,7 @@ function Tensor:unsqueeze(dim) end
 ---@class lota.Tensor.var.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The variance (over n - 1).
+---The variance over n - 1: PyTorch's var with its default, correction = 1.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.var.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -979,6 +1107,11 @@ function Trainer:close() end
 ---@return table # losses (of this run's steps), steps (how many), last (the last step's info), stopped (by on_step), tokens, seconds
 function Trainer:fit(batches, options) end
 
+---The gradients of the loss, and of the penalty, by the trained entries.
+---@param batch Batch|Batch[] the batch or batches
+---@return Values # the gradients, as short as what is trained
+function Trainer:gradients(batch) end
+
 ---Where the training stands.
 ---@return table # step, tokens (seen), entries (trained), selection (a hash of which), optimizer
 function Trainer:info() end
@@ -992,6 +1125,10 @@ function Trainer:info() end
 ---@return integer # the number of steps done
 function Trainer:load(path, options) end
 
+---What the optimizer remembers of the trained entries.
+---@return table # Values by the name of the state: square_avg (rmsprop), exp_avg and exp_avg_sq (adamw), …
+function Trainer:moments() end
+
 ---@class lota.Trainer.save.Options
 ---@field batches? Batches a stream whose place to write too
 
@@ -1000,10 +1137,199 @@ function Trainer:load(path, options) end
 ---@param options? lota.Trainer.save.Options
 function Trainer:save(path, options) end
 
+---@class lota.Trainer.select.Options
+---@field mask? Mask train these entries
+---@field params? string|string[]|function train these parameters whole (all, if no mask is given): which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---Trains other entries from now on.
+---@param options? lota.Trainer.select.Options
+function Trainer:select(options) end
+
+---@class lota.Trainer.set_lr.Options
+---@field params? string|string[]|function of these parameters alone; of all that no group gives a rate, if not given: which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---Sets the learning rate, before the schedule.
+---@param lr number the rate
+---@param options? lota.Trainer.set_lr.Options
+function Trainer:set_lr(lr, options) end
+
+---Puts other values in the place of the trained entries; what the optimizer remembers stays.
+---@param values Values of exactly the trained entries, as Trainer:values gives them
+function Trainer:set_values(values) end
+
 ---One optimizer step.
 ---@param batch Batch|Batch[] the batch or batches
----@return table # step (its number, from 1), loss (before the update), lr, grad_norm (before clipping), tokens, labelled, seconds
+---@return table # step (its number, from 1), loss (before the update, without the penalty), penalty (if there is one), lr, grad_norm (before clipping), tokens, labelled, seconds
 function Trainer:step(batch) end
+
+---A step of the optimizer by gradients, clipped and at the rate of the schedule.
+---@param gradients Values of exactly the trained entries, as Trainer:gradients gives them
+---@return table # what Trainer:step returns; loss is that of the first gradients since the last update, nil if there were none
+function Trainer:update(gradients) end
+
+---The values of the trained entries, as the optimizer has them.
+---@return Values # the values, as short as what is trained
+function Trainer:values() end
+
+---A number for each chosen entry of a model: scores, gradients, weights, Fisher information, moments, task vectors.
+---@class Values
+---@operator add(Values|number): Values
+---@operator len: integer
+---@operator div(Values|number): Values
+---@operator mul(Values|number): Values
+---@operator unm: Values
+---@operator pow(Values|number): Values
+---@operator sub(Values|number): Values
+local Values = {}
+
+---The magnitude of every number.
+---@return Values # the new values
+function Values:abs() end
+
+---The sum, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:add(other) end
+
+---Count, sum, norm and extremes of the numbers of each parameter.
+---@return table[] # for each parameter with values: name, count, sum, norm, min, max
+function Values:by() end
+
+---Every number limited to a range.
+---@param low number the least
+---@param high number the most
+---@return Values # the new values
+function Values:clamp(low, high) end
+
+---How many entries have a number.
+---@return integer # how many
+function Values:count() end
+
+---The values with 0 at all other entries of the parameters that have any.
+---@return Values # values of whole parameters
+function Values:dense() end
+
+---The quotient, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:div(other) end
+
+---The sum of the products of the numbers at each entry, in f64.
+---@param other Values values of the same entries
+---@return number # the sum
+function Values:dot(other) end
+
+---e to the power of every number.
+---@return Values # the new values
+function Values:exp() end
+
+---The natural logarithm of every number.
+---@return Values # the new values
+function Values:log() end
+
+---New values made from those of each parameter.
+---@param change function function(name, tensor) -> Tensor of the same shape, or nil to drop it; the tensor is what Values:of gives
+---@return Values # the new values
+function Values:map(change) end
+
+---The entries that have a number, whatever it is (lota.mask.support: where it is not 0).
+---@return Mask # the mask
+function Values:mask() end
+
+---The largest number.
+---@return number # the figure; where there are no numbers, an error
+function Values:max() end
+
+---The larger, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:maximum(other) end
+
+---The mean of all numbers.
+---@return number # the figure; where there are no numbers, an error
+function Values:mean() end
+
+---The smallest number.
+---@return number # the figure; where there are no numbers, an error
+function Values:min() end
+
+---The smaller, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:minimum(other) end
+
+---The product, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:mul(other) end
+
+---The names of the parameters that have values.
+---@return string[] # in the model's order
+function Values:names() end
+
+---The negative of every number.
+---@return Values # the new values
+function Values:neg() end
+
+---How many numbers are not 0.
+---@return integer # how many
+function Values:nonzero() end
+
+---The Euclidean norm of all numbers together.
+---@return number # the figure; where there are no numbers, an error
+function Values:norm() end
+
+---The values of one parameter.
+---@param name string the parameter
+---@return Tensor # in its shape; of values over a mask [n], one for each entry in rising order; nil if it has none
+function Values:of(name) end
+
+---The first to the power of the second, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:pow(other) end
+
+---The number below which a fraction of the numbers lies.
+---@param q number the fraction, from 0 to 1
+---@return number # the quantile
+function Values:quantile(q) end
+
+---Writes the values to a file, in f32.
+---@param path string the file
+---@return integer # its size in bytes
+function Values:save(path) end
+
+---Puts other numbers in the place of those of one parameter.
+---@param name string the parameter, which has values
+---@param values Tensor the new ones, in the shape that Values:of gives
+---@return Values # these values
+function Values:set(name, values) end
+
+----1, 0 or 1 for every number.
+---@return Values # the new values
+function Values:sign() end
+
+---The square root of every number.
+---@return Values # the new values
+function Values:sqrt() end
+
+---The square of every number.
+---@return Values # the new values
+function Values:square() end
+
+---The difference, entry by entry.
+---@param other Values|number the other side
+---@return Values # the new values
+function Values:sub(other) end
+
+---The sum of all numbers, in f64.
+---@return number # the figure; where there are no numbers, an error
+function Values:sum() end
+
+---The values of the entries in a mask, and no others: as short as what is left.
+---@param mask Mask the entries to keep
+---@return Values # the values
+function Values:within(mask) end
 
 ---@class lota
 local lota = {}
@@ -1017,7 +1343,7 @@ lota.eval = {}
 ---JSON text.
 lota.json = {}
 
----LoRA adapters, as peft stores them: read, applied, extracted from task vectors, written.
+---LoRA adapters, as peft stores them: read, applied, extracted from task vectors, attached to a model to be trained, written.
 lota.lora = {}
 
 ---Masks: sets of entries. Entries in the mask are trained; all others are frozen.
@@ -1035,8 +1361,8 @@ lota.plot = {}
 ---Run folders: the config, metrics and files of one run.
 lota.run = {}
 
----Scores: a number for every entry, which selecting turns into a mask.
-lota.scores = {}
+---Statistics of what flows through the linear layers of a model: norms, Gram matrices, Fisher information.
+lota.stats = {}
 
 ---Tickets: sparse task vectors that are stored, applied and taken off.
 lota.ticket = {}
@@ -1046,6 +1372,9 @@ lota.tokenizer = {}
 
 ---Training: optimizers, schedules, losses, and scores from gradients.
 lota.train = {}
+
+---Values: a number for each chosen entry of a model, of which scores are one kind.
+lota.values = {}
 
 ---@class lota.arange.Options
 ---@field step? number the distance between two
@@ -1091,7 +1420,7 @@ function lota.data.batches(examples, options) end
 
 ---@class lota.data.examples.Options
 ---@field max_len? integer the most tokens of an example
----@field max_prompt? integer tokens kept of the prompt where an example exceeds max_len
+---@field max_prompt? integer tokens kept of the prompt where an example exceeds max_len; if not given, 256, or half of max_len where that is less
 ---@field keep? string which end of such a prompt is kept: start or end
 ---@field bos? boolean put the token that begins a text before the prompt
 ---@field eos? boolean put the token that ends a text after the target, and learn it
@@ -1102,6 +1431,11 @@ function lota.data.batches(examples, options) end
 ---@param options? lota.data.examples.Options
 ---@return Examples # the examples
 function lota.data.examples(model, rows, options) end
+
+---The texts of a safetensors file that belong to no tensor.
+---@param path string the file
+---@return table # a text by each key
+function lota.data.metadata(path) end
 
 ---The examples of a file of padded batches, as other trainers write them.
 ---@param path string the file
@@ -1117,6 +1451,15 @@ function lota.data.padded(path) end
 ---@param options? lota.data.read.Options
 ---@return table[] # the rows, field name to value
 function lota.data.read(path, options) end
+
+---@class lota.data.tensors.Options
+---@field names? string|string[] only tensors whose names match a pattern: * is any run of characters, {a,b} one of several
+
+---The tensors of a safetensors file by their names.
+---@param path string the file
+---@param options? lota.data.tensors.Options
+---@return table # a tensor by each name
+function lota.data.tensors(path, options) end
 
 ---@class lota.eval.choice.Options
 ---@field normalize? string divide the log-probability of a choice by its tokens (token), or not (none)
@@ -1205,23 +1548,39 @@ function lota.json.decode(text) end
 ---@return string # the text
 function lota.json.encode(value, options) end
 
+---@class lota.lora.attach.Options
+---@field adapter? Lora begin with these factors, their ranks and scales, instead of new ones
+---@field rank? integer the rank of each pair of factors
+---@field alpha? number the numerator of the scale; the rank if not given
+---@field rslora? boolean divide alpha by sqrt(rank) instead of the rank
+---@field targets? string|string[] which modules: "all-linear" (of all blocks), names (q_proj, lm_head, embed_tokens), or patterns of them
+---@field dropout? number the chance that an entry of A's input is dropped in a training step
+---@field init? string how A begins: kaiming (uniform within 1 / sqrt(in)) or gaussian (deviation 1 / rank)
+---@field seed? integer what A and dropout are drawn from
+
+---A model with factors of low rank beside some of its weights, to be trained.
+---@param model Model the model; it stays as it is
+---@param options? lota.lora.attach.Options
+---@return Model # the model with factors
+function lota.lora.attach(model, options) end
+
 ---@class lota.lora.extract.Options
 ---@field rank? integer the rank of the adapter
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field oversample? integer how many random vectors more than the rank the search starts from
 ---@field power? integer how many power iterations make the search exact
 ---@field seed? integer the seed of the random vectors
 ---@field base? Model the model that a ticket belongs to, with no tickets applied
 
 ---The adapter of this rank that is nearest to a task vector.
----@param delta Scores|Ticket the task vector, or a ticket (then with its base)
+---@param delta Values|Ticket the task vector, or a ticket (then with its base)
 ---@param options? lota.lora.extract.Options
 ---@return Lora # the adapter
 function lota.lora.extract(delta, options) end
 
 ---@class lota.lora.from.Options
 ---@field rank? integer the rank of the adapter
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field oversample? integer how many random vectors more than the rank the search starts from
 ---@field power? integer how many power iterations make the search exact
 ---@field seed? integer the seed of the random vectors
@@ -1239,6 +1598,16 @@ function lota.lora.from(base, tuned, options) end
 ---@return Lora # the adapter
 function lota.lora.load(path) end
 
+---A model without factors that computes what a model with them does.
+---@param model Model a model that lora.attach made
+---@return Model # the merged model
+function lota.lora.merge(model) end
+
+---The factors of a model as an adapter of its base, copied.
+---@param model Model a model that lora.attach made
+---@return Lora # the adapter; its `save` writes a folder that peft reads
+function lota.lora.of(model) end
+
 ---@class lota.lora.sum.Options
 ---@field weights? number[] what each is multiplied with; 1 if not given
 
@@ -1255,7 +1624,9 @@ function lota.lora.sum(adapters, options) end
 function lota.markdown(header, rows) end
 
 ---@class lota.mask.all.Options
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---Every entry of some parameters.
 ---@param model Model the model (or a mask, scores or ticket of it)
@@ -1265,7 +1636,9 @@ function lota.mask.all(model, options) end
 
 ---@class lota.mask.blocks.Options
 ---@field blocks integer[][] each {first row, last row, first column, last column}, the last ones included; -1 is the end
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---Rectangles of some matrices.
 ---@param model Model the model (or a mask, scores or ticket of it)
@@ -1284,7 +1657,9 @@ function lota.mask.capacity(masks, options) end
 
 ---@class lota.mask.cols.Options
 ---@field cols integer[] which columns; they must exist in every one of the matrices
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---Whole columns of some matrices.
 ---@param model Model the model (or a mask, scores or ticket of it)
@@ -1307,24 +1682,48 @@ function lota.mask.complement(a, options) end
 ---@return Mask # the new mask
 function lota.mask.difference(a, ...) end
 
+---@class lota.mask.from_positions.Options
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
+
+---The entries at flat positions in parameters.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param positions table a list of positions, or a tensor of them, for each parameter by its name
+---@param options? lota.mask.from_positions.Options
+---@return Mask # the mask
+function lota.mask.from_positions(model, positions, options) end
+
 ---@class lota.mask.from_scores.Options
----@field density? number how much of the population to take, from 0 to 1
----@field count? integer how many entries to take (of each group, if the scope is not global)
----@field scope? string where the budget holds: global, parameter, layer or row
+---@field density? number|number[]|table|function how much of the population to take, from 0 to 1, rounded to whole entries (in each group, if the scope is not global); one above 0 that takes none at all is an error. Or one for each parameter: a list with a number for each layer, a map from layers (counted from 0, as in names) and patterns of names to numbers, or a function(parameter) -> number
+---@field count? integer|integer[]|table|function how many entries to take (of each group, if the scope is not global); or one for each parameter, as with density
+---@field scope? string where the budget holds: global (if not given), parameter, layer or row; with a number for each parameter it is parameter if not given, and the parameters of a layer must agree if it is layer
 ---@field within? Mask only entries of this mask may be taken, and a density is of them
 ---@field avoid? Mask entries of this mask may not be taken; a density still counts them
 ---@field largest? boolean false takes the smallest
 
 ---The entries with the largest scores by magnitude: exactly as many as asked for.
----@param scores Scores the scores
+---@param scores Values the scores
 ---@param options? lota.mask.from_scores.Options
 ---@return Mask # the mask
 function lota.mask.from_scores(scores, options) end
+
+---@class lota.mask.from_tensors.Options
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
+
+---The entries that are not zero in tensors of the parameters' shapes.
+---@param model Model the model (or a mask, scores or ticket of it)
+---@param tensors table|function a tensor for each parameter by its name, or a function(parameter) -> Tensor or nil; of any type
+---@param options? lota.mask.from_tensors.Options
+---@return Mask # the mask
+function lota.mask.from_tensors(model, tensors, options) end
 
 ---@class lota.mask.heads.Options
 ---@field heads integer[] which query heads
 ---@field layers? integer[] which layers, from 0 as in names; all if not given
 ---@field key_value? boolean with the key and value heads
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---Everything that belongs to some attention heads.
 ---@param model Model the model
@@ -1339,7 +1738,7 @@ function lota.mask.heads(model, options) end
 function lota.mask.intersect(a, ...) end
 
 ---@class lota.mask.load.Options
----@field model? Model|Mask|Scores|Ticket refuse a mask of another model than this
+---@field model? Model|Mask|Values|Ticket refuse a mask of another model than this
 
 ---Reads a mask file.
 ---@param path string the file
@@ -1347,18 +1746,25 @@ function lota.mask.intersect(a, ...) end
 ---@return Mask # the mask
 function lota.mask.load(path, options) end
 
+---@class lota.mask.match.Options
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
+
 ---Every entry of the parameters whose names match a pattern.
 ---@param model Model the model (or a mask, scores or ticket of it)
 ---@param patterns string|string[] patterns: * is any run of characters, {a,b} one of several
+---@param options? lota.mask.match.Options
 ---@return Mask # the mask
-function lota.mask.match(model, patterns) end
+function lota.mask.match(model, patterns, options) end
 
 ---@class lota.mask.nm.Options
 ---@field n? integer how many to keep
 ---@field m? integer of how many neighbours
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---In every m neighbours of a row, the n with the largest scores by magnitude.
----@param scores Scores the scores; parameters without scores stay out
+---@param scores Values the scores; parameters without scores stay out
 ---@param options? lota.mask.nm.Options
 ---@return Mask # the mask
 function lota.mask.nm(scores, options) end
@@ -1379,12 +1785,12 @@ function lota.mask.none(model) end
 function lota.mask.published(model, path, options) end
 
 ---@class lota.mask.random.Options
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field seed? integer the seed; 0 if neither seed nor rng is given
 ---@field rng? Rng a generator to draw from instead
----@field density? number how much of the population to take, from 0 to 1
----@field count? integer how many entries to take (of each group, if the scope is not global)
----@field scope? string where the budget holds: global, parameter, layer or row
+---@field density? number|number[]|table|function how much of the population to take, from 0 to 1, rounded to whole entries (in each group, if the scope is not global); one above 0 that takes none at all is an error. Or one for each parameter: a list with a number for each layer, a map from layers (counted from 0, as in names) and patterns of names to numbers, or a function(parameter) -> number
+---@field count? integer|integer[]|table|function how many entries to take (of each group, if the scope is not global); or one for each parameter, as with density
+---@field scope? string where the budget holds: global (if not given), parameter, layer or row; with a number for each parameter it is parameter if not given, and the parameters of a layer must agree if it is layer
 ---@field within? Mask only entries of this mask may be taken, and a density is of them
 ---@field avoid? Mask entries of this mask may not be taken; a density still counts them
 
@@ -1396,7 +1802,9 @@ function lota.mask.random(model, options) end
 
 ---@class lota.mask.rows.Options
 ---@field rows integer[] which rows; they must exist in every one of the matrices
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---Whole rows of some matrices.
 ---@param model Model the model (or a mask, scores or ticket of it)
@@ -1404,10 +1812,15 @@ function lota.mask.random(model, options) end
 ---@return Mask # the mask
 function lota.mask.rows(model, options) end
 
+---@class lota.mask.support.Options
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
+
 ---Where something is not zero: of scores or a task vector, or the mask of a ticket.
----@param of Scores|Ticket the scores or the ticket
+---@param of Values|Ticket the scores or the ticket
+---@param options? lota.mask.support.Options
 ---@return Mask # the mask
-function lota.mask.support(of) end
+function lota.mask.support(of, options) end
 
 ---The entries that are in an odd number of the masks: of two, in exactly one.
 ---@param a Mask the first mask
@@ -1417,11 +1830,11 @@ function lota.mask.symmetric_difference(a, ...) end
 
 ---@class lota.mask.threshold.Options
 ---@field above? number the threshold
----@field within? Mask only entries of this mask may be taken, and a density is of them
----@field avoid? Mask entries of this mask may not be taken; a density still counts them
+---@field within? Mask only entries of this mask are taken
+---@field avoid? Mask entries of this mask are not taken
 
 ---The entries whose score is greater than a threshold in magnitude.
----@param scores Scores the scores
+---@param scores Values the scores
 ---@param options? lota.mask.threshold.Options
 ---@return Mask # the mask
 function lota.mask.threshold(scores, options) end
@@ -1434,13 +1847,15 @@ function lota.mask.union(a, ...) end
 
 ---@class lota.mask.units.Options
 ---@field unit string|integer[] row, column, or {height, width} of a block
----@field density? number how much of the population to take, from 0 to 1
----@field count? integer how many entries to take (of each group, if the scope is not global)
----@field scope? string where the budget holds: global, parameter, layer or row
+---@field density? number|number[]|table|function how much of the population to take, from 0 to 1, rounded to whole entries (in each group, if the scope is not global); one above 0 that takes none at all is an error. Or one for each parameter: a list with a number for each layer, a map from layers (counted from 0, as in names) and patterns of names to numbers, or a function(parameter) -> number
+---@field count? integer|integer[]|table|function how many entries to take (of each group, if the scope is not global); or one for each parameter, as with density
+---@field scope? string where the budget holds: global (if not given), parameter, layer or row; with a number for each parameter it is parameter if not given, and the parameters of a layer must agree if it is layer
+---@field within? Mask only entries of this mask may be taken, and a density is of them
+---@field avoid? Mask entries of this mask may not be taken; a density still counts them
 ---@field largest? boolean false takes the smallest
 
 ---The whole rows, columns or blocks with the largest scores on average.
----@param scores Scores the scores; parameters without scores stay out
+---@param scores Values the scores; parameters without scores stay out
 ---@param options lota.mask.units.Options
 ---@return Mask # the mask
 function lota.mask.units(scores, options) end
@@ -1466,7 +1881,7 @@ function lota.merge.check(config, options) end
 ---@field unsafe_truncate_embeddings? boolean cut vocabularies of different size to the shortest, as if tokens had the same ids
 ---@field seed? integer the seed of methods that draw
 ---@field shard? string|integer the most bytes of tensors in one file, as a number or 500MB, 2GB, ...
----@field replace? boolean replace a folder that is there already
+---@field replace? boolean replace a folder that is there already; an error if it holds files that belong to no model
 ---@field between? string the folder for the results of named documents, which are kept; beside `out` if not given
 ---@field report? string write a report of the task vectors as FILE.md and FILE.svg; needs a base_model
 ---@field scores? function function(model, name): a map of task to score, called with the base, each model and the result, for the report
@@ -1600,14 +2015,19 @@ function lota.plot.heatmap(matrix, options) end
 ---@field title? string the heading
 ---@field x? string what x counts
 ---@field y? string what y measures
----@field log? boolean a logarithmic y axis
+---@field log_x? boolean a logarithmic x axis
+---@field log_y? boolean a logarithmic y axis
+---@field log? boolean the same as log_y
+---@field markers? boolean show the points of every series that does not say otherwise
+---@field columns? integer draw in characters, over so many columns, instead of as SVG
 ---@field marks? table[] vertical lines, each {x =, name =}
----@field path? string a file to write the SVG to
+---@field groups? string[] groups in the order of their colours, for several charts that show the same ones
+---@field path? string a file to write the chart to
 
 ---A line chart.
 ---@param series table[]|table the lines
 ---@param options? lota.plot.lines.Options
----@return string # the SVG text
+---@return string # the SVG text, or the chart in characters
 function lota.plot.lines(series, options) end
 
 ---Prints values, tables written out.
@@ -1650,6 +2070,7 @@ function lota.rng(seed) end
 ---@class lota.run.start.Options
 ---@field config? table what this run was asked to do, written to config.json
 ---@field resume? boolean continue the run that is in the folder, if there is one
+---@field numbered? boolean take the first free one of DIR-1, DIR-2, … instead, and no other program takes it too
 
 ---Starts a run in a folder.
 ---@param dir string the folder; it is made if it does not exist
@@ -1661,12 +2082,6 @@ function lota.run.start(dir, options) end
 ---@param dir string the folder; it is made if it does not exist
 function lota.run.writable(dir) end
 
----Scores made by a function of each parameter.
----@param model Model the model
----@param score function function(name, tensor) -> Tensor of the same shape, or nil to leave it unscored
----@return Scores # the scores
-function lota.scores.new(model, score) end
-
 ---The script that runs: its file, its options, and the command that runs it again.
 ---@return table # path (as it was given; empty where no file is run), args (a list of texts), command (quoted for a shell)
 function lota.script() end
@@ -1677,14 +2092,43 @@ function lota.script() end
 ---@return Tensor # the joined tensor
 function lota.stack(tensors, dim) end
 
+---@class lota.stats.collect.Options
+---@field input_norm? boolean the Euclidean norm of each input feature over all tokens, [in]; sums of squares in f64
+---@field output_norm? boolean the same of each output feature, [out]
+---@field output_magnitude? boolean the mean over all tokens of the magnitude of each output feature, [out]; summed in f64
+---@field gram? boolean the Gram matrix of the inputs, x:t():matmul(x) over all tokens, [in, in]; sums of a batch in f32, of batches in f64. It takes 12 bytes an entry while it is gathered
+---@field fisher? boolean the diagonal of the empirical Fisher information, in each parameter's shape
+---@field each? function function(name, x, y), called for each layer and batch with the name of the weight, the layer's input {tokens, in} and its output {tokens, out}; both are constants. What it returns is not looked at
+---@field modules? string|string[]|function the layers, by patterns of the names of their weights, or a function(parameter) -> boolean; if not given, all linear layers of the blocks. The output head is one where it is not the embedding
+---@field params? string|string[]|function of fisher alone; which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field limit? integer use only so many batches
+---@field checkpoint? string of fisher alone; none, or block: compute activations again, for less memory and more time
+
+---Statistics of what flows through the linear layers of a model, in one pass over batches.
+---@param model Model the model; it is not changed
+---@param batches Batches|Examples|Batch|Batch[] the data; of a stream, its current epoch
+---@param options? lota.stats.collect.Options
+---@return Stats # the statistics; without any kind, and with `each` alone, the counts
+function lota.stats.collect(model, batches, options) end
+
+---@class lota.stats.load.Options
+---@field model? Model refuse statistics of another model than this, or of other weights
+---@field any_weights? boolean take those of other weights of a model with the same parameters, too
+
+---Reads a file of statistics that Stats:save wrote.
+---@param path string the file
+---@param options? lota.stats.load.Options
+---@return Stats # the statistics
+function lota.stats.load(path, options) end
+
 ---@class lota.task_vector.Options
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 
 ---The difference of two states of a model: after - before, in f32.
 ---@param after Model|Snapshot the state after
 ---@param before Model|Snapshot the state before
 ---@param options? lota.task_vector.Options
----@return Scores # the task vector; the other parameters are not scored
+---@return Values # the task vector; the other parameters are not scored
 function lota.task_vector(after, before, options) end
 
 ---@class lota.tensor.Options
@@ -1710,10 +2154,10 @@ function lota.tensor(data, options) end
 function lota.ticket.convert(path, out, options) end
 
 ---@class lota.ticket.from.Options
----@field density? number how much of the population to take, from 0 to 1
----@field count? integer how many entries to take (of each group, if the scope is not global)
----@field scope? string where the budget holds: global, parameter, layer or row
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field density? number|number[]|table|function how much of the population to take, from 0 to 1, rounded to whole entries (in each group, if the scope is not global); one above 0 that takes none at all is an error. Or one for each parameter: a list with a number for each layer, a map from layers (counted from 0, as in names) and patterns of names to numbers, or a function(parameter) -> number
+---@field count? integer|integer[]|table|function how many entries to take (of each group, if the scope is not global); or one for each parameter, as with density
+---@field scope? string where the budget holds: global (if not given), parameter, layer or row; with a number for each parameter it is parameter if not given, and the parameters of a layer must agree if it is layer
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field shared_rows? boolean where vocabularies differ in size, compare the rows of embedding and head that both have
 ---@field offline? boolean of a hub id: use only what the cache has
 
@@ -1724,8 +2168,21 @@ function lota.ticket.convert(path, out, options) end
 ---@return Ticket # the ticket
 function lota.ticket.from(base, tuned, options) end
 
+---@class lota.ticket.from_values.Options
+---@field base string the fingerprint of the model before: what the ticket can be applied to
+---@field method? string the method that made it
+---@field seed? integer the seed of the run
+---@field data? string a fingerprint of the data
+---@field [string] any
+
+---A ticket that sets these values: what the weights become, not differences.
+---@param values Values the weights at the entries
+---@param options lota.ticket.from_values.Options
+---@return Ticket # the ticket
+function lota.ticket.from_values(values, options) end
+
 ---@class lota.ticket.load.Options
----@field model? Model|Mask|Scores|Ticket refuse a ticket of another model than this; the base itself where the file holds differences from it
+---@field model? Model|Mask|Values|Ticket refuse a ticket of another model than this; the base itself where the file holds differences from it
 
 ---Reads a ticket file. A damaged file or one of a later version is refused.
 ---@param path string the file
@@ -1768,21 +2225,21 @@ function lota.tokenizer.train(texts, options) end
 
 ---@class lota.train.grad_scores.Options
 ---@field kind? string|function gradient, fisher, or function(name, gradient, gathered) -> Tensor
----@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field limit? integer use only so many batches
----@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given. The batch may be several batches in one. The weights may not be changed in it, and gradients reach them through logp alone: a loss that contains the model's own weights otherwise is an error unless they are detached; it is computed for each batch, which counts by its labelled positions
+---@field loss? function|table function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given. The batch may be several batches in one. Or {on = "logits", fn = function(logits, rows) -> Tensor}: a number for each row of logits, [n, vocab] in f32, of n labelled positions at a time, which rows (Rows) tells of; their mean, or sum as reduction says, is the loss, and a number may depend on its own row alone. The weights may not be changed in it, and gradients reach them through logp or logits alone: a loss that takes the model's weights otherwise, or scores, tickets, copies or numbers made of them, is an error, unless a tensor is detached or what is taken was made before the step; it is computed for each batch, which counts by its labelled positions
 ---@field checkpoint? string none, or block: compute activations again, for less memory and more time
 
 ---Scores from gradients, gathered as the backward finds them.
 ---@param model Model the model; it is not changed
 ---@param batches Batches|Examples|Batch|Batch[] the data; of a stream, its current epoch
 ---@param options? lota.train.grad_scores.Options
----@return Scores # the scores of these parameters
+---@return Values # the scores of these parameters
 function lota.train.grad_scores(model, batches, options) end
 
 ---@class lota.train.new.Options
 ---@field mask? Mask train these entries
----@field params? string|string[]|function train these parameters whole (all, if no mask is given): which parameters: "adaptable" (attention and MLP matrices), "all", a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+---@field params? string|string[]|function train these parameters whole (all, if no mask is given): which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
 ---@field optimizer? string how steps are taken: rmsprop, adamw, sgd or lion
 ---@field alpha? number rmsprop: the decay of the mean of squares
 ---@field eps? number rmsprop, adamw: added after the square root
@@ -1799,8 +2256,12 @@ function lota.train.grad_scores(model, batches, options) end
 ---@field clip_norm? number the most that the norm of all gradients together may be
 ---@field clip_per_parameter? number the most that the norm of each parameter's gradient may be
 ---@field checkpoint? string none, or block: compute activations again, for less memory and more time
----@field reduction? string mean or sum. Cross-entropy is the mean over labelled positions, or the sum over each sequence and the mean over sequences. A loss of your own is computed once over all batches of a step, as if they were one, unless this is given: then once for each batch, without the further forward pass that this takes, and the results are averaged with the numbers of labelled positions as weights (mean) or added up (sum)
----@field loss? function function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given. The batch may be several batches in one. The weights may not be changed in it, and gradients reach them through logp alone: a loss that contains the model's own weights otherwise is an error unless they are detached
+---@field reduction? string mean or sum. Cross-entropy is the mean over labelled positions, or the sum over each sequence and the mean over sequences; a loss over logits is that of its rows. Another loss of your own is computed once over all batches of a step, as if they were one, unless this is given: then once for each batch, without the further forward pass that this takes, and the results are averaged with the numbers of labelled positions as weights (mean) or added up (sum)
+---@field label_smoothing? number of cross-entropy: the share of each label's probability that is spread evenly over the vocabulary, at least 0 and below 1; PyTorch's label_smoothing (arXiv 1512.00567)
+---@field z_loss? number of cross-entropy: the weight of the square of the logits' log-sum-exp, which is added at each labelled position; PaLM's z-loss (arXiv 2204.02311), there 1e-4
+---@field loss? function|table function(logp, batch) -> Tensor: the loss, one number computed from the log-probabilities of the labelled positions (a Tensor); cross-entropy if not given. The batch may be several batches in one. Or {on = "logits", fn = function(logits, rows) -> Tensor}: a number for each row of logits, [n, vocab] in f32, of n labelled positions at a time, which rows (Rows) tells of; their mean, or sum as reduction says, is the loss, and a number may depend on its own row alone. The weights may not be changed in it, and gradients reach them through logp or logits alone: a loss that takes the model's weights otherwise, or scores, tickets, copies or numbers made of them, is an error, unless a tensor is detached or what is taken was made before the step
+---@field penalty? table {anchor = Values, weight = number|Values}: adds ½ Σ weight (w - anchor)² over the trained entries to the loss. With Fisher information as weight it is EWC, with a number L2-SP. Both values are of the trained entries at least
+---@field groups? table[] parameters with a rate or decay of their own: a list of {params = pattern|list of patterns, lr = number, weight_decay = number}; no parameter may be in two
 ---@field per_block? boolean update each block as soon as its gradients are there, so that they are never all held; a step that is cancelled is taken back only if at most a tenth of the entries is trained
 ---@field keep_packed? boolean keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them
 
@@ -1813,6 +2274,50 @@ function lota.train.new(model, options) end
 ---The optimizers that `train.new` knows.
 ---@return table[] # name, options (its own, with their defaults) and state (the names of what it keeps for each entry) of each
 function lota.train.optimizers() end
+
+---Ends the script with an error of its command line: no line of the script is shown.
+---@param text string what is wrong, with the name of the option
+function lota.usage(text) end
+
+---The same number for every entry of a mask.
+---@param mask Mask the entries
+---@param number number the number
+---@return Values # the values
+function lota.values.full(mask, number) end
+
+---@class lota.values.load.Options
+---@field model? Model|Mask|Values|Ticket refuse values of another model than this
+
+---Reads a file of values that Values:save wrote.
+---@param path string the file
+---@param options? lota.values.load.Options
+---@return Values # the values
+function lota.values.load(path, options) end
+
+---@class lota.values.new.Options
+---@field mask? Mask values of these entries alone, and as short; the function sees no others
+
+---Values made by a function of each parameter.
+---@param model Model the model
+---@param make function function(name, tensor) -> Tensor of the same shape, or nil for no values; the tensor is the parameter, or [n] of its entries in the mask in rising order
+---@param options? lota.values.new.Options
+---@return Values # the values
+function lota.values.new(model, make, options) end
+
+---The values that a ticket sets.
+---@param ticket Ticket the ticket
+---@return Values # the values, over its mask
+function lota.values.of_ticket(ticket) end
+
+---@class lota.values.weights.Options
+---@field mask? Mask those of these entries
+---@field params? string|string[]|function those of these parameters (all, if no mask is given): which parameters: "adaptable" (attention and MLP matrices), "all", "lora" (factors of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean
+
+---The weights of a model, copied in f32.
+---@param model Model the model
+---@param options? lota.values.weights.Options
+---@return Values # the weights
+function lota.values.weights(model, options) end
 
 ---The version of lota.
 ---@type string

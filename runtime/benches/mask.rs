@@ -15,7 +15,7 @@ use lota_runtime::mask::{self, Budget, Mask, Scope};
 use lota_runtime::model::{ParamSpec, Params, Role, Universe};
 use lota_runtime::ops::Exec;
 use lota_runtime::ticket::{Meta, Stack, Ticket, ValueType};
-use lota_runtime::vectors::{Generated, Scores};
+use lota_runtime::vectors::{Generated, Values};
 
 /// Sizes of a Llama-like model.
 struct Shape {
@@ -116,7 +116,7 @@ fn smollm2(host: &Host) -> Result<()> {
     let universe = universe(&SMOLLM2)?;
     println!("SmolLM2-135M: {} entries", universe.entries());
     let mut rng = Rng::new(1);
-    let scores = Scores::from_fn(universe.clone(), |p, spec| {
+    let scores = Values::from_fn(universe.clone(), |p, spec| {
         if !spec.adaptable() {
             return Ok(None);
         }
@@ -143,7 +143,7 @@ fn smollm2(host: &Host) -> Result<()> {
         mask::top(&narrow, Budget::Density(0.01), Scope::Global, None, None, true, host)
     })?;
     drop(narrow);
-    step("2:4", || mask::nm(&scores, 2, 4, host))?;
+    step("2:4", || mask::nm(&scores, 2, 4, None, None, host))?;
     step("threshold", || mask::threshold(&scores, 1e-4, None, None, host))?;
     let adaptable = Mask::matching(universe.clone(), &["adaptable"])?;
     let second = step("random 1 %, global", || {

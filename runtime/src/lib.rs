@@ -5,14 +5,17 @@
 //! state, so two engines in one process do not meet.
 //!
 //! Dependencies inside the crate point one way:
-//! `merge, eval, train, lora -> ticket -> mask -> vectors -> model -> data -> ops -> host`, the last two being crates of their own.
+//! `merge, eval, train, lora -> ticket -> mask -> vectors -> model -> data -> ops -> host`, the last two being crates of their own;
+//! `stats` stands on `mask`, beside `ticket`.
 
 pub mod data;
 pub mod eval;
+pub mod linalg;
 pub mod lora;
 pub mod mask;
 pub mod merge;
 pub mod model;
+pub mod stats;
 pub mod ticket;
 pub mod train;
 pub mod vectors;

@@ -22,7 +22,7 @@ local args = lota.args({
   figures = { "docs/growth.json", "what growth.lua measured" },
   out = { "docs", "the folder to write to" },
   predict = { type = "string", help = "a config.json: predict its step in bf16 at 1 %, and plot nothing" },
-  tokens = { 512, "tokens of the predicted step" },
+  tokens = { 512, "tokens of the predicted step", least = 1 },
 })
 
 local modes = { "f32", "bf16" }

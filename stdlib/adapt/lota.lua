@@ -1,7 +1,8 @@
 --- LoTA, lottery ticket adaptation (arXiv 2406.16797, section 3): fine-tune only the entries that fine-tuning moves most.
 --
 --   1. calibrate: train every free weight for `calibration_steps`
---   2. score:     |w_after - w_before|, and take the largest `density` of all attention and MLP entries together
+--   2. score:     |w_after - w_before|, and take the largest `density` of all attention and MLP entries together; or a
+--                 `count`, a density for each layer or parameter (see lota.mask.from_scores), or what `select` takes
 --   3. rewind:    back to the bits of `w_before`
 --   4. adapt:     train again, with only the chosen entries free, for `steps`
 --
@@ -13,13 +14,31 @@ local phase = require "lota.adapt.phase"
 local scores = require "lota.scores"
 
 local defaults = options.with(phase.defaults, {
-  density = { 0.1, "fraction of the `params` entries in the mask", above = 0, most = 1 },
+  density = {
+    0.1,
+    "fraction of the `params` entries in the mask; or for each layer or parameter, as lota.mask.from_scores takes it",
+    above = 0,
+    most = 1,
+    also = { "table", "function" },
+  },
+  count = {
+    nil,
+    "how many entries, instead of `density`; or for each layer or parameter",
+    type = "integer",
+    least = 1,
+    also = { "table", "function" },
+  },
+  select = { nil, "f(scores, model) → Mask, instead of the largest scores", type = "function" },
   calibration_steps = { 100, "optimizer steps of calibration", least = 0 },
   calibration_lr = { nil, "learning rate of calibration; `lr` when absent", type = "number", above = 0 },
   calibrate = { "all", "the parameters that calibrating may move: a name, a glob, a list, a function" },
   params = { "adaptable", "the parameters that a mask may pick from: attention and MLP matrices" },
   scope = { "global", "where the density holds", choices = { "global", "parameter", "layer", "row" } },
-  score = { nil, "f(model, before, task) → Scores, instead of |delta|", type = "function" },
+  score = {
+    nil,
+    "f(model, before, task) → Values, instead of |delta|; what it returns is looked at once it is called, after calibrating",
+    type = "function",
+  },
   avoid = { nil, "a mask that neither phase may touch", type = "Mask" },
   base = { nil, "fingerprint that the ticket names as its base", type = "string" },
 })
@@ -28,12 +47,15 @@ return function(model, task, given)
   local o = options.read("adapt.lota", defaults, given)
   phase.check("adapt.lota", model, { task }, o)
   phase.check_masks("adapt.lota", model, 1, o)
-  if o.calibration_steps == 0 and not o.score then
+  if given and given.count and given.density then
+    error("adapt.lota: give `count` or `density`, not both", 2)
+  end
+  if o.calibration_steps == 0 and not (o.score or o.select) then
     error("adapt.lota: nothing moves in 0 calibration_steps, so nothing can be chosen by it: give `score`", 2)
   end
   local free = o.calibrate
   if o.avoid then
-    free = lota.mask.complement(o.avoid, { within = lota.mask.all(model, { params = o.calibrate }) })
+    free = lota.mask.all(model, { params = o.calibrate, avoid = o.avoid })
   end
   local within = lota.mask.all(model, { params = o.params })
   if o.dry_run then
@@ -47,14 +69,18 @@ return function(model, task, given)
     calibrated = phase.train("calibrate", model, task, free, calibration)
   end
 
-  local moved = o.score and o.score(model, before, task) or scores.delta(model, before, { params = o.params })
+  local scored
+  if o.score then
+    scored = o.score(model, before, task)
+  else
+    scored = scores.delta(model, before, { params = o.params })
+  end
   model:restore(before)
-  local mask = lota.mask.from_scores(moved, {
-    density = o.density,
-    scope = o.scope,
-    within = within,
-    avoid = o.avoid,
-  })
+  if o.score then
+    phase.scored("adapt.lota", scored, model)
+  end
+  local mask = o.select and phase.selected("adapt.lota", o.select(scored, model), o)
+    or lota.mask.from_scores(scored, phase.budget(o, { within = within, avoid = o.avoid }))
 
   local result = phase.sparse(o.avoid and "lotto" or "lota", model, task, mask, o)
   result.losses.calibrate = calibrated

@@ -16,7 +16,7 @@ local function collect(name, model, batches, kind, given)
   return lota.train.grad_scores(model, batches, o)
 end
 
-local gradient = {}
+local gradient = { defaults = defaults }
 
 --- |g| of the mean loss over the batches.
 function gradient.gradient(model, batches, given)
@@ -32,6 +32,20 @@ end
 function gradient.weight_gradient(model, batches, given)
   return collect("scores.weight_gradient", model, batches, "gradient", given):map(function(name, g)
     return g:mul(model:param(name):to("f32"):abs())
+  end)
+end
+
+--- -w · g, the mean over the batches, as in movement pruning (arXiv 2005.07683, section 3): positive where a step of
+-- gradient descent moves the weight away from zero. What differs: the weights stand still, instead of moving between the
+-- batches. A mask ranks magnitudes; `scores.movement(…):maximum(0)` leaves the entries that grow.
+function gradient.movement(model, batches, given)
+  local seen = {}
+  local function sum(name, g, gathered)
+    seen[name] = (seen[name] or 0) + 1
+    return gathered and gathered:add(g) or g
+  end
+  return collect("scores.movement", model, batches, sum, given):map(function(name, g)
+    return g:mul(model:param(name):to "f32"):mul(-1 / seen[name])
   end)
 end
 

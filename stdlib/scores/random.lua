@@ -8,7 +8,7 @@ local defaults = { seed = { 0, "of the draw" } }
 return function(model, given)
   local scored, o = adaptable(model, given, "scores.random", defaults)
   local rng = lota.rng(o.seed)
-  return lota.scores.new(model, function(name, weight)
+  return lota.values.new(model, function(name, weight)
     return scored[name] and lota.rand(weight:shape(), { rng = rng }) or nil
   end)
 end

@@ -17,7 +17,11 @@ end
 -- names the file and the row.
 function dataset.rows(path, fields, row)
   local out = {}
-  for i, item in ipairs(lota.data.read(path)) do
+  local ok, items = pcall(lota.data.read, path)
+  if not ok then
+    error((tostring(items):gsub("^.*data%.read: ", "")), 0) -- the file is what is wrong, not a line of this page
+  end
+  for i, item in ipairs(items) do
     for _, field in ipairs(fields) do
       if item[field] == nil then
         error(("%s: row %d has no `%s`"):format(path, i, field), 0)

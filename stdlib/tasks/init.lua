@@ -197,6 +197,28 @@ function tasks.check(model, opened)
   end
 end
 
+--- Opens what options of a script name, for a model: `wanted` is a list of { option, name of the task }. With `chat`,
+--- prompts go through the model's chat template. An error names the option, and is the user's, not the script's.
+function tasks.given(model, wanted, chat)
+  local info, opened, problem = model:info(), {}, nil
+  if chat and not info.chat_template then
+    problem = ("--chat needs a model with a chat template, and %s has none"):format(info.source)
+  end
+  for i, one in ipairs(wanted) do
+    local ok, task = pcall(tasks.open, one[2])
+    if not ok then
+      problem = problem or ("%s: %s"):format(one[1], (tostring(task):gsub("^.*tasks%.open: ", "")))
+    else
+      opened[i] = chat and not problem and tasks.chat(task) or task
+    end
+  end
+  if problem then
+    lota.usage(problem)
+  end
+  tasks.check(model, opened)
+  return opened
+end
+
 --- Makes a function that scores a model on several tasks. It returns { task = score }, over the first `count` test rows
 --- of each (all without `count`); `lota.merge.config` takes it as `scores`.
 function tasks.judge(specs, count)

@@ -97,11 +97,14 @@ local function split(path, all, o)
       0
     )
   end
-  local drawn = lota.rng(o.seed):shuffle(all)
-  local train, test = {}, {}
-  for i, row in ipairs(drawn) do
+  -- Places are drawn, not rows: the rows stay those that dataset.place knows.
+  local order, train, test = {}, {}, {}
+  for i = 1, #all do
+    order[i] = i
+  end
+  for i, at in ipairs(lota.rng(o.seed):shuffle(order)) do
     local list = i <= held_out and test or train
-    list[#list + 1] = row
+    list[#list + 1] = all[at]
   end
   return train, test
 end

@@ -99,6 +99,9 @@ fn misused_operators_say_what_there_is() {
 fn modules_are_documented_and_models_shown_and_converted() {
     let module = text(&lota(&["doc", "adapt.lotto"]).stdout);
     assert!(module.starts_with("require \"lota.adapt.lotto\"\n    LoTTO, "), "{module}");
+    let rhai = text(&lota(&["doc", "--rhai", "tasks"]).stdout);
+    assert!(rhai.starts_with("import \"lota/tasks\"\n") && rhai.contains("tasks::open(\"sort\")"), "{rhai}");
+    assert!(text(&lota(&["doc", "--rhai", "adapt.lora"]).stdout).contains("\n    rank "));
     assert_eq!(text(&lota(&["doc", "tensor:MATMUL"]).stdout), text(&lota(&["doc", "Tensor:matmul"]).stdout));
     assert!(text(&lota(&["doc", "all"]).stdout).contains("\n    lota.adapt.lota "));
     let info = text(&lota(&["model", "info", "builtin"]).stdout);
@@ -109,6 +112,13 @@ fn modules_are_documented_and_models_shown_and_converted() {
     let told = text(&lota(&["model", "convert", "builtin", &out, "--dtype", "f16"]).stdout);
     let files: Vec<&str> = told.lines().collect();
     assert!(files.len() >= 4 && files.iter().all(|f| std::path::Path::new(f).is_file()), "{told}");
+    let refused = lota(&["model", "convert", "builtin", &out]);
+    assert!(!refused.status.success());
+    let said = text(&refused.stderr);
+    assert!(said.contains("holds a model already") && said.contains("give --replace"), "{said}");
+    assert!(lota(&["model", "convert", "builtin", &out, "--replace"]).status.success());
+    let shown = text(&lota(&["model", "info", "builtin", "--fingerprint"]).stdout);
+    assert!(shown.lines().any(|line| line.starts_with("fingerprint ") && line.len() == 79), "{shown}");
 }
 
 #[test]
@@ -139,7 +149,7 @@ fn a_deeper_error_tells_who_called() {
 fn an_error_inside_a_callback_tells_who_called_the_primitive() {
     let source = "local lota = require 'lota'\nlocal m = lota.model.init('tiny', {seed = 1})\n\
         local function score(name, w)\n  return w.x\nend\n\
-        local function all()\n  local s = lota.scores.new(m, score)\n  return s\nend\nall()\n";
+        local function all()\n  local s = lota.values.new(m, score)\n  return s\nend\nall()\n";
     let told = text(&script(source, &[]).stderr);
     let begin = "error: script.lua:4: Tensor has no method 'x'; did you mean 't'?\n     4 |   return w.x\ncalled from:\n";
     let frames = told.strip_prefix(begin).unwrap_or_else(|| panic!("{told}"));
@@ -199,6 +209,36 @@ fn documentation_comes_from_the_registry() {
 }
 
 #[test]
+fn pages_are_found_by_the_end_of_their_name_and_scripts_by_theirs() {
+    let doc = |name: &str| lota(&["doc", name]);
+    assert_eq!(text(&doc("lotto").stdout), text(&doc("adapt.lotto").stdout));
+    assert_eq!(text(&doc("curves").stdout), text(&doc("report.curves").stdout));
+    let several = text(&doc("random").stdout);
+    for name in ["mask.random", "adapt.random", "scores.random"] {
+        assert!(several.contains(&format!("    {name} ")), "{several}");
+    }
+    let script = text(&doc("lota:lota").stdout);
+    assert!(script.starts_with("lota:lota, a built-in script\n    LoTA and LoTTO on two tasks"), "{script}");
+    assert!(script.ends_with("`lota run lota:lota --help` lists its options.\n"), "{script}");
+    assert_eq!(
+        text(&doc("lota:mrege").stderr),
+        "error: nothing is called 'lota:mrege'; did you mean 'lota:merge'?\n"
+    );
+    assert!(text(&doc("report.curvs").stderr).contains("did you mean 'report.curves'?"));
+}
+
+#[test]
+fn a_script_in_the_place_of_a_command_is_answered_with_run() {
+    for word in ["first.lua", "x.rhai", "lota:merge"] {
+        let out = lota(&[word, "--steps", "3"]);
+        assert_eq!(out.status.code(), Some(2));
+        let told = format!("error: '{word}' is no command; did you mean `lota run {word}`?\n");
+        assert_eq!(text(&out.stderr), told);
+    }
+    assert!(text(&lota(&["runn"]).stderr).contains("unrecognized subcommand"));
+}
+
+#[test]
 fn an_unknown_device_is_refused() {
     let out = text(&lota(&["--device", "gpu", "eval", "-e", "1"]).stderr);
     assert_eq!(out, "error: unknown device 'gpu'; known are cpu, cuda:N and metal\n");
@@ -222,7 +262,101 @@ fn the_prompt_reads_lines_without_a_terminal() {
     child.stdin.take().expect("a pipe").write_all(lines).expect("writes");
     let out = child.wait_with_output().expect("ends");
     assert_eq!(text(&out.stdout), "6\n1\n2\n");
-    assert!(text(&out.stderr).starts_with("error: input:1: attempt to index a"), "{}", text(&out.stderr));
+    // The error is told by its line of the pipe.
+    assert!(text(&out.stderr).starts_with("error: input:6: attempt to index a"), "{}", text(&out.stderr));
+    assert_eq!(out.status.code(), Some(1), "an input failed");
+}
+
+/// What a prompt says to the lines of a pipe: its output, its errors, and its exit code.
+fn piped(words: &[&str], lines: &str) -> (String, String, Option<i32>) {
+    use std::io::Write as _;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lota"));
+    let command = command.arg("repl").args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
+    child.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("writes");
+    let out = child.wait_with_output().expect("ends");
+    (text(&out.stdout), text(&out.stderr), out.status.code())
+}
+
+#[test]
+fn a_piped_prompt_ends_as_its_lines_say_and_names_them_in_errors() {
+    assert_eq!(piped(&[], "1 + 1\n"), ("2\n".into(), String::new(), Some(0)));
+    assert_eq!(piped(&[], "os.exit(3)\n").2, Some(3));
+    assert_eq!(piped(&[], "error 'x'\nos.exit(0)\n").2, Some(1), "a failure is not undone");
+    let (out, err, code) = piped(&["--rhai"], "let x = 1;\n\nx +\n  y\nx");
+    assert_eq!((out.as_str(), code), ("1\n", Some(1)));
+    assert_eq!(err, "error: input:4: there is no variable 'y'\n");
+    let (_, err, _) = piped(&[], "function f()\n  return nil + 1\nend\n\nlocal x = = 1\nf()\n");
+    insta::assert_snapshot!(err, @r"
+    error: input:5: unexpected symbol near '='
+    error: input:2: attempt to perform arithmetic on a nil value
+    ");
+}
+
+#[test]
+fn a_saved_session_that_shows_a_file_runs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let saved = folder.path().join("saved.lua").to_string_lossy().into_owned();
+    let (out, err, code) = piped(&[], &format!("io.write('')\n:save {saved}\nlota.zeros(io.stdout)\n"));
+    assert!(out.starts_with("file (0x"), "{out}");
+    assert!(err.contains("argument 'shape' must be") && err.contains("got userdata"), "{err}");
+    assert_eq!(code, Some(1), "what needs a shape takes no file");
+    let ran = lota(&["run", &saved]);
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    assert!(text(&ran.stdout).starts_with("file (0x"), "{}", text(&ran.stdout));
+}
+
+#[test]
+fn exit_and_quit_leave_the_prompt() {
+    for word in ["exit", "exit()", "quit", "quit();"] {
+        for language in [&[][..], &["--rhai"]] {
+            let said = piped(language, &format!("{word}\nprint(\"not reached\")\n"));
+            assert_eq!(said, (String::new(), String::new(), Some(0)), "{word}");
+        }
+    }
+    // A variable of the user's own is what it is.
+    assert_eq!(piped(&[], "quit = 5\nquit\n").0, "5\n");
+}
+
+#[test]
+fn habits_of_python_are_answered_where_they_do_not_parse() {
+    let run = |line: &str| text(&script(line, &[]).stderr).lines().next().unwrap_or_default().to_string();
+    let typed = |line: &str| piped(&[], &format!("{line}\n")).1;
+    let mut told = String::new();
+    for line in [
+        "import lota",
+        "x = 1 # one",
+        "if x != 1 then end",
+        "x += 1",
+        "print(sep='')",
+        "x = None )",
+        "None.x = 1",
+    ] {
+        told += &format!("{line}\n  {}\n  {}\n", run(line), typed(line).lines().next().unwrap_or_default());
+    }
+    insta::assert_snapshot!(told, @r#"
+    import lota
+      error: script.lua:1: syntax error near 'lota'; a module is loaded by `local name = require "name"`
+      error: input:1: syntax error near 'lota'; a module is loaded by `local name = require "name"`
+    x = 1 # one
+      error: script.lua:1: unexpected symbol near '#'; a comment begins with `--`
+      error: input:1: unexpected symbol near '#'; a comment begins with `--`
+    if x != 1 then end
+      error: script.lua:1: 'then' expected near '!'; `not equal` is written `~=`
+      error: input:1: 'then' expected near '!'; `not equal` is written `~=`
+    x += 1
+      error: script.lua:1: syntax error near '+'; there is no `+=`: write x = x + 1
+      error: input:1: syntax error near '+'; there is no `+=`: write x = x + 1
+    print(sep='')
+      error: script.lua:1: ')' expected near '='; named arguments are a table: f { key = value }, or after others f(x, { key = value })
+      error: input:1: ')' expected near '='; named arguments are a table: f { key = value }, or after others f(x, { key = value })
+    x = None )
+      error: script.lua:1: unexpected symbol near ')'; `None` is written `nil`
+      error: input:1: unexpected symbol near ')'; `None` is written `nil`
+    None.x = 1
+      error: script.lua:1: attempt to index a nil value (global 'None'): `None` is written `nil`
+      error: input:1: attempt to index a nil value (global 'None'): `None` is written `nil`
+    "#);
 }
 
 #[cfg(unix)]

@@ -114,7 +114,7 @@ fn a_cancel_of_the_host_is_no_limit() {
 const DEEP: [(&str, &str); 6] = [
     ("training", "while true do pcall(trainer.step, trainer, batches:next()) end"),
     ("loss", "while true do pcall(slow.step, slow, batches:next()) end"),
-    ("scorer", "while true do pcall(lota.scores.new, model, function() while true do end end) end"),
+    ("scorer", "while true do pcall(lota.values.new, model, function() while true do end end) end"),
     ("pattern", "while true do pcall(string.find, ('a'):rep(30000), ('.-'):rep(50) .. 'b') end"),
     ("sort", "table.sort({ 2, 1 }, function() while true do end end)"),
     ("gsub", "local s = ('a'):gsub('a', function() while true do end end)"),

@@ -88,4 +88,10 @@ fn every_primitive_is_on_a_page_with_an_example_of_each_language() {
         let headed = format!("\n## {}\n\n{}\n", p.short_name(), p.doc());
         assert!(all.contains(&headed), "{} is on no page", p.name());
     }
+    for (module, source) in lota::stdlib::MODULES.lua {
+        assert!(
+            all.contains(source.lines().next().unwrap_or_default().trim_start_matches(['-', ' '])),
+            "{module} is on no page"
+        );
+    }
 }

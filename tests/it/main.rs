@@ -5,6 +5,9 @@ mod durable;
 mod embed;
 mod engine;
 mod generated;
+mod layers;
+#[cfg(unix)]
+mod links;
 mod merge;
 mod merge_killed;
 mod pages;

@@ -53,6 +53,21 @@ fn a_configuration_becomes_a_folder() {
     let again = lota(folder.path(), &["merge", "merge.yml", "out"]);
     assert_eq!(text(&again.stderr), "error: merge.config: out is there already, and is not overwritten\n");
     good(&lota(folder.path(), &["merge", "merge.yml", "out", "--replace"]));
+    write(folder.path(), "out/notes.md", "mine");
+    let refused = lota(folder.path(), &["merge", "merge.yml", "out", "--replace"]);
+    assert!(text(&refused.stderr).contains("belong to no model: notes.md;"), "{}", text(&refused.stderr));
+    assert!(folder.path().join("out/notes.md").exists());
+    // Nor is what somebody keeps under the names of the hidden folders.
+    std::fs::remove_file(folder.path().join("out/notes.md")).expect("removes");
+    for hidden in [".out.old", ".out.merge"] {
+        std::fs::create_dir(folder.path().join(hidden)).expect("a folder");
+        write(folder.path(), &format!("{hidden}/thesis.txt"), "mine");
+        let refused = text(&lota(folder.path(), &["merge", "merge.yml", "out", "--replace"]).stderr);
+        assert!(refused.contains(hidden) && refused.contains("thesis.txt"), "{refused}");
+        assert!(folder.path().join(hidden).join("thesis.txt").exists(), "{hidden}");
+        std::fs::remove_dir_all(folder.path().join(hidden)).expect("removes");
+    }
+    good(&lota(folder.path(), &["merge", "merge.yml", "out", "--replace"]));
 }
 
 #[test]
@@ -98,6 +113,7 @@ fn steps_are_made_in_order_and_reports_are_written() {
     assert!(!folder.path().join("out-steps").exists());
     let table = std::fs::read_to_string(folder.path().join("report.md")).expect("a table");
     assert!(table.starts_with("| layer |") && table.contains("| all |"), "{table}");
+    assert!(table.contains("](<report.svg>)"), "the report shows its chart: {table}");
     let chart = std::fs::read_to_string(folder.path().join("report.svg")).expect("a chart");
     assert!(chart.contains("conflicts"));
     good(&lota(folder.path(), &["merge", "merge.yml", "kept", "-I", "between"]));
@@ -249,6 +265,14 @@ fn a_report_that_cannot_be_is_refused_before_the_merge_and_can_be_had_after_it()
     let refused = lota(folder.path(), &["merge", "merge.yml", "out", "--report", "merge.yml/report"]);
     assert!(!refused.status.success());
     assert!(!folder.path().join("out").exists());
+    // Nor does a refusal leave empty folders, wherever they were to be.
+    write(folder.path(), "bad.yml", &based.replace("model: b", "model: never"));
+    let args = ["merge", "bad.yml", "deep/out", "--report", "deeper/one/report", "-I", "steps/between"];
+    let refused = lota(folder.path(), &args);
+    assert!(!refused.status.success());
+    for name in ["deep", "deeper", "steps"] {
+        assert!(!folder.path().join(name).exists(), "{name}: {}", text(&refused.stderr));
+    }
     good(&lota(folder.path(), &["merge", "merge.yml", "out"]));
     good(&lota(folder.path(), &["merge", "merge.yml", "out", "--report", "report"]));
     assert!(folder.path().join("report.svg").exists());

@@ -43,6 +43,15 @@ drawn.mask:save("mask-4")
 out.random = drawn.losses
 local fft = adapt.fft(lota.model.init("tiny", { seed = 2 }), task(7), { steps = 3, lr = 1e-3, optimizer = "adamw" })
 out.fft = fft.losses
+local few = adapt.lota(lota.model.init("tiny", { seed = 2 }), task(7), { steps = 2, calibration_steps = 1, count = 9 })
+out.few = { few.losses, few.mask:count() }
+local taught = lota.model.init("tiny", { seed = 2 })
+local held = adapt.ewc(taught, task(7), { earlier = { task(30) }, fisher_rows = 3, steps = 3, lr = 1e-3 })
+out.ewc = { held.losses, held.fisher:sum(), taught:fingerprint() }
+local pairs_of = {}
+for i = 1, 12 do pairs_of[i] = { prompt = i .. "+1=", chosen = tostring(i + 1), rejected = tostring(i) } end
+local liked = adapt.dpo(taught, { train = pairs_of }, { steps = 3, lr = 1e-3, accumulate = 2 })
+out.dpo = { liked.losses, taught:fingerprint() }
 return lota.json.encode(out)
 "#;
 
@@ -75,11 +84,20 @@ drawn.mask.save("mask-4");
 out.random = drawn.losses;
 let tuned = adapt::fft(lota::model::init("tiny", #{ seed: 2 }), task(7), #{ steps: 3, lr: 0.001, optimizer: "adamw" });
 out.fft = tuned.losses;
+let few = adapt::lota(lota::model::init("tiny", #{ seed: 2 }), task(7), #{ steps: 2, calibration_steps: 1, count: 9 });
+out.few = [few.losses, few.mask.count()];
+let taught = lota::model::init("tiny", #{ seed: 2 });
+let held = adapt::ewc(taught, task(7), #{ earlier: [task(30)], fisher_rows: 3, steps: 3, lr: 0.001 });
+out.ewc = [held.losses, held.fisher.sum(), taught.fingerprint()];
+let pairs_of = [];
+for i in 1..=12 { pairs_of.push(#{ prompt: i + "+1=", chosen: (i + 1).to_string(), rejected: i.to_string() }); }
+let liked = adapt::dpo(taught, #{ train: pairs_of }, #{ steps: 3, lr: 0.001, accumulate: 2 });
+out.dpo = [liked.losses, taught.fingerprint()];
 lota::json::encode(out)
 "#;
 
 #[test]
-fn lota_and_lotto_have_the_same_bits_in_both_languages() {
+fn methods_have_the_same_bits_in_both_languages() {
     let [lua, rhai] = [(Language::Lua, LUA), (Language::Rhai, RHAI)].map(|(language, source)| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let engine = Engine::builder(language).files(Files::roots([folder.path().to_path_buf()]));
@@ -96,6 +114,35 @@ fn lota_and_lotto_have_the_same_bits_in_both_languages() {
     for (i, (a, b)) in lua.1.iter().zip(&rhai.1).enumerate() {
         assert!(!a.is_empty() && a == b, "file {i} differs");
     }
+}
+
+#[test]
+fn a_bound_closure_takes_its_module_along() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(
+        folder.path().join("own.rhai"),
+        "const ONE = 1;\nfn more(x) { x + global::ONE }\n\
+         fn free() { |x| more(x) }\nfn kept() { bound(|x, y| [more(x), y]) }\n",
+    )
+    .expect("writes");
+    let script = folder.path().join("script.rhai");
+    let run = |code: &str| {
+        let source = format!("import \"own\" as own;\nlota::json::encode([{code}])");
+        std::fs::write(&script, source).expect("writes");
+        let files = Files::roots([folder.path().to_path_buf()]);
+        let engine = Engine::builder(Language::Rhai).files(files).build().expect("an engine");
+        engine.run_file(&script).map(|value| format!("{value:?}"))
+    };
+    for (code, wanted) in [
+        ("own::kept().call(2, 3)", "[[3,3]]"),
+        ("own::kept().call(2)", "[[3,null]]"),
+        ("own::kept().call(2, 3, 4)", "[[3,3]]"),
+        ("format(\"%.2f %s\", [0.125, 3.0])", "0.12 3.0"),
+    ] {
+        let got = run(code).expect(code);
+        assert!(got.contains(wanted), "{code}: {got}");
+    }
+    assert!(run("own::free().call(2)").is_err(), "what bound is for");
 }
 
 #[test]
@@ -121,7 +168,7 @@ fn an_error_names_its_line_the_primitive_and_what_was_meant() {
         ("lota::zeros([2]) < 3", "Tensor has no operator '<'", "a.lt(b)"),
         ("lota::zeros([2])[5]", "test.rhai:1: ", "is 5, outside"),
         (
-            "let m = lota::model::init(\"tiny\");\nlet s = lota::scores::new(m, |n, w| w);\ns.map(|n, w| s.get(n))",
+            "let m = lota::model::init(\"tiny\");\nlet s = lota::values::new(m, |n, w| w);\ns.map(|n, w| s.get(n))",
             "argument #1 of function 'map' uses the object",
             "let same = x;",
         ),
@@ -155,18 +202,18 @@ fn errors_are_caught_whole_and_thrown_again_as_they_are() {
     assert_eq!(fails(caught).kind(), ErrorKind::Argument);
     let through = "let m = lota::model::init(\"tiny\");\n\
         let code = 0;\n\
-        try { lota::scores::new(m, |name, w| { throw #{ code: 5 } }) } catch (e) { code = e.code; }\n\
+        try { lota::values::new(m, |name, w| { throw #{ code: 5 } }) } catch (e) { code = e.code; }\n\
         code";
     assert!(matches!(run(through), Ok(Value::Int(5))), "{:?}", run(through));
     let inside =
-        fails("let m = lota::model::init(\"tiny\");\nlota::scores::new(m, |name, w| {\n  w.summ()\n})");
+        fails("let m = lota::model::init(\"tiny\");\nlota::values::new(m, |name, w| {\n  w.summ()\n})");
     assert_eq!(inside.place(), Some("test.rhai:3"), "{inside}");
 }
 
 #[test]
 fn a_callback_takes_as_many_values_as_it_names_and_keeps_what_it_captures() {
     let source = "let m = lota::model::init(\"tiny\");\nlet seen = 0;\n\
-        let s = lota::scores::new(m, |name| { seen += 1; if name.contains(\"mlp\") { lota::ones(m.param(name).shape()) } });\n\
+        let s = lota::values::new(m, |name| { seen += 1; if name.contains(\"mlp\") { lota::ones(m.param(name).shape()) } });\n\
         assert(s.names().len() == 6);\nseen == m.params().len()";
     assert!(matches!(run(source), Ok(Value::Bool(true))), "{:?}", run(source));
 }
@@ -184,7 +231,7 @@ const ENDLESS: [(&str, &str); 9] = [
     ("map", "loop { [1, 2].map(|x| { loop {} }); }"),
     (
         "callback",
-        "let m = lota::model::init(\"tiny\"); loop { try { lota::scores::new(m, |n, w| { loop {} }); } catch { } }",
+        "let m = lota::model::init(\"tiny\"); loop { try { lota::values::new(m, |n, w| { loop {} }); } catch { } }",
     ),
     ("primitive", "let r = lota::rng(1); loop { try { r.uniform(); } catch { } }"),
     ("sleep", "loop { try { sleep(1000); } catch { } }"),
@@ -207,7 +254,7 @@ fn depth_and_size_are_limited_and_no_catch_hides_it() {
         "fn f(n) { 1 + f(n + 1) }\ntry { f(0) } catch { 0 }",
         "let s = \"x\"; try { loop { s += s; } } catch { 0 }",
         "let m = lota::model::init(\"tiny\");\n\
-         fn nest(m) { lota::scores::new(m, |n, w| { nest(m); w }) }\ntry { nest(m) } catch { 0 }",
+         fn nest(m) { lota::values::new(m, |n, w| { nest(m); w }) }\ntry { nest(m) } catch { 0 }",
     ] {
         assert_eq!(fails(script).kind(), ErrorKind::Limit, "{script}");
     }

@@ -105,6 +105,7 @@ fn the_main_job_takes_data_of_ones_own_and_its_report_shows_all_of_it() {
         "--task-a task.lua",
         "- lota: ",
         "fingerprint: `",
+        " entries, weights in f32",
         "- time: ",
         "|    1 | LoTA on A, LoTTO on B |",
         "|    1 | full fine-tuning      |",

@@ -36,9 +36,82 @@ fn built_in_scripts_are_listed_and_run_from_any_folder() {
     assert_eq!(wrong.status.code(), Some(1));
     assert_eq!(text(&wrong.stderr), "error: no built-in script is called 'lotta'; did you mean 'lota'?\n");
     // An error in one shows its line, as for a file.
-    let failed = lota(folder.path(), &["run", "lota:lota", "--task-a", "no_such"]);
+    let failed = lota(folder.path(), &["run", "lota:lota", "--model", "no_such"]);
     let told = text(&failed.stderr);
     assert!(told.contains("lota:lota:") && told.contains(" | "), "{told}");
+    // A wrong option is the user's: it is told without lines of the script.
+    let told = |words: &[&str]| text(&lota(folder.path(), &[&["run"][..], words].concat()).stderr);
+    let wrong = [
+        told(&["lota:lota", "--task-a", "nope.lua"]),
+        told(&["lota:lota", "--task-b", "jsonl:nope"]),
+        told(&["lota:merge", "--tasks", "skip,nins"]),
+        told(&["lota:lota", "--chat"]),
+    ];
+    insta::assert_snapshot!(wrong.concat(), @r"
+    error: --task-a: nope.lua: No such file or directory
+    error: --task-b: nope/train.jsonl: No such file or directory (os error 2)
+    error: --tasks: no task is called `nins`; did you mean `nines`? (tasks.names() lists them)
+    error: --chat needs a model with a chat template, and builtin has none
+    ");
+}
+
+/// Every option of a script that takes a whole number, from its help.
+fn counts_of(folder: &Path, script: &str) -> Vec<String> {
+    let help = said(folder, &["run", script, "--help"]);
+    let option = |line: &str| {
+        let (flag, rest) = line.trim_start().strip_prefix("--")?.split_once(" <")?;
+        let kind = rest.split_once('>')?.0;
+        (kind == "integer").then(|| flag.to_string())
+    };
+    help.lines().filter_map(option).collect()
+}
+
+#[test]
+fn a_count_that_cannot_be_is_refused_by_the_name_of_its_option() {
+    let folder = folder();
+    said(folder.path(), &["new", "study"]);
+    let growth = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/bench/growth_model.lua");
+    let growth = growth.to_string_lossy();
+    let mut counts = 0;
+    for script in ["lota:lota", "lota:merge", "lota:pretrain_tiny", "study.lua", &*growth] {
+        for flag in counts_of(folder.path(), script) {
+            counts += 1;
+            let out = lota(folder.path(), &["run", script, &format!("--{flag}"), "-1"]);
+            let told = text(&out.stderr);
+            assert_eq!(out.status.code(), Some(1), "{script} --{flag}: {told}");
+            let begin = format!("error: --{flag} must be a whole number, ");
+            assert!(told.starts_with(&begin) && told.contains(" or more, got '-1'"), "{script}: {told}");
+        }
+    }
+    assert!(counts > 20, "{counts} options were tried");
+    let wrong = lota(folder.path(), &["run", "lota:lota", "--density", "10"]);
+    assert_eq!(
+        text(&wrong.stderr),
+        "error: --density must be a number above 0, at most 1, got '10' (--help lists the options)\n"
+    );
+    assert!(!folder.path().join("runs").exists(), "nothing is left of what was refused");
+}
+
+#[test]
+fn programs_started_together_take_different_run_folders() {
+    let folder = folder();
+    let source = "local report = require 'lota.report'\nlocal run = report.start 'job'\nprint(run:dir())\n\
+                  io.stdout:flush()\nio.read()";
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lota"));
+        let pipes = command.args(["eval", "-e", source]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        pipes.current_dir(folder.path()).spawn().expect("the program runs")
+    };
+    let programs: Vec<_> = (0..4).map(|_| start()).collect();
+    let mut taken: Vec<String> = programs
+        .into_iter()
+        .map(|program| text(&program.wait_with_output().expect("ends").stdout).trim().to_string())
+        .collect();
+    taken.sort();
+    assert_eq!(taken, [1, 2, 3, 4].map(|n| format!("runs/job-{n}")));
+    let source = "require('lota.report').start('job', nil, {resume = true})";
+    let told = text(&lota(folder.path(), &["eval", "-e", source]).stderr);
+    assert!(told.contains("to resume a run of job, name its folder (--out"), "{told}");
 }
 
 #[test]
@@ -96,9 +169,9 @@ fn a_new_study_is_checked_before_anything_trains() {
         assert!(!folder.path().join("runs").exists(), "{words:?} began a run");
     };
     refused(&["--steps", "10"], "--steps (10) must be more than --calibration-steps (20)");
-    refused(&["--density", "2"], "option `density` must be a number above 0, and at most 1");
-    refused(&["--seeds", "0"], "--seeds must be 1 or more, got 0");
-    refused(&["--batch", "0"], "option `batch` must be a whole number, 1 or more");
+    refused(&["--density", "2"], "--density must be a number above 0, at most 1, got '2'");
+    refused(&["--seeds", "0"], "--seeds must be a whole number, 1 or more, got '0'");
+    refused(&["--batch", "0"], "--batch must be a whole number, 1 or more, got '0'");
     let task = |source: &str| {
         std::fs::write(folder.path().join("plurals-task.lua"), source).expect("writes");
     };
@@ -113,7 +186,7 @@ fn options_of_the_standard_library_are_documented_with_their_defaults() {
     let folder = folder();
     let page = said(folder.path(), &["doc", "adapt.lota"]);
     for line in [
-        "    density           number: fraction of the `params` entries in the mask (default 0.1)",
+        "    calibration_steps integer: optimizer steps of calibration (default 100)",
         "    steps             integer: optimizer steps (default 100)",
         "    scope             one of global, parameter, layer, row: where the density holds (default \"global\")",
     ] {

@@ -2,7 +2,7 @@
 -- A scorer that does not end, called by a primitive.
 local lota = require("lota")
 local model = lota.model.init("tiny", { seed = 1 })
-lota.scores.new(model, function()
+lota.values.new(model, function()
   while true do
   end
 end)

@@ -3,6 +3,6 @@
 local lota = require("lota")
 local model = lota.model.init("tiny", { seed = 1 })
 local function again()
-  return lota.scores.new(model, again)
+  return lota.values.new(model, again)
 end
 again()

@@ -93,6 +93,42 @@ test.case("fft moves more than a mask would; random draws outside what it is tol
   unchanged_outside(lota.mask.union(one.mask, other.mask))
 end)
 
+test.case(
+  "lora adds a change of the rank that its number of values asks for, and what it returns is that change",
+  function()
+    local o = { steps = 2, lr = 1e-2, batch = 4, max_len = 64, max_prompt = 32, optimizer = "adamw" }
+    local one = lota.mask.all(lota.lora.attach(model, { rank = 1 }), { params = "lora" }):count()
+    local result = adapt.lora(model, first, options.with(o, { count = 3 * one + 1, dropout = 0.1 }))
+    test.equal({ result.rank, result.count, #result.losses.adapt }, { 3, 3 * one, 2 })
+    local delta = result.adapter:delta(model)
+    local off = delta:sub(model:delta(base, { params = "adaptable" })):abs():max()
+    assert(delta:abs():max() > 1e-4 and off < 1e-6, "the model has moved by the adapter")
+    model:restore(base)
+    local scaled = adapt.lora(model, first, options.with(o, { density = 3 * one / entries, dry_run = true }))
+    test.equal({ scaled.rank, scaled.count, model:fingerprint() }, { 3, 3 * one, fingerprint })
+    test.raises(function()
+      adapt.lora(model, first, options.with(o, { rank = 2, count = 100 }))
+    end, "give one of `rank`, `count` and `density`")
+    test.raises(function()
+      adapt.lora(model, first, options.with(o, { targets = "lm_head" }))
+    end, "lm_head")
+    test.equal(model:fingerprint(), fingerprint)
+  end
+)
+
+test.case("lori trains few entries of B, and no entry of A", function()
+  local o = { rank = 4, keep = 0.2, steps = 2, calibration_steps = 1, lr = 1e-2, batch = 4, max_len = 64, seed = 5 }
+  local result = adapt.lori(model, first, options.with(o, { max_prompt = 32 }))
+  model:restore(base)
+  local fresh = lota.lora.attach(model, { rank = 4, seed = 5 })
+  local trained = lota.lora.attach(model, { adapter = result.adapter })
+  test.equal(trained:hash({ outside = result.mask }), fresh:hash({ outside = result.mask }))
+  assert(trained:hash({ mask = result.mask }) ~= fresh:hash({ mask = result.mask }))
+  local b = lota.mask.all(fresh, { params = "*.lora_B.weight" })
+  test.equal(result.mask:subset(b), true)
+  test.equal({ result.count, #result.losses.calibrate }, { math.floor(0.2 * b:count() + 0.5), 1 })
+end)
+
 test.case("a misspelt option stops the run", function()
   test.raises(function()
     adapt.lota(model, first, { desnity = 0.1 })
@@ -137,11 +173,13 @@ test.case("every option is looked at before the first step", function()
   for _, method in ipairs { adapt.lota, adapt.lotto, adapt.random } do
     refused(method, { density = 0 }, "option `density` must be a number above 0, and at most 1, got 0")
     refused(method, { density = 1.5 }, "option `density`")
-    refused(method, { density = 1e-9 }, "takes none of the " .. entries .. " entries")
+    refused(method, { density = 1e-9 }, "rounds to none of " .. entries .. " entries")
     refused(method, { scope = "layers" }, "must be one of global, parameter, layer, row")
     refused(method, { params = "*.nothing" }, "*.nothing")
     refused(method, { avoid = lota.mask.all(model) }, "adapt.")
   end
+  refused(adapt.lota, { base = "the first one" }, "option `base` must be a fingerprint")
+  refused(adapt.random, { base = fingerprint:upper() }, "option `base` must be a fingerprint")
   refused(adapt.lota, { calibration_lr = 0 }, "option `calibration_lr`")
   refused(adapt.lota, { calibration_steps = -1 }, "option `calibration_steps`")
   refused(adapt.lota, { calibration_steps = 0 }, "give `score`")
@@ -152,6 +190,32 @@ test.case("every option is looked at before the first step", function()
     adapt.lotto(model, { first, { train = { { prompt = "no target" } } } }, quick)
   end, "target")
   test.equal(model:fingerprint(), fingerprint)
+end)
+
+test.case("what a score returns is looked at as soon as it is called", function()
+  local function refused(score, text)
+    local phases = {}
+    local function on_step(_, name)
+      phases[name] = true
+    end
+    test.raises(function()
+      adapt.lota(model, first, options.with(quick, { score = score, on_step = on_step }))
+    end, text)
+    test.equal(phases, { calibrate = true }, "no step of adapting")
+    model:restore(base)
+  end
+  refused(function()
+    return 3
+  end, "adapt.lota: option `score` must return a Values, it returned a number")
+  refused(function() end, "it returned a nil")
+  refused(function(of)
+    return lota.mask.all(of)
+  end, "it returned a Mask")
+  local other = lota.model.init("tiny", { seed = 1 })
+  local extra = lota.lora.attach(other, { rank = 2 })
+  refused(function()
+    return lota.values.weights(extra, { params = "lora" })
+  end, "which the model does not have")
 end)
 
 test.case("arguments in the wrong places are told which is which", function()
@@ -232,6 +296,26 @@ test.case("a method that was stopped goes on with the same bits", function()
     test.equal(again, bits, stop_phase)
     test.equal(same == mask, true)
   end
+  model:restore(base)
+end)
+
+test.case("a training is gone on with only by the same method, with the same options, from the same weights", function()
+  local folder = lota.run.start(os.tmpname() .. "-same"):path "training"
+  local saved = options.with(quick, { save_to = folder, calibration_steps = nil, density = nil })
+  saved = options.without(saved, { "calibration_steps", "density" })
+  model:restore(base)
+  adapt.fft(model, first, saved)
+  local function refused(method, more, what)
+    test.raises(function()
+      method(model, first, options.with(saved, options.with(more, { resume = true })))
+    end, "had another " .. what)
+  end
+  refused(adapt.fft, {}, "`model`") -- the weights are those that the training has made
+  model:restore(base)
+  refused(adapt.fft, { lr = 0.5 }, "`lr`")
+  refused(adapt.fft, { steps = 1 }, "`steps`")
+  refused(adapt.l2sp, {}, "`strength`")
+  adapt.fft(model, first, options.with(saved, { resume = true, keep_packed = true }))
   model:restore(base)
 end)
 

@@ -1,4 +1,4 @@
-//! Runs every Lua and Rhai file of this folder, the example of every primitive in both languages, every attack on the
+//! Runs every Lua and Rhai file of this folder (those of `twins/` by pairs, whose results must be equal), the example of every primitive in both languages, every attack on the
 //! sandbox and every mistake whose message is kept, as a test of its own. Each Lua file has a twin in Rhai, or says in its
 //! first line why not: `-- no twin: REASON`.
 //!
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 use libtest_mimic::{Arguments, Failed, Trial};
-use lota::api::Files;
+use lota::api::{Files, Value};
 use lota::{Engine, Language};
 
 #[global_allocator]
@@ -31,12 +31,16 @@ fn main() {
     files.sort();
     for path in files {
         let name = path.strip_prefix(&folder).unwrap_or(&path).with_extension("").display().to_string();
-        if Language::of(&path) == Language::Lua {
+        if path.parent().is_some_and(|folder| folder.ends_with("twins")) {
+            if Language::of(&path) == Language::Lua {
+                trials.push(Trial::test(format!("same {name}"), move || same(&path)));
+            }
+        } else if Language::of(&path) == Language::Lua {
             let lua = path.clone();
             trials.push(Trial::test(format!("twin {name}"), move || twin(&lua)));
-            trials.push(Trial::test(format!("script {name}"), move || run_file(&path)));
+            trials.push(Trial::test(format!("script {name}"), move || run_file(&path).map(drop)));
         } else {
-            trials.push(Trial::test(format!("rhai {name}"), move || run_file(&path)));
+            trials.push(Trial::test(format!("rhai {name}"), move || run_file(&path).map(drop)));
         }
     }
     for primitive in lota::api::standard().iter() {
@@ -90,7 +94,28 @@ fn twin(lua: &Path) -> Result<(), Failed> {
     }
 }
 
-fn run_file(path: &Path) -> Result<(), Failed> {
+/// A file of Lua and its twin of Rhai return the same text. JSON writes every digit that tells a number from its
+/// neighbours, so equal text is equal bits.
+fn same(lua: &Path) -> Result<(), Failed> {
+    let texts = [lua.to_path_buf(), lua.with_extension("rhai")].map(|path| match run_file(&path) {
+        Ok(Value::Str(text)) if text.len() > 100 => Ok(text),
+        Ok(other) => Err(Failed::from(format!("{} returned {other:?}", path.display()))),
+        Err(e) => Err(e),
+    });
+    let [lua, rhai] = texts;
+    let (lua, rhai) = (lua?, rhai?);
+    let at = lua.bytes().zip(rhai.bytes()).take_while(|(a, b)| a == b).count();
+    if lua == rhai {
+        return Ok(());
+    }
+    let around = |text: &str| {
+        String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(200)..text.len().min(at + 200)])
+            .into_owned()
+    };
+    Err(format!("Lua gave …{}…\nRhai gave …{}…", around(&lua), around(&rhai)).into())
+}
+
+fn run_file(path: &Path) -> Result<Value, Failed> {
     let language = Language::of(path);
     let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
     // The files of Rhai's specs; Lua's have `os.tmpname`.
@@ -98,7 +123,7 @@ fn run_file(path: &Path) -> Result<(), Failed> {
         Language::Rhai => vec!["--scratch".to_string(), scratch.path().display().to_string()],
         _ => Vec::new(),
     };
-    run(builder(language).script(path.display().to_string(), args), |engine| engine.run_file(path).map(drop))
+    run(builder(language).script(path.display().to_string(), args), |engine| engine.run_file(path))
 }
 
 fn run_example(language: Language, name: &str, source: &str) -> Result<(), Failed> {
@@ -143,7 +168,7 @@ fn builder(language: Language) -> lota::Builder {
     Engine::builder(language).reference(reference)
 }
 
-fn run(builder: lota::Builder, work: impl FnOnce(&Engine) -> lota::Result<()>) -> Result<(), Failed> {
+fn run<T>(builder: lota::Builder, work: impl FnOnce(&Engine) -> lota::Result<T>) -> Result<T, Failed> {
     let printed = Arc::new(Mutex::new(String::new()));
     let sink = printed.clone();
     let engine = builder

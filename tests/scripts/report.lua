@@ -1,4 +1,3 @@
--- no twin: the module is Lua's alone
 -- lota.report: figures, smoothing, run folders, pictures.
 local lota = require "lota"
 local report = require "lota.report"

@@ -1,10 +1,20 @@
--- no twin: the modules are Lua's alone
 -- lota.tasks: the built-in families, and how answers are judged.
+local adapt = require "lota.adapt"
 local scoring = require "lota.tasks.scoring"
 local tasks = require "lota.tasks"
 local test = require "lota.test"
 local words = require "lota.tasks.words"
 local lota = require "lota"
+
+test.case("a row that the model cannot take is told by its file and number", function()
+  local run = lota.run.start(os.tmpname() .. "-rows-of-a-file")
+  local message = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+  local path = run:write("rows.jsonl", message:rep(4))
+  local strict = lota.model.init("tiny", { chat_template = "{{ raise_exception('no such roles') }}" })
+  local task = tasks.open("jsonl:" .. path)
+  local ok, why = pcall(adapt.fft, strict, task, { dry_run = true })
+  assert(not ok and tostring(why):find("rows%.jsonl: row %d: .*no such roles"), tostring(why))
+end)
 
 test.case("a family is the same for the same seed and another for another", function()
   local a, b = tasks.open("sort", { train = 20, test = 5 }), tasks.open("sort", { train = 20, test = 5 })

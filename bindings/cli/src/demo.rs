@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use lota::api::Files;
 use lota::scripts;
 use lota::{Error, ErrorKind, Result};
 
+use super::common::Common;
+use super::failure::usage;
 use super::output::write_out;
 use super::progress::How;
-use super::{Common, run, usage};
+use super::run;
 
 /// Options of the main script that make it short: one seed, three arms, fewer steps and test rows.
 const SHORT: [&str; 12] = [
@@ -81,22 +84,18 @@ impl Demo {
     }
 }
 
-/// The first free folder for a run: here, or where nothing can be written here, among temporary files.
+/// A new folder for a run: here, or where nothing can be written here, among temporary files.
 fn free_folder() -> Result<PathBuf> {
     let temporary = std::env::temp_dir().join("lota-runs");
     let mut last = None;
     for place in [Path::new("runs"), &temporary] {
-        match std::fs::create_dir_all(place).and_then(|()| free_in(place)) {
-            Ok(folder) => return Ok(folder),
-            Err(e) => last = Some(format!("{}: {e}", place.display())),
+        match Files::everything().grant(place.join("demo")).and_then(|stem| stem.make_numbered()) {
+            Ok(folder) => return Ok(folder.path().to_path_buf()),
+            Err(e) => last = Some(e),
         }
     }
-    Err(Error::runtime(format!("no folder for the run: {}", last.unwrap_or_default())))
-}
-
-fn free_in(place: &Path) -> std::io::Result<PathBuf> {
-    // Whether files can be written there, a file tells.
-    tempfile::tempfile_in(place)?;
-    let folder = (1..).map(|n| place.join(format!("demo-{n}"))).find(|folder| !folder.exists());
-    Ok(folder.unwrap_or_else(|| place.join("demo")))
+    Err(last.map_or_else(
+        || Error::runtime("no folder for the run"),
+        |e| Error::runtime(format!("no folder for the run: {e}")),
+    ))
 }

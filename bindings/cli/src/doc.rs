@@ -6,8 +6,8 @@ use lota::Language;
 use lota::api;
 use lota::{Error, Result};
 
+use super::failure::usage;
 use super::output::write_out;
-use super::usage;
 
 pub(super) fn print(name: &str, language: Language) -> Result<()> {
     match api::doc::lookup(&api::standard(), name, language) {

@@ -1,4 +1,4 @@
-//! How a failure is shown: the message, the line of the script, and who called it.
+//! Wrong command lines, and how a failure is shown: the message, the line of the script, and who called it.
 
 use std::process::ExitCode;
 
@@ -7,6 +7,11 @@ use lota::{Error, ErrorKind};
 
 use super::output::{self, note};
 use super::signals;
+
+/// A wrong command line.
+pub(super) fn usage(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Argument, text)
+}
 
 /// Prints the error and gives the exit code: 130 after Ctrl-C, 143 and 129 after other signals, 1 otherwise.
 pub(super) fn report(error: &Error) -> ExitCode {

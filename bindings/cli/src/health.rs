@@ -11,7 +11,7 @@ use lota::runtime::ops::{Exec, linear};
 use lota::stdlib;
 use lota::{Error, Result};
 
-use super::Common;
+use super::common::Common;
 use super::output::write_out;
 
 /// Instruction sets the kernels choose from.

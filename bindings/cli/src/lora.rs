@@ -1,16 +1,18 @@
 //! `lora info`, `apply` and `extract`, through the same primitives scripts use.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use lota::api::{FromValue, Map, Value, show};
 use lota::{Engine, Language};
 use lota::{Error, Result};
 
+use super::common::{Common, Over};
+use super::failure::usage;
 use super::model::{call, load};
 use super::output::write_out;
 use super::run::builder;
-use super::{Common, usage};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -91,10 +93,13 @@ pub(super) struct Apply {
     /// The largest size of a file, as in 2GB
     #[arg(long, default_value = "5GB")]
     shard: String,
+    #[command(flatten)]
+    over: Over,
 }
 
 impl Apply {
     fn run(&self, common: &Common) -> Result<()> {
+        self.over.check(Path::new(&self.folder))?;
         let dtype = || Map::new().with("dtype", self.dtype.clone());
         let (engine, model) = load(common, &self.base, dtype())?;
         for folder in &self.adapters {
@@ -143,10 +148,13 @@ pub(super) struct Extract {
     /// The folder to write
     #[arg(value_name = "OUT")]
     folder: String,
+    #[command(flatten)]
+    over: Over,
 }
 
 impl Extract {
     fn run(&self, common: &Common) -> Result<()> {
+        self.over.check(Path::new(&self.folder))?;
         let options = Map::new()
             .with("rank", self.rank)
             .with("params", self.params.clone())

@@ -8,10 +8,11 @@ use lota::api::{FromValue, Map, ScriptFn, Value, show};
 use lota::{Engine, Language};
 use lota::{Error, Result};
 
+use super::common::Common;
+use super::failure::usage;
 use super::model::call;
 use super::output::write_out;
 use super::run::builder;
-use super::{Common, usage};
 
 #[derive(Args)]
 pub(super) struct Merge {

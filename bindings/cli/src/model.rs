@@ -1,15 +1,56 @@
 //! `model info` and `model convert`, through the same primitives scripts use.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Subcommand;
 use lota::api::{FromValue, Map, Value, show};
 use lota::{Engine, Language};
 use lota::{Error, ErrorKind, Result};
 
+use super::common::{Common, Over};
+use super::failure::usage;
 use super::output::write_out;
 use super::run::builder;
-use super::{Common, usage};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Show a model's shape and size
+    Info {
+        /// A folder, a GGUF file or a hub id; `builtin` for the built-in model
+        model: String,
+        /// Show the fingerprint of its weights too, for which all of them are read
+        #[arg(long)]
+        fingerprint: bool,
+    },
+    /// Write a model as a Hugging Face folder
+    Convert {
+        /// A folder, a GGUF file or a hub id; `builtin` for the built-in model
+        model: String,
+        /// The folder to write
+        folder: PathBuf,
+        /// The type of the weights: f32, bf16 or f16
+        #[arg(long, default_value = "bf16")]
+        dtype: String,
+        /// The largest size of a file, as in 2GB
+        #[arg(long, default_value = "5GB")]
+        shard: String,
+        #[command(flatten)]
+        over: Over,
+    },
+}
+
+impl Command {
+    pub(super) fn run(&self, common: &Common) -> Result<()> {
+        match self {
+            Self::Info { model, fingerprint } => info(common, model, *fingerprint),
+            Self::Convert { model, folder, dtype, shard, over } => {
+                over.check(folder)?;
+                convert(common, model, folder, dtype, shard)
+            }
+        }
+    }
+}
 
 /// Calls a primitive by its name.
 pub(super) fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Value> {
@@ -29,9 +70,9 @@ pub(super) fn load(common: &Common, source: &str, options: Map) -> Result<(Engin
     Ok((engine, model))
 }
 
-pub(super) fn info(common: &Common, source: &str) -> Result<()> {
+fn info(common: &Common, source: &str, fingerprint: bool) -> Result<()> {
     let (engine, model) = load(common, source, Map::new())?;
-    let info = call(&engine, "Model:info", vec![model])?;
+    let info = call(&engine, "Model:info", vec![model.clone()])?;
     let mut out = String::new();
     let map = Map::from_value(info).map_err(|m| Error::new(ErrorKind::Host, m.expected))?;
     for (name, value) in map.iter().filter(|(_, value)| !value.is_nil()) {
@@ -53,6 +94,10 @@ pub(super) fn info(common: &Common, source: &str) -> Result<()> {
             }
         }
     }
+    if fingerprint {
+        let fingerprint = call(&engine, "Model:fingerprint", vec![model])?;
+        let _ = writeln!(out, "{:<14} {}", "fingerprint", show(&fingerprint));
+    }
     write_out(&out);
     Ok(())
 }
@@ -68,7 +113,7 @@ fn of_role(role: &Value) -> String {
     }
 }
 
-pub(super) fn convert(common: &Common, source: &str, folder: &Path, dtype: &str, shard: &str) -> Result<()> {
+fn convert(common: &Common, source: &str, folder: &Path, dtype: &str, shard: &str) -> Result<()> {
     let (engine, model) = load(common, source, Map::new())?;
     let options = Map::new().with("dtype", dtype).with("shard", shard);
     let path = folder.to_str().ok_or_else(|| usage(format!("{} is not UTF-8 text", folder.display())))?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lota::{Error, Result};
 
+use super::failure::usage;
 use super::output::write_out;
-use super::usage;
 
 /// The files, and how their names end.
 const FILES: [(&str, &str); 2] =

@@ -3,17 +3,17 @@
 use std::ffi::OsString;
 use std::sync::Once;
 
-use clap::CommandFactory as _;
 use lota::api::{Files, Value, show};
 use lota::runtime::host::Cancel;
 use lota::scripts;
 use lota::{Builder, Engine, Language};
 use lota::{Error, Result};
 
+use super::common::Common;
+use super::failure::usage;
 use super::output::{try_write, write_out};
 use super::progress::Progress;
 use super::signals::stop_on_signals;
-use super::{Cli, Common, usage};
 
 /// The engine of the command line: all files, `io` and `os`, progress on standard error, signals.
 pub(super) fn builder(common: &Common, language: Language, name: &str, args: Vec<String>) -> Result<Builder> {
@@ -78,14 +78,6 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         .map(|w| w.into_string().map_err(|w| usage(format!("{} is not UTF-8 text", w.display()))));
     let file = words.next().unwrap_or_else(|| Err(usage("the script is missing")))?;
     let rest = words.collect::<Result<Vec<_>>>()?;
-    if file == "--help" || file == "-h" {
-        let mut command = Cli::command();
-        command.build();
-        if let Some(run) = command.find_subcommand_mut("run") {
-            write_out(&run.render_long_help().to_string());
-        }
-        return Ok(());
-    }
     if file.starts_with('-') {
         return Err(usage(format!(
             "lota run: '{file}' stands where the script's file must; options come after it"

@@ -1,5 +1,6 @@
 //! Signals that ask the program to end: Ctrl-C (SIGINT), what a scheduler sends (SIGTERM) and what a closed terminal
-//! sends (SIGHUP). The first asks what runs to stop, so that a training saves what it has; the next ends the program.
+//! sends (SIGHUP). The first asks what runs to stop, so that a training saves what it has; the next ends the program. A script
+//! that waits for another program (`os.execute`, `io.popen`) stops when that program has ended, or at the second signal.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 

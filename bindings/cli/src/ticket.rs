@@ -2,19 +2,48 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use lota::Language;
 use lota::api::{FromValue, Map, Value};
 use lota::runtime::ticket::{TicketFile, ValueType, entropy_bound};
 use lota::{Error, Result};
 use serde_json::{Map as Json, Value as JsonValue, json};
 
-use super::Common;
+use super::common::{Common, Over};
 use super::model::{call, load};
 use super::output::write_out;
 use super::run::builder;
 
-pub(super) fn info(file: &Path, as_json: bool) -> Result<()> {
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Show what a ticket holds and where it came from
+    Info {
+        /// The ticket's file
+        file: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a model with tickets in it as a Hugging Face folder
+    Apply(Apply),
+    /// Write a ticket in another form: smaller, or for exchange
+    Convert(Convert),
+    /// Make a ticket of what moved most between a model and its fine-tuned version
+    From(From),
+}
+
+impl Command {
+    pub(super) fn run(&self, common: &Common) -> Result<()> {
+        match self {
+            Self::Info { file, json } => info(file, *json),
+            Self::Apply(apply) => apply.run(common),
+            Self::Convert(convert) => convert.run(common),
+            Self::From(from) => from.run(common),
+        }
+    }
+}
+
+fn info(file: &Path, as_json: bool) -> Result<()> {
     let read = TicketFile::read(file, None)?;
     let (meta, mask) = (read.meta(), read.mask());
     let entries = mask.count();
@@ -109,10 +138,13 @@ pub(super) struct Apply {
     /// Apply them to another base than their own, too
     #[arg(long)]
     any_base: bool,
+    #[command(flatten)]
+    over: Over,
 }
 
 impl Apply {
-    pub(super) fn run(&self, common: &Common) -> Result<()> {
+    fn run(&self, common: &Common) -> Result<()> {
+        self.over.check(&self.folder)?;
         let dtype = || Map::new().with("dtype", self.dtype.clone());
         let (engine, model) = load(common, &self.base, dtype())?;
         for file in &self.tickets {
@@ -191,7 +223,7 @@ pub(super) struct Convert {
 }
 
 impl Convert {
-    pub(super) fn run(&self, common: &Common) -> Result<()> {
+    fn run(&self, common: &Common) -> Result<()> {
         let mut options = self.form.options();
         let engine = match &self.base {
             Some(base) => {
@@ -234,7 +266,7 @@ pub(super) struct From {
 }
 
 impl From {
-    pub(super) fn run(&self, common: &Common) -> Result<()> {
+    fn run(&self, common: &Common) -> Result<()> {
         let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
         let options = Map::new()
             .with("density", self.density)

@@ -90,7 +90,10 @@ impl<'a> Args<'a> {
                 None => {
                     let known: Vec<&str> =
                         params.iter().filter(|p| p.place == Place::Option).map(|p| &*p.name).collect();
-                    let hint = did_you_mean(&name, known.iter().copied())
+                    let elsewhere = self.record.elsewhere.iter().find(|(theirs, _)| *theirs == name);
+                    let hint = elsewhere
+                        .map(|(_, instead)| format!("; {instead}"))
+                        .or_else(|| did_you_mean(&name, known.iter().copied()))
                         .unwrap_or_else(|| format!("; known are {}", known.join(", ")));
                     return Err(Error::argument(format!("unknown option '{name}'{hint}")));
                 }

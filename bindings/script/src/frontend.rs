@@ -50,6 +50,11 @@ pub trait Prompt {
     /// The names of the variables; with a path, the names inside the table that it leads to.
     fn names(&self, path: &[&str]) -> Vec<Name>;
 
+    /// The names of imported modules, where these are no variables.
+    fn imports(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Removes variables.
     fn forget(&self, names: &[String]);
 }

@@ -30,6 +30,7 @@ mod registry;
 #[cfg(feature = "rhai")]
 mod rhai;
 mod show;
+mod slips;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test looks at files itself")]
 mod tests;
@@ -45,7 +46,7 @@ pub use frontend::{Frontend, Name, Prompt};
 pub use json::{from_json, to_json};
 pub use language::Language;
 pub use limits::{Limits, Meter, OpenFile};
-pub use lota_host::{Files, Granted, did_you_mean, nearest};
+pub use lota_host::{Files, Granted, NewFolders, did_you_mean, nearest};
 pub use memory::{Charge, Memory};
 pub use modules::Modules;
 pub use op::Op;

@@ -71,6 +71,7 @@ impl Primitive {
             operator: None,
             open: None,
             constant: false,
+            elsewhere: Vec::new(),
         };
         Self { record, body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))) }
     }
@@ -157,6 +158,12 @@ impl Primitive {
     pub fn open(mut self, doc: impl Into<Text>) -> Self {
         self.record.open = Some(doc.into());
         self.record.plan.options = true;
+        self
+    }
+
+    /// A name that other libraries have for an option, and what to write instead; told in the error about it.
+    pub fn instead_of(mut self, name: &'static str, instead: &'static str) -> Self {
+        self.record.elsewhere.push((name, instead));
         self
     }
 

@@ -18,6 +18,8 @@ pub struct Record {
     pub(crate) operator: Option<Op>,
     pub(crate) open: Option<Text>,
     pub(crate) constant: bool,
+    /// Names that other libraries have for options, and what to write instead.
+    pub(crate) elsewhere: Vec<(&'static str, &'static str)>,
     pub(crate) plan: CallPlan,
 }
 

@@ -1,7 +1,7 @@
 //! Line charts.
 
 use super::colour;
-use super::svg::{Anchor, Style, Svg, text_width};
+use super::svg::{Anchor, Marker, Style, Svg, text_width};
 use super::ticks::Axis;
 
 /// The upper and the lower end of a band at one place.
@@ -20,6 +20,8 @@ pub struct Series {
     pub group: Option<String>,
     /// Lines of one kind have one dash; by default a line is solid.
     pub kind: Option<String>,
+    /// Whether each point has a marker, of a shape for each group.
+    pub markers: bool,
 }
 
 /// A chart of one or more lines.
@@ -31,20 +33,34 @@ pub struct LineChart {
     pub x: String,
     /// What y measures.
     pub y: String,
-    /// Whether y is drawn on a logarithmic axis; values not above 0 break the line there.
+    /// Whether x is drawn on a logarithmic axis; values not above 0 break the line there.
+    pub log_x: bool,
+    /// The same of y.
     pub log_y: bool,
     /// The lines.
     pub series: Vec<Series>,
     /// Values of x with a vertical line, and what is there.
     pub marks: Vec<(f64, String)>,
+    /// Groups in the order of their colours, whether they have a line or not. Others follow in the order they first occur.
+    pub groups: Vec<String>,
 }
 
 /// How lines look, and the samples that explain it.
 struct Looks<'a> {
     /// Colour and dash of each line.
     lines: Vec<(&'static str, &'static str)>,
-    /// Name, colour and dash of each sample in the legend.
-    legend: Vec<(&'a str, &'static str, &'static str)>,
+    /// The shape of the markers of each line; `None` for a line without.
+    markers: Vec<Option<Marker>>,
+    /// Each sample in the legend.
+    legend: Vec<Sample<'a>>,
+}
+
+/// One sample of the legend.
+struct Sample<'a> {
+    name: &'a str,
+    colour: &'static str,
+    dash: &'static str,
+    marker: Option<Marker>,
 }
 
 /// Most points of a line that are drawn one by one.
@@ -63,7 +79,9 @@ impl LineChart {
     pub fn to_svg(&self) -> String {
         let looks = self.looks();
         let legend = legend_rows(&looks.legend);
-        let x_axis = Axis::fitted(self.x_values(), 8, false, 0.0);
+        // A marker at the edge would hang over it.
+        let room = if self.log_x || self.series.iter().any(|s| s.markers) { 0.02 } else { 0.0 };
+        let x_axis = Axis::fitted(self.x_values(), 8, self.log_x, room);
         let y_axis = Axis::fitted(self.y_values(), 6, self.log_y, 0.03);
         let widest = y_axis.ticks.iter().map(|t| text_width(&y_axis.label(*t), 11.0)).fold(0.0, f64::max);
         let above = legend.len() as f64 * LEGEND_ROW + if self.marks.is_empty() { 0.0 } else { MARK_ROW };
@@ -74,13 +92,22 @@ impl LineChart {
         for (row, samples) in legend.iter().enumerate() {
             let y = 46.0 + row as f64 * LEGEND_ROW;
             for &(i, x) in samples {
-                let (name, colour, dash) = looks.legend[i];
+                let Sample { name, colour, dash, marker } = looks.legend[i];
                 svg.path(&[(x, y - 4.0), (x + SAMPLE, y - 4.0)], colour, dash);
+                if let Some(marker) = marker {
+                    svg.marker((x + SAMPLE / 2.0, y - 4.0), marker, colour);
+                }
                 svg.text(x + SAMPLE + 6.0, y, name, Style { anchor: Anchor::Start, ..Style::default() });
             }
         }
         let to_x = |v: f64| x_axis.place(v).map(|p| left + p * (right - left));
         let to_y = |v: f64| y_axis.place(v).map(|p| bottom - p * (bottom - top));
+        for x in x_axis.minor.iter().filter_map(|tick| to_x(*tick)) {
+            svg.line((x, top), (x, bottom), "#f4f4f4", 1.0);
+        }
+        for y in y_axis.minor.iter().filter_map(|tick| to_y(*tick)) {
+            svg.line((left, y), (right, y), "#f4f4f4", 1.0);
+        }
         for (tick, x) in x_axis.ticks.iter().filter_map(|tick| Some((tick, to_x(*tick)?))) {
             svg.line((x, top), (x, bottom), "#e4e4e4", 1.0);
             svg.text(x, bottom + 16.0, &x_axis.label(*tick), Style { size: 11.0, ..Style::default() });
@@ -103,22 +130,37 @@ impl LineChart {
         svg.text(18.0, (top + bottom) / 2.0, &self.y, Style { turn: -90.0, ..Style::default() });
         for (series, (colour, _)) in self.series.iter().zip(&looks.lines) {
             if series.spread.len() == series.points.len() && !series.points.is_empty() {
-                svg.area_between(series, to_x, to_y, colour);
+                // What of a band has no place on a logarithmic axis, or lies far below the lines, ends at its edge.
+                let to_edge = |v: f64| match to_y(v) {
+                    Some(y) => Some(y.clamp(top, bottom)),
+                    None if self.log_y && v.is_finite() => Some(bottom),
+                    None => None,
+                };
+                svg.area_between(series, to_x, to_edge, colour);
             }
         }
-        for (series, (colour, dash)) in self.series.iter().zip(&looks.lines) {
+        for ((series, (colour, dash)), marker) in self.series.iter().zip(&looks.lines).zip(&looks.markers) {
             for run in runs(&series.points, |(x, y)| Some((to_x(x)?, to_y(y)?))) {
-                svg.path(&thin(&run), colour, dash);
+                let run = thin(&run);
+                match marker {
+                    Some(_) if run.len() == 1 => {}
+                    _ => svg.path(&run, colour, dash),
+                }
+                if let Some(marker) = marker {
+                    run.iter().for_each(|point| svg.marker(*point, *marker, colour));
+                }
             }
         }
         svg.finish(&self.title)
     }
 
-    /// A colour for each group and a dash for each kind, in the order they first occur. The legend
-    /// explains the two apart where lines have kinds.
+    /// A colour for each group and a dash for each kind, in the order they are named or first occur. The legend
+    /// explains the two apart where lines have kinds, and leaves out groups without a line.
     fn looks(&self) -> Looks<'_> {
-        let (mut groups, mut kinds) = (Vec::<&str>::new(), Vec::<&str>::new());
+        let mut groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
+        let (mut kinds, mut drawn) = (Vec::<&str>::new(), Vec::<usize>::new());
         let mut lines = Vec::with_capacity(self.series.len());
+        let mut markers = Vec::with_capacity(self.series.len());
         for (i, series) in self.series.iter().enumerate() {
             let at = match &series.group {
                 Some(group) => place_of(group, &mut groups),
@@ -127,18 +169,33 @@ impl LineChart {
                     groups.len() - 1
                 }
             };
+            drawn.push(at);
             let dash = match &series.kind {
                 Some(kind) => colour::kind(place_of(kind, &mut kinds)),
                 None => colour::dash(i),
             };
             lines.push((colour::line(at), dash));
+            markers.push(series.markers.then(|| Marker::of(at)));
         }
         let grouped = self.series.iter().any(|s| s.kind.is_some());
         let solid = |i: usize| if grouped { "" } else { colour::dash(i) };
-        let mut legend: Vec<_> =
-            groups.iter().enumerate().map(|(i, name)| (*name, colour::line(i), solid(i))).collect();
-        legend.extend(kinds.iter().enumerate().map(|(i, name)| (*name, "#555", colour::kind(i))));
-        Looks { lines, legend }
+        let named = groups.iter().enumerate().filter(|(i, _)| drawn.contains(i));
+        let marked = |i: usize| drawn.iter().zip(&markers).any(|(at, marker)| *at == i && marker.is_some());
+        let mut legend: Vec<_> = named
+            .map(|(i, name)| Sample {
+                name,
+                colour: colour::line(i),
+                dash: solid(i),
+                marker: marked(i).then(|| Marker::of(i)),
+            })
+            .collect();
+        legend.extend(kinds.iter().enumerate().map(|(i, name)| Sample {
+            name,
+            colour: "#555",
+            dash: colour::kind(i),
+            marker: None,
+        }));
+        Looks { lines, markers, legend }
     }
 
     fn x_values(&self) -> impl Iterator<Item = f64> {
@@ -150,7 +207,9 @@ impl LineChart {
         self.series.iter().flat_map(|s| {
             s.points.iter().enumerate().flat_map(|(i, p)| {
                 let half = s.spread.get(i).copied().filter(|h| h.is_finite()).unwrap_or(0.0);
-                [p.1 - half, p.1, p.1 + half]
+                // A band that nearly reaches 0 has no end on a logarithmic axis.
+                let low = if self.log_y { (p.1 - half).max(p.1 / 10.0) } else { p.1 - half };
+                [low, p.1, p.1 + half]
             })
         })
     }
@@ -165,11 +224,11 @@ fn place_of<'a>(name: &'a str, names: &mut Vec<&'a str>) -> usize {
 }
 
 /// Rows of the legend: (place in `legend`, x of the sample).
-fn legend_rows(legend: &[(&str, &str, &str)]) -> Vec<Vec<(usize, f64)>> {
+fn legend_rows(legend: &[Sample<'_>]) -> Vec<Vec<(usize, f64)>> {
     let mut rows: Vec<Vec<(usize, f64)>> = Vec::new();
     let mut x = f64::INFINITY;
-    for (i, (name, ..)) in legend.iter().enumerate() {
-        let width = text_width(name, 12.0) + SAMPLE + 26.0;
+    for (i, sample) in legend.iter().enumerate() {
+        let width = text_width(sample.name, 12.0) + SAMPLE + 26.0;
         if x + width > WIDTH - 16.0 {
             rows.push(Vec::new());
             x = 24.0;
@@ -252,9 +311,8 @@ mod tests {
             title: "t <1>".into(),
             x: "step".into(),
             y: "loss".into(),
-            log_y: false,
             series,
-            marks: vec![],
+            ..LineChart::default()
         }
     }
 
@@ -302,6 +360,27 @@ mod tests {
         lines
             .map(|l| (part(l, "stroke").unwrap_or_default(), part(l, "stroke-dasharray").unwrap_or_default()))
             .collect()
+    }
+
+    #[test]
+    fn a_group_has_the_same_colour_in_every_chart_that_names_the_groups() {
+        let one = |group: &str| Series {
+            name: group.into(),
+            points: vec![(1.0, 1.0), (2.0, 2.0)],
+            group: Some(group.into()),
+            ..Series::default()
+        };
+        let groups: Vec<String> = ["lotto", "full", "random"].map(String::from).into();
+        let colour = |series: Vec<Series>, name: &str| {
+            let at = series.iter().position(|s| s.name == name).expect("it is drawn");
+            let svg = LineChart { groups: groups.clone(), ..chart(series.clone()) }.to_svg();
+            assert_eq!(drawn(&svg).len(), 2 * series.len(), "the legend has what is drawn alone: {svg}");
+            drawn(&svg)[series.len() + at].0.clone()
+        };
+        let all = || vec![one("random"), one("full"), one("lotto")];
+        assert_eq!(colour(all(), "full"), colour(vec![one("full")], "full"));
+        assert_eq!(colour(all(), "random"), colour(vec![one("random"), one("lotto")], "random"));
+        assert_ne!(colour(all(), "full"), colour(all(), "random"));
     }
 
     #[test]
@@ -370,6 +449,7 @@ mod tests {
             spread: if kind == "A" { vec![0.2; y.len()] } else { vec![] },
             group: Some(group.into()),
             kind: Some(kind.into()),
+            markers: false,
         };
         let made = LineChart {
             log_y: true,
@@ -381,6 +461,51 @@ mod tests {
             ])
         };
         assert_eq!(made.to_svg(), include_str!("golden/lines.svg"));
+    }
+
+    #[test]
+    fn markers_stand_at_each_point_and_in_the_legend() {
+        let one = |name: &str, markers: bool| Series {
+            name: name.into(),
+            points: vec![(1.0, 1.0), (2.0, f64::NAN), (3.0, 2.0), (4.0, 3.0)],
+            markers,
+            ..Series::default()
+        };
+        let shapes =
+            |svg: &str, of: &str| svg.lines().filter(|l| l.starts_with(of) && l.contains("#fff")).count();
+        let svg = chart(vec![one("a", true), one("b", true), one("c", false)]).to_svg();
+        assert_eq!(shapes(&svg, "<circle"), 4, "three points and a sample of a: {svg}");
+        assert_eq!(shapes(&svg, "<polygon"), 4, "three points and a sample of b: {svg}");
+        assert_eq!(shapes(&chart(vec![one("a", false)]).to_svg(), "<circle"), 0);
+    }
+
+    #[test]
+    fn a_logarithmic_x_axis_has_powers_of_ten_at_equal_distances() {
+        let points = vec![(1e-5, 1.0), (1e-3, 2.0), (1e-1, 3.0)];
+        let svg = LineChart {
+            log_x: true,
+            ..chart(vec![Series { name: "s".into(), points, ..Series::default() }])
+        }
+        .to_svg();
+        for label in [">1e-5<", ">1e-4<", ">1e-3<", ">1e-2<", ">0.1<"] {
+            assert!(svg.contains(label), "{label}: {svg}");
+        }
+        let line = svg.lines().rfind(|l| l.starts_with("<polyline")).expect("the line");
+        let points = line.split('"').nth(1).expect("its points");
+        let x: Vec<f64> = points.split(' ').step_by(2).filter_map(|n| n.parse().ok()).collect();
+        assert!((x[1] - x[0] - (x[2] - x[1])).abs() < 0.1, "{x:?}");
+    }
+
+    #[test]
+    fn a_band_that_reaches_zero_ends_at_the_edge_of_a_logarithmic_axis() {
+        let one = Series {
+            name: "s".into(),
+            points: vec![(1.0, 1.0), (2.0, 2.0)],
+            spread: vec![1.0, 1.999_999],
+            ..Series::default()
+        };
+        let svg = LineChart { log_y: true, ..chart(vec![one]) }.to_svg();
+        assert!(svg.contains("<polygon") && svg.contains(">0.1<") && !svg.contains(">0.01<"), "{svg}");
     }
 
     #[test]

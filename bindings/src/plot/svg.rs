@@ -37,6 +37,22 @@ impl Default for Style<'_> {
     }
 }
 
+/// The shape of what stands at the points of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marker {
+    Circle,
+    Square,
+    Triangle,
+    Diamond,
+}
+
+impl Marker {
+    /// That of the line, or group of lines, at this place.
+    pub(super) fn of(place: usize) -> Self {
+        [Self::Circle, Self::Square, Self::Triangle, Self::Diamond][place % 4]
+    }
+}
+
 /// An SVG document under construction.
 pub(super) struct Svg {
     body: String,
@@ -121,6 +137,27 @@ impl Svg {
                 );
             }
         }
+    }
+
+    /// A marker at a point of a line, edged in white so that it is seen on other lines.
+    pub(super) fn marker(&mut self, (x, y): (f64, f64), marker: Marker, fill: &str) {
+        let edge = "stroke=\"#fff\" stroke-width=\"1\"";
+        let corners: &[(f64, f64)] = match marker {
+            Marker::Circle => {
+                let (x, y) = (number(x), number(y));
+                push(
+                    &mut self.body,
+                    format_args!("<circle cx=\"{x}\" cy=\"{y}\" r=\"4\" fill=\"{fill}\" {edge}/>\n"),
+                );
+                return;
+            }
+            Marker::Square => &[(-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)],
+            Marker::Triangle => &[(0.0, -4.8), (4.6, 3.4), (-4.6, 3.4)],
+            Marker::Diamond => &[(0.0, -5.0), (5.0, 0.0), (0.0, 5.0), (-5.0, 0.0)],
+        };
+        let d = corners.iter().map(|(dx, dy)| format!("{} {}", number(x + dx), number(y + dy)));
+        let d = d.collect::<Vec<_>>().join(" ");
+        push(&mut self.body, format_args!("<polygon points=\"{d}\" fill=\"{fill}\" {edge}/>\n"));
     }
 
     /// A filled outline, half transparent.

@@ -1,5 +1,8 @@
 //! Round numbers along an axis.
 
+/// Powers of ten that a logarithmic axis has lines between; over more they would be grey.
+const MINOR: f64 = 6.0;
+
 /// An axis: its ends, its ticks, and the map from values to positions.
 pub(super) struct Axis {
     low: f64,
@@ -7,6 +10,8 @@ pub(super) struct Axis {
     log: bool,
     /// Values with a grid line, ascending.
     pub ticks: Vec<f64>,
+    /// Values between them with a fainter line and no label: the multiples of powers of ten of a logarithmic axis.
+    pub minor: Vec<f64>,
     labels: Labels,
 }
 
@@ -14,7 +19,7 @@ pub(super) struct Axis {
 enum Labels {
     /// With this many digits after the point.
     Digits(usize),
-    /// As short as possible: powers of ten and their small multiples.
+    /// As short as possible: powers of ten and their small multiples. Where some are written as 1e-5, all that are far from 1 are.
     Shortest,
 }
 
@@ -28,12 +33,20 @@ impl Axis {
             let last = last.max(first + 1);
             let ticks = decades(first, last, count.max(2));
             let ends = (10f64.powi(first), 10f64.powi(last));
-            return Self { low: ends.0, high: ends.1, log, ticks, labels: Labels::Shortest };
+            return Self {
+                low: ends.0,
+                high: ends.1,
+                log,
+                ticks,
+                minor: Vec::new(),
+                labels: Labels::Shortest,
+            };
         }
         let (step, digits) = round_step(high - low, count);
         let (first, last) = ((low / step).floor(), (high / step).ceil());
         let ticks = multiples(first, last, step);
-        Self { low: first * step, high: last * step, log, ticks, labels: Labels::Digits(digits) }
+        let (low, high) = (first * step, last * step);
+        Self { low, high, log, ticks, minor: Vec::new(), labels: Labels::Digits(digits) }
     }
 
     /// An axis that ends where `values` do, but for `margin` (a fraction of its length) at either end,
@@ -54,7 +67,7 @@ impl Axis {
         high += room;
         let (step, digits) = round_step(high - low, count);
         let ticks = multiples((low / step - 1e-9).ceil(), (high / step + 1e-9).floor(), step);
-        Self { low, high, log, ticks, labels: Labels::Digits(digits) }
+        Self { low, high, log, ticks, minor: Vec::new(), labels: Labels::Digits(digits) }
     }
 
     /// Over several powers of ten their ticks are these; over few, 1, 2 and 5 times them; over less than
@@ -72,7 +85,12 @@ impl Axis {
             let (step, digits) = round_step(high - low, count);
             (multiples((low / step).ceil(), (high / step).floor(), step), Labels::Digits(digits))
         };
-        Self { low, high, log: true, ticks, labels }
+        let between = (first..=last).flat_map(|power| (2..10).map(move |m| scaled(m, power)));
+        let minor = match (1.0..=MINOR).contains(&span) {
+            true => within(between.filter(|t| !ticks.contains(t)).collect()),
+            false => Vec::new(),
+        };
+        Self { low, high, log: true, ticks, minor, labels }
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end; `None` where it has no place.
@@ -90,8 +108,11 @@ impl Axis {
     /// The text of a tick.
     pub(super) fn label(&self, tick: f64) -> String {
         let digits = match self.labels {
-            Labels::Shortest if (1e-3..1e5).contains(&tick) => return format!("{tick}"),
-            Labels::Shortest => return format!("{tick:e}"),
+            Labels::Shortest => {
+                let short = self.ticks.iter().all(|tick| (1e-3..1e5).contains(tick));
+                let near = (0.1..100.0).contains(&tick);
+                return if short || near { format!("{tick}") } else { format!("{tick:e}") };
+            }
             Labels::Digits(digits) => digits,
         };
         let size = self.low.abs().max(self.high.abs());
@@ -206,6 +227,7 @@ mod tests {
             (&[0.04, 3.9], true, &["0.05", "0.1", "0.2", "0.5", "1", "2"]),
             (&[0.0009, 50.0], true, &["0.001", "0.01", "0.1", "1", "10"]),
             (&[-3.0, 160.0], false, &["0", "50", "100", "150"]),
+            (&[9e-6, 20.0], true, &["1e-5", "1e-4", "1e-3", "1e-2", "0.1", "1", "10"]),
         ] {
             let (below, above, labels) = fitted(values, log);
             assert!(below <= 0.06 && above <= 0.06, "{values:?}: {below} and {above} are empty");

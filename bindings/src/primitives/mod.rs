@@ -5,10 +5,12 @@
 //! a new area is one file with a `register` function and one line in [`standard`].
 
 pub(crate) mod claims;
+mod constants;
 mod data;
 mod eval;
 pub mod help;
 mod json;
+mod logp;
 mod lora;
 pub mod mask;
 mod merge;
@@ -18,15 +20,16 @@ mod plot;
 mod progress;
 pub mod rng;
 mod run;
-pub mod scores;
 mod script_args;
 pub mod shared;
+mod stats;
 pub mod tensor;
 pub mod ticket;
 pub mod tokenizer;
 mod top;
 pub mod train;
 mod universe;
+pub mod values;
 
 use lota_script::Registry;
 
@@ -38,6 +41,7 @@ pub fn standard() -> Registry {
     eval::register(r);
     help::register(r);
     json::register(r);
+    logp::register(r);
     lora::register(r);
     mask::register(r);
     merge::register(r);
@@ -46,14 +50,17 @@ pub fn standard() -> Registry {
     progress::register(r);
     rng::register(r);
     run::register(r);
-    scores::register(r);
     script_args::register(r);
+    stats::register(r);
     tensor::register(r);
     ticket::register(r);
     tokenizer::register(r);
     top::register(r);
     train::register(r);
+    values::register(r);
     tensor::carry_origins(r);
+    constants::refuse_constants(r);
+    tensor::refuse_reads(r);
     tensor::register_elsewhere(r);
     registry
 }

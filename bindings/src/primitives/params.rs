@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use lota_runtime::mask::matching_params;
 use lota_runtime::model::{ParamSpec, Universe};
-use lota_script::{Args, FromValue, Map, Result, Value};
+use lota_script::{Args, FromValue, Map, Mismatch, Result, Value};
 
 /// The type of a `params` option, for records.
 pub(crate) const PARAMS: &str = "string|list of string|function";
 
 /// What a `params` option means, for records.
-pub(crate) const PARAMS_DOC: &str = "which parameters: \"adaptable\" (attention and MLP matrices), \"all\", a pattern of \
-                                     names (model.layers.*.mlp.*), a list of them, or a function(parameter) -> boolean";
+pub(crate) const PARAMS_DOC: &str = "which parameters: \"adaptable\" (attention and MLP matrices), \"all\", \"lora\" (factors \
+                                     of low rank), a pattern of names (model.layers.*.mlp.*), a list of them, or a \
+                                     function(parameter) -> boolean";
 
 /// A parameter as scripts see it.
 pub(crate) fn describe(spec: &ParamSpec) -> Map {
@@ -26,7 +27,13 @@ pub(crate) fn describe(spec: &ParamSpec) -> Map {
 
 /// The indices of the parameters that the option `params` means, ascending.
 pub(crate) fn chosen(args: &mut Args, universe: &Arc<Universe>) -> Result<Vec<usize>> {
-    match args.get::<Value>("params")? {
+    let value = args.get::<Value>("params")?;
+    choose(args, "params", value, universe)
+}
+
+/// The indices of the parameters that `value`, given as the option `name`, means, ascending.
+pub(crate) fn choose(args: &Args, name: &str, value: Value, universe: &Arc<Universe>) -> Result<Vec<usize>> {
+    match value {
         Value::Function(keep) => {
             let mut chosen = Vec::new();
             for (i, spec) in universe.specs().iter().enumerate() {
@@ -39,16 +46,23 @@ pub(crate) fn chosen(args: &mut Args, universe: &Arc<Universe>) -> Result<Vec<us
                             other.describe(),
                             spec.name
                         );
-                        return Err(args.wrong("params", what));
+                        return Err(args.wrong(name, what));
                     }
                 }
             }
             Ok(chosen)
         }
-        Value::Str(pattern) => Ok(matching_params(universe, &[pattern])?),
         value => {
-            let patterns = Vec::<String>::from_value(value).map_err(|m| args.mismatched("params", &m))?;
+            let patterns = patterns(value).map_err(|m| args.mismatched(name, &m))?;
             Ok(matching_params(universe, &patterns)?)
         }
+    }
+}
+
+/// One pattern, or a list of them.
+pub(crate) fn patterns(value: Value) -> Result<Vec<String>, Mismatch> {
+    match value {
+        Value::Str(pattern) => Ok(vec![pattern]),
+        value => Vec::from_value(value),
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
 
-use crate::plot::{HeatMap, LineChart, Series};
+use crate::plot::{HeatMap, LineChart, Series, text};
 
 pub(super) fn register(r: &mut Registry) {
     r.area("plot", "Charts as SVG.");
@@ -13,18 +13,26 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "Each series is `{name =, y = {...}}`, with `x = {...}` where x is not 1, 2, 3..., and `spread = \
                  {...}` for a band of that half height. Series with the same `group` have one colour, series with the \
-                 same `kind` one dash. A value that is not a number breaks the line. A plain map `name = {y values}` \
-                 works too.",
+                 same `kind` one dash, and `markers = true` shows the points of one series. A value that is not a number \
+                 breaks the line; one that is not above 0 is an error where its axis is logarithmic. A plain map `name = \
+                 {y values}` works too.",
             )
             .arg("series", "list of map|map", "the lines")
             .opt("title", "string", "", "the heading")
             .opt("x", "string", "", "what x counts")
             .opt("y", "string", "", "what y measures")
-            .opt("log", "boolean", false, "a logarithmic y axis")
+            .opt("log_x", "boolean", false, "a logarithmic x axis")
+            .opt("log_y", "boolean", false, "a logarithmic y axis")
+            .opt("log", "boolean", false, "the same as log_y")
+            .opt("markers", "boolean", false, "show the points of every series that does not say otherwise")
+            .opt("columns", "integer", (), "draw in characters, over so many columns, instead of as SVG")
             .opt("marks", "list of map", (), "vertical lines, each {x =, name =}")
-            .opt("path", "string", (), "a file to write the SVG to")
-            .returns("string", "the SVG text")
-            .example("local svg = lota.plot.lines({loss = {3, 2, 1.5}}, {title = 'Loss', x = 'step'})\nassert(svg:find('<svg', 1, true))")
+            .opt("groups", "list of string", (), "groups in the order of their colours, for several charts that show the same ones")
+            .opt("path", "string", (), "a file to write the chart to")
+            .returns("string", "the SVG text, or the chart in characters")
+            .example("local svg = lota.plot.lines({loss = {3, 2, 1.5}}, {title = 'Loss', x = 'step'})\nassert(svg:find('<svg', 1, true))\n\
+                      local rates = {{name = 'score', x = {1e-5, 1e-4, 1e-3}, y = {0.2, 0.6, 0.5}}}\n\
+                      svg = lota.plot.lines(rates, {log_x = true, markers = true})\nassert(svg:find('1e-5', 1, true))")
             .call(lines),
     );
     r.add(
@@ -47,11 +55,21 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
+/// The rows of a chart in characters, and the least of its columns.
+const ROWS: usize = 16;
+const NARROWEST: usize = 20;
+const WIDEST: usize = 1000;
+
 fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
+    let markers: bool = args.get("markers")?;
+    let columns: Option<usize> = args.opt("columns")?;
+    if columns.is_some_and(|columns| !(NARROWEST..=WIDEST).contains(&columns)) {
+        return Err(args.wrong("columns", format!("must be {NARROWEST} to {WIDEST}")));
+    }
     let series = match args.get::<Value>("series")? {
         Value::List(items) => {
             let read = items.into_iter().enumerate().map(|(i, item)| {
-                series(item, i).map_err(|m| args.mismatched("series", &m.inside(&format!("[{i}]"))))
+                series(item, i, markers).map_err(|m| args.mismatched("series", &m.inside(&format!("[{i}]"))))
             });
             read.collect::<Result<Vec<_>>>()?
         }
@@ -59,7 +77,7 @@ fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
             let read = map.into_iter().map(|(name, values)| {
                 let y = Vec::<f64>::from_value(values)
                     .map_err(|m| args.mismatched("series", &m.inside(&format!(".{name}"))))?;
-                Ok(Series { name, points: numbered(y), ..Series::default() })
+                Ok(Series { name, points: numbered(y), markers, ..Series::default() })
             });
             read.collect::<Result<Vec<_>>>()?
         }
@@ -67,15 +85,45 @@ fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
             return Err(args.wrong("series", format!("must be a list or a map, got {}", other.describe())));
         }
     };
+    let (log_y, log): (bool, bool) = (args.get("log_y")?, args.get("log")?);
     let chart = LineChart {
         title: args.get("title")?,
         x: args.get("x")?,
         y: args.get("y")?,
-        log_y: args.get("log")?,
+        log_x: args.get("log_x")?,
+        log_y: log_y || log,
         series,
         marks: marks(args)?,
+        groups: args.opt("groups")?.unwrap_or_default(),
     };
-    write(args, chart.to_svg())
+    if let Some(what) = without_a_place(&chart) {
+        return Err(args.wrong("series", what));
+    }
+    let drawn = match columns {
+        Some(columns) => text::lines(&chart, columns, ROWS),
+        None => chart.to_svg(),
+    };
+    write(args, drawn)
+}
+
+/// The first value that a logarithmic axis has no place for, in words. What is not a number is a gap that is meant.
+fn without_a_place(chart: &LineChart) -> Option<String> {
+    let wrong = |log: bool, value: f64| log && value <= 0.0;
+    chart.series.iter().find_map(|series| {
+        series.points.iter().enumerate().find_map(|(i, (x, y))| {
+            let (axis, value) = match (wrong(chart.log_x, *x), wrong(chart.log_y, *y)) {
+                (true, _) => ("x", x),
+                (_, true) => ("y", y),
+                _ => return None,
+            };
+            Some(format!(
+                "has no place on the logarithmic {axis} axis for point {} of '{}', whose {axis} is {value}: values must \
+                 be above 0; leave the point out, or turn log_{axis} off",
+                i + 1,
+                series.name,
+            ))
+        })
+    })
 }
 
 fn marks(args: &mut Args) -> Result<Vec<(f64, String)>> {
@@ -112,7 +160,7 @@ fn numbered(y: Vec<f64>) -> Vec<(f64, f64)> {
     y.into_iter().enumerate().map(|(i, y)| ((i + 1) as f64, y)).collect()
 }
 
-fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
+fn series(value: Value, index: usize, markers: bool) -> Result<Series, Mismatch> {
     let mut map = Map::from_value(value)?;
     let mut field = |name: &str| map.take(name).unwrap_or_default();
     let name = Option::<String>::from_value(field("name")).map_err(|m| m.inside(".name"))?;
@@ -121,7 +169,8 @@ fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
     let spread = Option::<Vec<f64>>::from_value(field("spread")).map_err(|m| m.inside(".spread"))?;
     let group = Option::<String>::from_value(field("group")).map_err(|m| m.inside(".group"))?;
     let kind = Option::<String>::from_value(field("kind")).map_err(|m| m.inside(".kind"))?;
-    nothing_else(&map, "map of name, x, y, spread, group and kind")?;
+    let own = Option::<bool>::from_value(field("markers")).map_err(|m| m.inside(".markers"))?;
+    nothing_else(&map, "map of name, x, y, spread, group, kind and markers")?;
     for (field, length) in [("x", x.as_ref().map(Vec::len)), ("spread", spread.as_ref().map(Vec::len))] {
         if let Some(length) = length.filter(|l| *l != y.len()) {
             let given = format!("{length} of {field} for {} of y", y.len());
@@ -137,7 +186,8 @@ fn series(value: Value, index: usize) -> Result<Series, Mismatch> {
         None => numbered(y),
     };
     let name = name.unwrap_or_else(|| format!("{}", index + 1));
-    Ok(Series { name, points, spread: spread.unwrap_or_default(), group, kind })
+    let (spread, markers) = (spread.unwrap_or_default(), own.unwrap_or(markers));
+    Ok(Series { name, points, spread, group, kind, markers })
 }
 
 fn heatmap(_: &Ctx, args: &mut Args) -> Result<String> {

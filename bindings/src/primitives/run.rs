@@ -44,8 +44,10 @@ pub(super) fn register(r: &mut Registry) {
             .arg("dir", "string", "the folder; it is made if it does not exist")
             .opt("config", "map", (), "what this run was asked to do, written to config.json")
             .opt("resume", "boolean", false, "continue the run that is in the folder, if there is one")
+            .opt("numbered", "boolean", false, "take the first free one of DIR-1, DIR-2, … instead, and no other program takes it too")
             .returns("Run", "the run")
-            .example("local run = lota.run.start('run-start', {config = {lr = 0.1}})\nrun:log {step = 1, loss = 2.5}")
+            .example("local run = lota.run.start('run-start', {config = {lr = 0.1}})\nrun:log {step = 1, loss = 2.5}\n\
+                      local next = lota.run.start('run-start', {numbered = true})\nassert(next:dir():find('run-start-1', 1, true))")
             .call(start),
     );
     r.add(
@@ -71,12 +73,20 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
-    let dir = args.file("dir")?;
+    let mut dir = args.file("dir")?;
     let config: Option<Value> = args.opt("config")?;
     let config =
         config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
-    let resume = args.get("resume")?;
+    let (resume, numbered): (bool, bool) = (args.get("resume")?, args.get("numbered")?);
+    if resume && numbered {
+        return Err(
+            args.wrong("resume", "needs the folder of the run to go on with; `numbered` makes a new one")
+        );
+    }
     let open = ctx.meter.open_file()?;
+    if numbered {
+        dir = dir.make_numbered()?;
+    }
     let folder = ctx.get::<Claims>()?.run(&dir, config.as_ref(), resume, &ctx.host.events)?;
     Ok(Value::object(Run { folder, _open: open }))
 }

@@ -8,17 +8,32 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "Each option is `name = {default, help}`. The default gives the type: a number, a whole number, a \
                  string, a boolean (a switch: `--name`, `--no-name`), or a list (written with commas). \
-                 `{type = \"number\", help = ...}` declares one without a default, `choices = {...}` limits it, \
-                 `required = true` demands it. On the command line `_` is written `-`: `--batch-size 8` or \
+                 `{type = \"number\", help = ...}` declares one without a default, `choices = {...}` limits it, as \
+                 do `least`, `most` and `above` (more than that) a number, and `required = true` demands it. On the command line `_` is written `-`: `--batch-size 8` or \
                  `--batch-size=8`. `--help` prints them all and ends the script.",
             )
             .arg("options", "map", "the options by name")
             .returns("map", "the values by name")
             .example(
-                "local args = lota.args { lr = {0.1, 'learning rate'}, tasks = {{'a', 'b'}, 'in this order'} }\n\
-                 assert(args.lr == 0.1 and args.tasks[2] == 'b')",
+                "local args = lota.args { lr = {0.1, 'learning rate'}, steps = {type = 'integer', help = 'how many', least = 1} }\n\
+                 assert(args.lr == 0.1)",
             )
             .call(read),
+    );
+    r.add(
+        Primitive::new("usage", "Ends the script with an error of its command line: no line of the script is shown.")
+            .details("For an option whose value turns out to be wrong after `lota.args` has read it: a file that is not there.")
+            .arg("text", "string", "what is wrong, with the name of the option")
+            .returns("nil", "")
+            .example(
+                "local ok, why = pcall(lota.usage, '--task: there is no such file')\n\
+                 assert(not ok and tostring(why) == '--task: there is no such file')",
+            )
+            .example_rhai(
+                "let told = \"\";\ntry { lota::usage(\"--task: there is no such file\"); } catch (e) { told = `${e}`; }\n\
+                 assert(told == \"--task: there is no such file\");",
+            )
+            .call(|_, args| -> Result<()> { Err(Error::new(ErrorKind::Usage, args.get::<String>("text")?)) }),
     );
     r.add(
         Primitive::new("script", "The script that runs: its file, its options, and the command that runs it again.")
@@ -142,13 +157,58 @@ struct Declared {
     default: Value,
     help: String,
     choices: Vec<String>,
+    range: Range,
     required: bool,
+}
+
+/// Where the numbers of an option must lie.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Range {
+    least: Option<f64>,
+    above: Option<f64>,
+    most: Option<f64>,
+}
+
+impl Range {
+    /// Takes it out of a declaration.
+    fn take(spec: &mut Map, kind: Kind) -> Result<Self, String> {
+        let mut bound = |name: &str| match spec.take(name) {
+            None | Some(Value::Nil) => Ok(None),
+            Some(_) if !matches!(kind, Kind::Whole | Kind::Number) => {
+                Err(format!("{name} is for numbers, and this option is a {}", kind.word()))
+            }
+            Some(Value::Int(i)) => Ok(Some(i as f64)),
+            Some(Value::Float(x)) => Ok(Some(x)),
+            Some(_) => Err(format!("{name} must be a number")),
+        };
+        Ok(Self { least: bound("least")?, above: bound("above")?, most: bound("most")? })
+    }
+
+    fn holds(&self, value: &Value) -> bool {
+        let x = match value {
+            Value::Int(i) => *i as f64,
+            Value::Float(x) => *x,
+            _ => return true,
+        };
+        let bounded = *self != Self::default();
+        (!bounded || x.is_finite())
+            && self.least.is_none_or(|least| x >= least)
+            && self.above.is_none_or(|above| x > above)
+            && self.most.is_none_or(|most| x <= most)
+    }
+
+    /// `, 1 or more`, to follow what an option is.
+    fn text(&self) -> String {
+        let least = self.least.map(|x| format!(", {x} or more"));
+        let above = self.above.map(|x| format!(" above {x}"));
+        let most = self.most.map(|x| format!(", at most {x}"));
+        [least, above, most].into_iter().flatten().collect()
+    }
 }
 
 impl Declared {
     fn new(name: &str, spec: Value) -> Result<Self, String> {
-        const FORM: &str =
-            "must be {default, \"help\"}, or a map with default or type, help, choices, required";
+        const FORM: &str = "must be {default, \"help\"}, or a map with default or type, help, choices, least, above, most, required";
         let mut spec = match spec {
             Value::Map(map) => map,
             Value::List(items) if (1..=2).contains(&items.len()) => {
@@ -162,6 +222,12 @@ impl Declared {
         };
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || name == "help" {
             return Err("the name of an option is made of letters, digits and _, and is not `help`".into());
+        }
+        // `{8, "how many", least = 1}`: positions come as names.
+        for (place, name) in [("1", "default"), ("2", "help")] {
+            if let Some(value) = spec.take(place) {
+                spec.set(name, value);
+            }
         }
         let default = spec.take("default").unwrap_or_default();
         let (kind, list) = match (&default, spec.take("type")) {
@@ -188,10 +254,11 @@ impl Declared {
             Some(Value::List(items)) => items.iter().map(show).collect(),
             Some(_) => return Err("choices must be a list".into()),
         };
+        let range = Range::take(&mut spec, kind)?;
         let required = matches!(spec.take("required"), Some(Value::Bool(true)));
         match spec.iter().next() {
             Some((unknown, _)) => Err(format!("unknown field '{unknown}'; it {FORM}")),
-            None => Ok(Self { name: name.into(), kind, list, default, help, choices, required }),
+            None => Ok(Self { name: name.into(), kind, list, default, help, choices, range, required }),
         }
     }
 
@@ -201,11 +268,14 @@ impl Declared {
 
     fn read(&self, text: &str) -> Result<Value, String> {
         let one = |text: &str| {
-            let expected = if self.kind == Kind::Whole { "a whole number" } else { self.kind.word() };
-            let value = self
-                .kind
-                .read(text)
-                .ok_or_else(|| format!("--{} must be {expected}, got '{text}'", self.flag()))?;
+            let expected = match self.kind {
+                Kind::Whole => "a whole number",
+                Kind::Number => "a number",
+                other => other.word(),
+            };
+            let value = self.kind.read(text).filter(|value| self.range.holds(value)).ok_or_else(|| {
+                format!("--{} must be {expected}{}, got '{text}'", self.flag(), self.range.text())
+            })?;
             if !self.choices.is_empty() && !self.choices.iter().any(|c| *c == show(&value)) {
                 let hint = did_you_mean(text, self.choices.iter().map(String::as_str)).unwrap_or_default();
                 return Err(format!(
@@ -329,12 +399,17 @@ mod tests {
     fn declared() -> Vec<Declared> {
         let pair = |default: Value| Value::List(vec![default, Value::from("what it is")]);
         let choice = Map::new().with("default", "sgd").with("choices", vec!["sgd", "adamw"]);
+        // As `{128, "how many", least = 0}` comes from Lua.
+        let mixed = Map::new().with("1", 128i64).with("2", "how many").with("least", 0i64);
+        let fraction = Map::new().with("default", 0.1).with("above", 0i64).with("most", 1i64);
         vec![
             Declared::new("learning_rate", pair(Value::Float(0.1))).expect("a number"),
             Declared::new("steps", pair(Value::Int(10))).expect("a whole number"),
             Declared::new("resume", pair(Value::Bool(false))).expect("a switch"),
             Declared::new("sizes", pair(Value::from(vec![1i64, 2]))).expect("a list"),
             Declared::new("optimizer", Value::Map(choice)).expect("a choice"),
+            Declared::new("eval", Value::Map(mixed)).expect("a count"),
+            Declared::new("density", Value::Map(fraction)).expect("a fraction"),
         ]
     }
 
@@ -371,6 +446,16 @@ mod tests {
     fn mistakes_say_what_to_do() {
         assert_eq!(run(&["--stepz", "1"]), Err("unknown option '--stepz'; did you mean 'steps'?".into()));
         assert_eq!(run(&["--steps", "1.5"]), Err("--steps must be a whole number, got '1.5'".into()));
+        for (word, value, text) in [
+            ("--eval", "-1", "--eval must be a whole number, 0 or more, got '-1'"),
+            ("--density", "0", "--density must be a number above 0, at most 1, got '0'"),
+            ("--density", "1.5", "--density must be a number above 0, at most 1, got '1.5'"),
+            ("--density", "nan", "--density must be a number above 0, at most 1, got 'nan'"),
+        ] {
+            assert_eq!(run(&[word, value]), Err(text.into()));
+        }
+        assert_eq!(run(&["--eval", "0"]).as_deref(), Ok("eval=0"));
+        assert_eq!(run(&["--density", "1"]).as_deref(), Ok("density=1"));
         assert_eq!(run(&["--steps"]), Err("--steps needs a value (integer)".into()));
         assert!(run(&["--optimizer", "adam"]).expect_err("no choice").contains("did you mean 'adamw'"));
         assert!(run(&["x"]).expect_err("no option").contains("begin with --"));

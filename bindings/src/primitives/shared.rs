@@ -1,12 +1,13 @@
 //! How values of the runtime, whose types are not this crate's, become values of scripts.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use lota_runtime::mask::Mask;
 use lota_runtime::model::Tokenizer;
+use lota_runtime::stats::{Kind, Stats};
 use lota_runtime::ticket::Ticket;
-use lota_runtime::vectors::{Scores, Source as _};
+use lota_runtime::vectors::Values;
 use lota_script::{FromValue, IntoValue, Mismatch, Object, Scripted, Value};
 
 /// The `Home` of this crate's [`IntoValue`](lota_script::IntoValue): with it a mask or a tensor can be what a primitive gives.
@@ -71,28 +72,6 @@ impl IntoValue<Lota> for Mask {
     }
 }
 
-/// Scores that scripts hold.
-pub type ScriptScores = Shared<Scores>;
-
-impl Scripted for ScriptScores {
-    const TYPE: &'static str = "Scores";
-
-    fn show(&self) -> String {
-        let scored = self.values().iter().flatten().count();
-        format!("Scores({scored} of {} parameters)", self.universe().len())
-    }
-
-    fn bytes(&self) -> u64 {
-        self.values().iter().flatten().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum()
-    }
-}
-
-impl IntoValue<Lota> for Scores {
-    fn into_value(self) -> Value {
-        Value::object(ScriptScores::new(self))
-    }
-}
-
 /// A ticket that scripts hold.
 pub type ScriptTicket = Shared<Ticket>;
 
@@ -111,6 +90,74 @@ impl Scripted for ScriptTicket {
 impl IntoValue<Lota> for Ticket {
     fn into_value(self) -> Value {
         Value::object(ScriptTicket::new(self))
+    }
+}
+
+/// Values that scripts hold. The cell is what `v:set(name, tensor)` changes.
+pub struct ScriptValues(RwLock<Arc<Values>>);
+
+impl ScriptValues {
+    /// A handle to values.
+    pub fn new(values: Values) -> Self {
+        Self(RwLock::new(Arc::new(values)))
+    }
+
+    /// The values it holds now.
+    pub fn get(&self) -> Arc<Values> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives it other values.
+    pub(crate) fn assign(&self, values: Values) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(values);
+    }
+}
+
+impl Scripted for ScriptValues {
+    const TYPE: &'static str = "Values";
+
+    fn show(&self) -> String {
+        let values = self.get();
+        let (params, all) = (values.present().count(), values.universe().len());
+        let sparse = if values.is_dense() { "" } else { ", over a mask" };
+        format!("Values({} entries of {params} of {all} parameters{sparse})", values.count())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.get().bytes()
+    }
+}
+
+impl IntoValue<Lota> for Values {
+    fn into_value(self) -> Value {
+        Value::object(ScriptValues::new(self))
+    }
+}
+
+/// Statistics that scripts hold.
+pub type ScriptStats = Shared<Stats>;
+
+impl Scripted for ScriptStats {
+    const TYPE: &'static str = "Stats";
+
+    fn show(&self) -> String {
+        let kinds: Vec<&str> = self.kinds().map(Kind::as_str).collect();
+        let kinds = if kinds.is_empty() { "counts".to_string() } else { kinds.join(", ") };
+        let (modules, about) = (self.modules().len(), self.about());
+        format!(
+            "Stats({kinds} of {modules} parameters, {} tokens of {} sequences)",
+            about.tokens, about.sequences
+        )
+    }
+
+    fn bytes(&self) -> u64 {
+        Stats::bytes(self)
+    }
+}
+
+impl IntoValue<Lota> for Stats {
+    fn into_value(self) -> Value {
+        Value::object(ScriptStats::new(self))
     }
 }
 

@@ -1,9 +1,11 @@
 //! `tokenizer.*` and `Tokenizer`: text to token ids and back.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use lota_runtime::host::COMMIT;
 use lota_runtime::model::{Tokenizer, TokenizerTraining, train_tokenizer};
-use lota_script::{Args, Ctx, Map, Op, Primitive, Registry, Result, Value};
+use lota_script::{Args, Ctx, Granted, Map, Op, Primitive, Registry, Result, Value};
 
 use crate::primitives::shared::ScriptTokenizer;
 
@@ -48,7 +50,12 @@ pub(super) fn register(r: &mut Registry) {
 pub(crate) fn open(ctx: &Ctx, path: &str) -> Result<Tokenizer> {
     let path = ctx.files.grant(path)?;
     let file = if path.is_dir() { path.join("tokenizer.json")? } else { path };
-    Ok(Tokenizer::open(file.path())?)
+    Ok(Tokenizer::open(to_read(&file)?)?)
+}
+
+/// The path of a `tokenizer.json`, with what is read beside it.
+pub(crate) fn to_read(file: &Granted) -> Result<&Path> {
+    Ok(file.file_to_read(&["tokenizer_config.json", COMMIT])?)
 }
 
 fn train(ctx: &Ctx, args: &mut Args) -> Result<Value> {

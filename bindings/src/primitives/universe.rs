@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use lota_runtime::model::Universe;
-use lota_runtime::vectors::Source;
 use lota_script::{Args, Result, Value};
 
-use crate::primitives::shared::{ScriptMask, ScriptScores};
+use crate::primitives::shared::{ScriptMask, ScriptValues};
 
 /// The universe of the argument `model`.
 pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
@@ -15,7 +14,7 @@ pub(crate) fn of_model(args: &mut Args) -> Result<Arc<Universe>> {
     of(&value).ok_or_else(|| {
         args.wrong(
             "model",
-            format!("must be a Model, or a Mask, Scores or Ticket of one, got {}", value.describe()),
+            format!("must be a Model, or a Mask, Values or Ticket of one, got {}", value.describe()),
         )
     })
 }
@@ -25,8 +24,8 @@ fn of(value: &Value) -> Option<Arc<Universe>> {
     if let Some(mask) = object.downcast_ref::<ScriptMask>() {
         return Some(mask.universe().clone());
     }
-    if let Some(scores) = object.downcast_ref::<ScriptScores>() {
-        return Some(scores.universe().clone());
+    if let Some(values) = object.downcast_ref::<ScriptValues>() {
+        return Some(values.get().universe().clone());
     }
     super::model::universe_of(object).or_else(|| super::shared::mask_of(object).map(|m| m.universe().clone()))
 }
@@ -37,6 +36,6 @@ pub(crate) fn of_optional(args: &Args, name: &str, value: &Value) -> Result<Opti
         return Ok(None);
     }
     let wrong =
-        || args.wrong(name, format!("must be a Model, Mask, Scores or Ticket, got {}", value.describe()));
+        || args.wrong(name, format!("must be a Model, Mask, Values or Ticket, got {}", value.describe()));
     of(value).map(Some).ok_or_else(wrong)
 }

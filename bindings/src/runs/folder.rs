@@ -71,11 +71,15 @@ impl RunFolder {
     }
 
     /// The records logged so far.
-    pub fn records(&self) -> Result<Vec<Value>> {
+    pub fn records(&mut self) -> Result<Vec<Value>> {
+        self.metrics.keep()?;
         let file = self.dir.join(METRICS)?;
         let mut records = Vec::new();
         for (i, line) in BufReader::new(file.open()?).lines().enumerate() {
             let line = line.map_err(|e| Error::io(file.path(), e))?;
+            if line.trim().is_empty() {
+                continue;
+            }
             let record = serde_json::from_str(&line)
                 .map_err(|e| Error::format(file.path(), format!("line {} is not JSON: {e}", i + 1)))?;
             records.push(record);

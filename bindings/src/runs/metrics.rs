@@ -1,10 +1,10 @@
 //! The metrics of a run: a file of JSON lines that never keeps part of one.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use lota_runtime::host::Events;
+use lota_runtime::host::{Events, is_at, write_atomic};
 use lota_runtime::{Error, Result};
 use serde_json::Value;
 
@@ -13,20 +13,27 @@ use serde_json::Value;
 pub(super) struct Metrics {
     path: PathBuf,
     file: File,
-    /// Whole lines.
+    events: Events,
+    /// Whole records.
     pub lines: u64,
     /// Their bytes. What lies behind them in the file is part of a record that could not be written.
     whole: u64,
 }
 
 impl Metrics {
-    /// Opens the file, or makes it. What a crash left behind the last whole record is cut off, and a notice says so.
+    /// Opens the file, or makes it. What a crash left behind the last whole record is cut off, and a notice says so. A
+    /// record that lacks only the end of its line gets it.
     pub fn open(path: &Path, events: &Events) -> Result<Self> {
         let io = |e| Error::io(path, e);
         let mut options = OpenOptions::new();
         #[expect(clippy::disallowed_methods, reason = "the run folder has checked the path")]
         let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        let (lines, whole) = whole_records(&mut file).map_err(io)?;
+        let Found { lines, mut whole, unended } = whole_records(&mut file).map_err(io)?;
+        if unended {
+            file.seek(SeekFrom::Start(whole)).and_then(|_| file.write_all(b"\n")).map_err(io)?;
+            file.sync_all().map_err(io)?;
+            whole += 1;
+        }
         let size = file.metadata().map_err(io)?.len();
         if size > whole {
             file.set_len(whole).and_then(|()| file.sync_all()).map_err(io)?;
@@ -36,13 +43,42 @@ impl Metrics {
                 size - whole
             ));
         }
-        Ok(Self { path: path.to_path_buf(), file, lines, whole })
+        Ok(Self { path: path.to_path_buf(), file, events: events.clone(), lines, whole })
+    }
+
+    /// Makes the file again, with all its records, if somebody has removed it. Another file in its place is an error.
+    pub fn keep(&mut self) -> Result<()> {
+        if is_at(&self.file, &self.path) {
+            return Ok(());
+        }
+        let io = |e| Error::io(&self.path, e);
+        if self.path.symlink_metadata().is_ok() {
+            return Err(Error::format(
+                &self.path,
+                "another file was put in its place while the run writes to it: move that one away, and the run makes its \
+                 own again",
+            ));
+        }
+        let mut records = Vec::new();
+        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        (&self.file).take(self.whole).read_to_end(&mut records).map_err(io)?;
+        write_atomic(&self.path, |w| w.write_all(&records).map_err(|e| Error::io(&self.path, e)))?;
+        #[expect(clippy::disallowed_methods, reason = "the run folder has checked the path")]
+        let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(io)?;
+        self.file = file;
+        self.events.notice(format!(
+            "{}: was removed while the run writes to it, and is made again with its {} records",
+            self.path.display(),
+            self.lines
+        ));
+        Ok(())
     }
 
     /// Adds a line and flushes it to disk. On an error the file ends with the line before.
     pub fn add(&mut self, record: &Value) -> Result<()> {
         let mut line = serde_json::to_string(record).map_err(|e| Error::format(&self.path, e.to_string()))?;
         line.push('\n');
+        self.keep()?;
         let written = self.put(line.as_bytes());
         if let Err(e) = written {
             // If this fails too, the next record is written over the part.
@@ -64,28 +100,45 @@ impl Metrics {
     }
 }
 
-/// The number of whole records at the beginning of a file, and their bytes. A line that has an end but is no JSON is not
-/// whole either, if it is the last: a power cut can leave the length of a line without its text.
-fn whole_records(file: &mut File) -> std::io::Result<(u64, u64)> {
-    let (mut lines, mut before, mut end, mut at) = (0, 0, 0, 0);
-    let mut buffer = vec![0; 1 << 16];
+/// What a file of records holds.
+struct Found {
+    /// Whole records; blank lines are none.
+    lines: u64,
+    /// The bytes up to the end of the last one.
+    whole: u64,
+    /// Whether the last one lacks the end of its line.
+    unended: bool,
+}
+
+/// Reads a file of records. The last line is no record if it is no JSON, also where it has an end: a power cut can leave
+/// the length of a line without its text. Without an end it is one if it is a whole object.
+fn whole_records(file: &mut File) -> std::io::Result<Found> {
     file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut line, mut last) = (Vec::new(), Vec::new());
+    let (mut lines, mut at, mut before, mut whole) = (0, 0, 0, 0);
     loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
+        line.clear();
+        let start = at;
+        at += reader.read_until(b'\n', &mut line)? as u64;
+        if line.last() != Some(&b'\n') {
             break;
         }
-        for (i, _) in buffer[..n].iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        whole = at;
+        if !line.trim_ascii().is_empty() {
             lines += 1;
-            (before, end) = (end, at + i as u64 + 1);
+            before = start;
+            std::mem::swap(&mut last, &mut line);
         }
-        at += n as u64;
     }
-    let mut last = Vec::new();
-    file.seek(SeekFrom::Start(before))?;
-    file.take(end - before).read_to_end(&mut last)?;
-    let whole = lines == 0 || serde_json::from_slice::<serde::de::IgnoredAny>(&last).is_ok();
-    Ok(if whole { (lines, end) } else { (lines - 1, before) })
+    if serde_json::from_slice::<serde_json::Map<String, Value>>(&line).is_ok() {
+        return Ok(Found { lines: lines + 1, whole: at, unended: true });
+    }
+    let torn = lines > 0 && serde_json::from_slice::<serde::de::IgnoredAny>(&last).is_err();
+    Ok(match torn {
+        true => Found { lines: lines - 1, whole: before, unended: false },
+        false => Found { lines, whole, unended: false },
+    })
 }
 
 #[cfg(test)]
@@ -122,6 +175,75 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_lacks_only_its_end_is_kept() {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let path = temp.path().join("metrics.jsonl");
+        for (left, lines) in [("{\"step\":1}", 1), ("{\"step\":1}\n{\"step\":2}", 2), ("\n{\"step\":1} ", 1)]
+        {
+            std::fs::write(&path, left).expect("a crash");
+            let mut metrics = open(&path);
+            assert_eq!(metrics.lines, lines, "{left:?}");
+            metrics.add(&json!({"step": 3})).expect("logs");
+            let text = std::fs::read_to_string(&path).expect("reads");
+            assert_eq!(text, format!("{left}\n{{\"step\":3}}\n"));
+            assert_eq!(open(&path).lines, lines + 1);
+        }
+        // A number may be the beginning of a longer one, and is no record.
+        std::fs::write(&path, "{\"step\":1}\n12").expect("a crash");
+        assert_eq!(open(&path).lines, 1);
+        assert_eq!(std::fs::read_to_string(&path).expect("reads"), "{\"step\":1}\n");
+    }
+
+    #[test]
+    fn blank_lines_are_no_records() {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let path = temp.path().join("metrics.jsonl");
+        for (left, lines) in [("\n\n\n", 0), ("{\"step\":1}\n\n \r\n", 1), ("\n{\"step\":1}\n\n", 1)] {
+            std::fs::write(&path, left).expect("writes");
+            let mut metrics = open(&path);
+            assert_eq!(metrics.lines, lines, "{left:?}");
+            metrics.add(&json!({"step": 2})).expect("logs");
+            let text = std::fs::read_to_string(&path).expect("reads");
+            assert_eq!(text, format!("{left}{{\"step\":2}}\n"));
+        }
+        std::fs::write(&path, "{\"step\":1}\n\n{\"st\n\n").expect("writes");
+        assert_eq!(open(&path).lines, 1);
+        assert_eq!(std::fs::read_to_string(&path).expect("reads"), "{\"step\":1}\n\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_removed_is_made_again_and_one_put_in_its_place_is_an_error() {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let path = temp.path().join("metrics.jsonl");
+        let told = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let sink = told.clone();
+        let events = Events::new(move |event| {
+            if let lota_runtime::host::Event::Notice(text) = event {
+                sink.lock().expect("not poisoned").push_str(text);
+            }
+        });
+        let mut metrics = Metrics::open(&path, &events).expect("opens");
+        metrics.add(&json!({"step": 1})).expect("logs");
+        std::fs::remove_file(&path).expect("removes");
+        for step in [2, 3] {
+            metrics.add(&json!({"step": step})).expect("logs");
+        }
+        let all = "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n";
+        assert_eq!(std::fs::read_to_string(&path).expect("reads"), all);
+        let text = told.lock().expect("not poisoned").clone();
+        assert!(text.ends_with("is made again with its 1 records"), "{text}");
+        std::fs::write(temp.path().join("other"), "mine").expect("writes");
+        std::fs::rename(temp.path().join("other"), &path).expect("renames");
+        let refused = metrics.add(&json!({"step": 4})).expect_err("another's").to_string();
+        assert!(refused.contains("another file was put in its place"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).expect("reads"), "mine");
+        std::fs::remove_file(&path).expect("removes");
+        metrics.add(&json!({"step": 4})).expect("logs");
+        assert_eq!(std::fs::read_to_string(&path).expect("reads"), format!("{all}{{\"step\":4}}\n"));
+    }
+
+    #[test]
     fn a_part_that_could_not_be_taken_back_is_written_over() {
         let temp = tempfile::tempdir().expect("a temporary folder");
         let path = temp.path().join("metrics.jsonl");
@@ -139,6 +261,7 @@ mod tests {
     fn a_record_that_does_not_fit_on_the_disk_is_an_error() {
         let mut metrics = Metrics {
             path: "/dev/full".into(),
+            events: Events::default(),
             file: OpenOptions::new().read(true).write(true).open("/dev/full").expect("opens"),
             lines: 0,
             whole: 0,

@@ -176,6 +176,13 @@ mod tests {
         known("scores", "delta", &["params"], &["seed"]);
         known("scores", "random", &["params", "seed"], &["limit"]);
         known("scores", "fisher", &["params", "limit", "checkpoint"], &[]);
+        known("scores", "gem", &["params", "limit", "eps"], &["small"]);
+        known("scores", "wanda", &["params", "limit"], &["rank"]);
+        known("adapt", "ssu", &["source", "protect", "lr"], &["threshold"]);
+        known("adapt", "migu", &["threshold", "lr"], &["protect"]);
+        known("merge", "regmean", &["alpha", "ridge", "any_weights"], &["floor"]);
+        known("scores", "gallop", &["params", "limit", "small"], &["eps"]);
+        known("adapt", "ewc", &["earlier", "strength", "fisher_rows", "lr"], &["density"]);
         known("tasks", "open", &["train", "seed", "max_tokens", "held_out"], &[]);
         known("report", "curves", &["title", "smooth", "log"], &[]);
         known("report", "overlap", &["title"], &["smooth"]);
@@ -187,7 +194,9 @@ mod tests {
         let found = options("adapt", "lota");
         let density = Declared {
             name: "density".into(),
-            doc: "fraction of the `params` entries in the mask".into(),
+            doc: "fraction of the `params` entries in the mask; or for each layer or parameter, as \
+                  lota.mask.from_scores takes it"
+                .into(),
             ty: "number".into(),
             default: Some("0.1".into()),
             choices: Vec::new(),
@@ -202,7 +211,20 @@ mod tests {
 
     #[test]
     fn every_option_of_the_methods_is_described() {
-        for function in ["lota", "lotto", "fft", "random"] {
+        for function in [
+            "lota",
+            "lotto",
+            "fft",
+            "random",
+            "ewc",
+            "spiel",
+            "dpo",
+            "distill",
+            "iterative",
+            "sam",
+            "ssu",
+            "migu",
+        ] {
             for option in options("adapt", function) {
                 assert!(option.doc.len() > 5, "adapt.{function}: {option:?}");
             }

@@ -1,8 +1,8 @@
 //! The comment that a page of the standard library begins with.
 
-/// The comment at the head of a page, without its marks.
+/// The comment at the head of a page in either language, without its marks.
 pub(crate) fn header(source: &str) -> String {
-    let lines = source.lines().map_while(|line| line.strip_prefix("--"));
+    let lines = source.lines().map_while(|line| line.strip_prefix("--").or_else(|| line.strip_prefix("//!")));
     let lines = lines.map(|line| {
         let line = line.strip_prefix('-').unwrap_or(line);
         line.strip_prefix(' ').unwrap_or(line)
@@ -15,5 +15,7 @@ pub(crate) fn summary(source: &str) -> String {
     let text = header(source);
     let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty() && !line.ends_with(':'));
     let first = lines.collect::<Vec<_>>().join(" ");
-    first[..first.find(". ").unwrap_or(first.len())].trim_end_matches('.').to_string()
+    // "et al. 2015" ends no sentence.
+    let end = first.match_indices(". ").map(|(at, _)| at).find(|&at| !first[..at].ends_with(" al"));
+    first[..end.unwrap_or(first.len())].trim_end_matches('.').to_string()
 }

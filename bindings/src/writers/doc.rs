@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lota_script::{Language, Op, Place, Primitive, Registry, literal_in, nearest};
 
 use super::examples;
-use crate::stdlib;
+use crate::{scripts, stdlib};
 
 /// The operator of a primitive as a language writes it, if it has it.
 pub(super) fn operator(p: &Primitive, language: Language) -> Option<String> {
@@ -77,8 +77,28 @@ fn lines<'a>(out: &mut String, primitives: impl Iterator<Item = &'a Primitive>) 
     }
 }
 
-/// A module of the standard library: its name, its comment, its options if it is one function, and its functions.
-fn module(name: &str) -> Option<String> {
+/// A module of the standard library for scripts of a language: its name, its comment, its options if it is one function, and
+/// its functions. Modules that a language lacks are shown as Lua has them.
+fn module(name: &str, language: Language) -> Option<String> {
+    let rhai = match language {
+        Language::Rhai => module_rhai(name),
+        Language::Lua => None,
+    };
+    rhai.or_else(|| module_lua(name))
+}
+
+/// The comment of a module in Rhai. What its options are stands in the page of Lua, and in its twin's code.
+fn module_rhai(name: &str) -> Option<String> {
+    let full = format!("lota/{}", name.replace('.', "/"));
+    let text = stdlib::header(stdlib::source_rhai(&full)?).trim_end().replace('\n', "\n    ");
+    let mut out = format!("import \"{full}\"\n    {text}\n");
+    if let Some((area, function)) = name.rsplit_once('.') {
+        options(&mut out, area, function);
+    }
+    Some(out)
+}
+
+fn module_lua(name: &str) -> Option<String> {
     let full = format!("lota.{name}");
     let text = stdlib::header(stdlib::source(&full)?).trim_end().replace('\n', "\n    ");
     let mut out = format!("require \"{full}\"\n    {text}\n");
@@ -190,6 +210,9 @@ pub fn lookup(registry: &Registry, name: &str, language: Language) -> Result<Str
 }
 
 fn find(registry: &Registry, name: &str, language: Language) -> Result<String, Option<String>> {
+    if let Some(name) = name.strip_prefix("lota:") {
+        return script(name);
+    }
     let name = name.strip_prefix("lota.").unwrap_or(name);
     let mut out = String::new();
     match name {
@@ -204,7 +227,7 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
     if let Some((area, doc)) = registry.areas().find(|(area, _)| *area == name) {
         let _ = writeln!(out, "lota.{area}: {doc}");
         lines(&mut out, registry.iter().filter(|p| p.area() == Some(area)).map(|p| &**p));
-        if let Some(text) = module(name) {
+        if let Some(text) = module(name, language) {
             let _ = write!(out, "\n{text}");
         }
         return Ok(out);
@@ -214,23 +237,50 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
         lines(&mut out, registry.methods(ty).map(|p| &**p));
         return Ok(out);
     }
-    if let Some(text) = module(name).or_else(|| function(name)) {
+    if let Some(text) = module(name, language).or_else(|| function(name)) {
         return Ok(text);
     }
-    let same_end: Vec<&Primitive> =
-        registry.iter().filter(|p| p.short_name() == name).map(|p| &**p).collect();
-    match same_end[..] {
+    // The end of a name alone: `union`, `lotto`.
+    let ends = |full: &str| full.rsplit(['.', ':']).next() == Some(name);
+    let primitives = registry.iter().map(|p| (p.name().to_string(), p.doc().to_string()));
+    let found: Vec<(String, String)> = primitives.chain(library()).filter(|(full, _)| ends(full)).collect();
+    match &found[..] {
         [] => {
-            let modules: Vec<&str> = module_names().collect();
+            let library: Vec<String> = library().map(|(full, _)| full).collect();
             let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
-            Err(nearest(name, known.chain(modules)).map(str::to_string))
+            Err(nearest(name, known.chain(library.iter().map(String::as_str))).map(str::to_string))
         }
-        [one] => Ok(primitive(one, language)),
+        [(one, _)] => find(registry, one, language),
         _ => {
-            lines(&mut out, same_end.into_iter());
+            for (full, doc) in found {
+                let _ = writeln!(out, "    {full:<28} {doc}");
+            }
             Ok(out)
         }
     }
+}
+
+/// The pages of the standard library: its modules and their functions, each with its first line.
+fn library() -> impl Iterator<Item = (String, String)> {
+    stdlib::MODULES.lua.iter().flat_map(|(full, source)| {
+        let name = full.strip_prefix("lota.").unwrap_or(full);
+        let functions = stdlib::functions(full).into_iter().map(move |f| {
+            (format!("{name}.{}", f.name), f.doc.lines().next().unwrap_or_default().to_string())
+        });
+        [(name.to_string(), stdlib::summary(source))].into_iter().chain(functions)
+    })
+}
+
+/// The page of a built-in script.
+fn script(name: &str) -> Result<String, Option<String>> {
+    let Some(found) = scripts::all().find(|script| script.name == name) else {
+        let near = nearest(name, scripts::all().map(|script| script.name));
+        return Err(near.map(|near| format!("lota:{near}")));
+    };
+    let text = stdlib::header(found.source).trim_end().replace('\n', "\n    ");
+    Ok(format!(
+        "lota:{name}, a built-in script\n    {text}\n\n`lota run lota:{name} --help` lists its options.\n"
+    ))
 }
 
 fn wrap(text: &str, indent: usize) -> String {

@@ -2,6 +2,7 @@
 
 pub mod doc;
 pub mod examples;
+mod modules;
 pub mod reference;
 mod search;
 pub mod types;

@@ -45,6 +45,11 @@ pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, Str
         }
         pages.push((format!("{title}.md"), page));
     }
+    index.push_str("\nModules, written in Lua and built in. A script gets one by `require 'lota.adapt'`.\n\n| page | what |\n|---|---|\n");
+    for super::modules::Page { file, title, line, text } in super::modules::pages() {
+        let _ = writeln!(index, "| [{title}]({file}) | {line} |");
+        pages.push((file, text));
+    }
     contents(&mut index, registry);
     pages.push(("README.md".into(), index));
     Ok(pages)

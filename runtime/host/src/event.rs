@@ -44,6 +44,12 @@ type Sink = dyn Fn(&Event) + Send + Sync;
 #[derive(Clone, Default)]
 pub struct Events(Option<Arc<Sink>>);
 
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Events(to a sink)" } else { "Events(to nowhere)" })
+    }
+}
+
 impl Events {
     /// Sends every event to `sink`, on the thread that emits it.
     pub fn new(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {

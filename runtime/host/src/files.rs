@@ -73,9 +73,43 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// The path, to be opened as it is. Derive no other path from it.
+    /// The path, to be opened as it is. Derive no other path from it. Readers that open files in a folder by names of their
+    /// own take [`Granted::folder_to_read`].
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The path, for a reader that opens files of this folder by names of its own, as that of a model does. A link in the
+    /// folder that leads out of what is granted is an error that names it. Of a file this is the path alone.
+    pub fn folder_to_read(&self) -> Result<&Path> {
+        if !self.files.everything && self.path.is_dir() {
+            let failed = |e| Error::io(&self.path, e);
+            for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+                self.check_link(&entry.map_err(failed)?.path())?;
+            }
+        }
+        Ok(&self.path)
+    }
+
+    /// The path, for a reader that opens this file and, if they are there, files of these names beside it.
+    pub fn file_to_read(&self, beside: &[&str]) -> Result<&Path> {
+        if !self.files.everything {
+            beside.iter().try_for_each(|name| self.check_link(&self.path.with_file_name(name)))?;
+        }
+        Ok(&self.path)
+    }
+
+    /// An error if this is a link to something that is not granted. One that leads nowhere cannot be read.
+    fn check_link(&self, path: &Path) -> Result<()> {
+        if !path.is_symlink() || !path.exists() {
+            return Ok(());
+        }
+        self.files.grant(path).map(drop).map_err(|_| {
+            Error::Denied(format!(
+                "{}: a link that leads out of the folders granted to this script; put a copy in its place",
+                path.display()
+            ))
+        })
     }
 
     /// A file or folder inside this folder. A name that leads out of it, by `..`, as an absolute path or through a link,
@@ -144,6 +178,12 @@ impl Granted {
         }
     }
 
+    /// The folders on the way to it, and itself, that do not exist.
+    pub fn new_folders(&self) -> NewFolders {
+        let missing = self.path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        NewFolders(missing.map(Path::to_path_buf).collect())
+    }
+
     /// Whether it is a folder with something in it.
     pub fn holds_something(&self) -> bool {
         std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_some())
@@ -174,6 +214,21 @@ impl Granted {
         std::fs::create_dir_all(&self.path).map_err(|e| Error::io(&self.path, e))
     }
 
+    /// Makes the first folder that is not there yet of those named as this one and -1, -2, …: `runs/lota-1` of `runs/lota`.
+    /// Of several programs that ask at the same time, each gets a folder of its own.
+    pub fn make_numbered(&self) -> Result<Self> {
+        self.make_folder()?;
+        let mut number = 1u64;
+        loop {
+            let folder = self.with_ending(&format!("-{number}"))?;
+            match std::fs::create_dir(&folder.path) {
+                Ok(()) => return Ok(folder),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(Error::io(&folder.path, e)),
+            }
+        }
+    }
+
     /// The file, open to be read.
     pub fn open(&self) -> Result<std::fs::File> {
         std::fs::File::open(&self.path).map_err(|e| Error::io(&self.path, e))
@@ -192,6 +247,21 @@ impl Granted {
     /// Its path as a script gets it.
     pub fn display(&self) -> std::path::Display<'_> {
         self.path.display()
+    }
+}
+
+/// Folders that were not there before some work. Those that are empty when this is dropped are removed, so that work that
+/// failed leaves none.
+#[derive(Debug)]
+#[must_use = "the empty ones are removed when this is dropped"]
+pub struct NewFolders(Vec<PathBuf>);
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        // The deepest come first. One with something in it stays.
+        for folder in &self.0 {
+            drop(std::fs::remove_dir(folder));
+        }
     }
 }
 
@@ -323,6 +393,43 @@ mod tests {
         }
         let top = Files::roots([root.clone()]).grant(".").expect("is granted");
         assert!(top.with_ending("-steps").is_err() && top.folder().is_err(), "both would lie outside");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_read_only_if_its_links_stay_in_what_is_granted() {
+        let (dir, root) = scene();
+        let link = |to: &Path, at: &str| std::os::unix::fs::symlink(to, root.join(at)).expect("a link");
+        let files = Files::roots([root.clone()]);
+        let model = files.grant("other").expect("is granted");
+        link(&root.join("in/file"), "other/config.json");
+        link(&dir.path().join("nowhere"), "other/.#lock");
+        assert_eq!(model.folder_to_read().expect("within"), root.join("other"));
+        let file = files.grant("in/file").expect("is granted");
+        assert!(file.folder_to_read().is_ok() && file.file_to_read(&["absent", "aside"]).is_ok());
+        let refused = file.file_to_read(&["up"]).expect_err("leads out").to_string();
+        assert!(refused.contains("in/up: a link that leads out of the folders granted"), "{refused}");
+        link(&dir.path().join("secret"), "other/tokenizer.json");
+        let refused = model.folder_to_read().expect_err("leads out").to_string();
+        assert!(refused.contains("other/tokenizer.json: a link that leads out"), "{refused}");
+        // Who may read everything may read through links.
+        let all = Files::everything().grant(root.join("other")).expect("is granted");
+        assert!(all.folder_to_read().is_ok());
+    }
+
+    #[test]
+    fn numbered_folders_made_at_the_same_time_are_different_ones() {
+        let (_dir, root) = scene();
+        let files = Files::roots([root.clone()]);
+        std::fs::create_dir_all(root.join("runs/lota-2")).expect("a folder");
+        let mut made: Vec<PathBuf> = std::thread::scope(|scope| {
+            let make = || files.grant("runs/lota").and_then(|stem| stem.make_numbered()).expect("makes one");
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|t| t.join().expect("no panic").path().to_path_buf()).collect()
+        });
+        made.sort();
+        let wanted = [1, 3, 4, 5, 6, 7, 8, 9].map(|n| root.join(format!("runs/lota-{n}")));
+        assert_eq!(made, wanted);
     }
 
     /// Names made of what paths are made of.

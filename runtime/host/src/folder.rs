@@ -15,7 +15,7 @@ use super::{Events, Host, Lock, write_atomic};
 use crate::{Error, Result};
 
 /// A complete new version whose files are being moved into place.
-const COMMIT: &str = ".lota.commit";
+pub const COMMIT: &str = ".lota.commit";
 /// In it: the files of the old version that have no successor, as a JSON list of names.
 const REMOVE: &str = ".lota.remove";
 /// The lock of a folder that is being replaced.

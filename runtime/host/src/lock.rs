@@ -107,7 +107,7 @@ impl Drop for Lock {
 
 /// Whether the open file or folder is the one at `path`.
 #[cfg(unix)]
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
+pub fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
@@ -115,9 +115,9 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Elsewhere a lock file is never removed.
+/// Elsewhere an open file is never removed.
 #[cfg(not(unix))]
-pub(super) fn is_at(_: &File, _: &Path) -> bool {
+pub fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 

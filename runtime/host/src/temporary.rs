@@ -110,7 +110,7 @@ pub(super) fn parent(path: &Path) -> &Path {
 }
 
 /// Flushes the names in a folder to disk, where the system can.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+pub fn sync_folder(folder: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};

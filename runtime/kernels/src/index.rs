@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use crate::{Error, Result};
 
 /// Column numbers, in two bytes where they fit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cols {
     /// At most 65,536 columns.
     U16(Vec<u16>),
@@ -128,6 +128,53 @@ impl SparseIndex {
         })
     }
 
+    /// The flat positions of a range of the list of entries, rising.
+    pub fn positions(&self, entries: Range<usize>) -> impl Iterator<Item = u32> + '_ {
+        let mut row = self.row_ptr.partition_point(|&end| end as usize <= entries.start).saturating_sub(1);
+        entries.map(move |k| {
+            while k >= self.row_ptr[row + 1] as usize {
+                row += 1;
+            }
+            (row * self.cols + self.col(k)) as u32
+        })
+    }
+
+    /// Which part of the list of entries has flat positions from `start` up to, not including, `end`: the numbers of its
+    /// first entry and of the one after its last.
+    pub fn between(&self, start: usize, end: usize) -> (usize, usize) {
+        let before = |flat: usize| {
+            let row = flat / self.cols.max(1);
+            if row >= self.rows {
+                return self.nnz();
+            }
+            let (col, range) = (flat - row * self.cols, self.row(row));
+            let below = match &self.col_idx {
+                Cols::U16(cols) => cols[range.clone()].partition_point(|&c| usize::from(c) < col),
+                Cols::U32(cols) => cols[range.clone()].partition_point(|&c| (c as usize) < col),
+            };
+            range.start + below
+        };
+        (before(start), before(end))
+    }
+
+    /// Whether both are of the same entries of a matrix of the same shape.
+    pub fn same_entries(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+            || (self.rows == other.rows
+                && self.cols == other.cols
+                && self.row_ptr == other.row_ptr
+                && self.col_idx == other.col_idx)
+    }
+
+    /// The bytes that it holds, without what [`flat`](Self::flat) keeps.
+    pub fn bytes(&self) -> usize {
+        let cols = match &self.col_idx {
+            Cols::U16(cols) => size_of_val(cols.as_slice()),
+            Cols::U32(cols) => size_of_val(cols.as_slice()),
+        };
+        cols + size_of_val(self.row_ptr.as_slice())
+    }
+
     /// The flat positions as a u32 tensor `[nnz]`; kept for the device that asks first.
     pub fn flat(&self, device: &Device) -> Result<Tensor> {
         if let Some(flat) = self.flat.get()
@@ -171,6 +218,16 @@ mod tests {
             assert_eq!(index.iter().collect::<Vec<_>>(), kept);
             assert_eq!(index.flat(&Device::Cpu)?.to_vec1::<u32>()?, kept);
             assert_eq!(index.row_ptr().len(), rows + 1);
+            let total = rows * cols;
+            for (start, end) in [(0, total), (0, 0), (1, cols + 1), (cols, total - 1), (total / 3, total / 2)]
+            {
+                let (first, last) = index.between(start, end.max(start));
+                let inside = |&&at: &&u32| (start..end.max(start)).contains(&(at as usize));
+                let wanted: Vec<u32> = kept.iter().filter(inside).copied().collect();
+                assert_eq!(index.positions(first..last).collect::<Vec<_>>(), wanted);
+            }
+            assert!(index.same_entries(&SparseIndex::from_sorted(rows, cols, kept.iter().copied())?));
+            assert!(!index.same_entries(&SparseIndex::from_sorted(rows, cols, kept[1..].iter().copied())?));
             assert_eq!(matches!(index.col_idx(), Cols::U16(_)), cols <= 65_536);
         }
         assert_eq!(SparseIndex::from_sorted(4, 4, [])?.nnz(), 0);

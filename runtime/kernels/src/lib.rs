@@ -14,6 +14,7 @@
 
 pub mod attention;
 mod check;
+pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
 mod error;
@@ -23,6 +24,7 @@ pub mod glu;
 pub mod head;
 pub mod index;
 pub mod linear;
+pub mod low_rank;
 pub mod packs;
 #[cfg(target_arch = "x86_64")]
 mod pairs;

@@ -59,6 +59,16 @@ impl Batch {
         all
     }
 
+    /// Each sequence as a batch of its own.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        self.segments.windows(2).zip(&self.examples).map(|(ends, &example)| {
+            let range = ends[0] as usize..ends[1] as usize;
+            let mut one = Self::new();
+            one.append(&self.tokens[range.clone()], &self.labels[range], example);
+            one
+        })
+    }
+
     /// Adds a sequence with shifted labels. An empty one is left out.
     ///
     /// # Panics
@@ -161,6 +171,9 @@ mod tests {
         assert_eq!(batch.labelled(), 3);
         assert_eq!(batch.labelled_sequences(), [0, 0, 1]);
         assert!(batch.check(10).is_ok());
+        let each: Vec<Batch> = batch.each().collect();
+        assert_eq!((each.len(), each[1].tokens.as_slice(), each[1].examples[0]), (2, [8, 9].as_slice(), 5));
+        assert_eq!(Batch::concat(&each), batch);
         let twice = Batch::concat(&[batch.clone(), Batch::new(), batch.clone()]);
         assert_eq!(twice.positions, [0, 1, 2, 0, 1, 0, 1, 2, 0, 1]);
         assert_eq!(twice.segments, [0, 3, 5, 8, 10]);

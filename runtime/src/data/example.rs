@@ -1,6 +1,7 @@
 //! Training examples: token ids, which of them are targets, and what was cut to make them fit.
 
 use super::NO_LABEL;
+use super::bounded::{self, Encode, Keep};
 use crate::host::Host;
 use crate::{Error, Result};
 
@@ -46,28 +47,6 @@ pub struct Pair {
     pub prompt: String,
     /// The text that is learnt.
     pub target: String,
-}
-
-/// What turns text into token ids, without adding special tokens.
-pub trait Encode {
-    /// The token ids of `text`.
-    fn encode(&self, text: &str) -> Result<Vec<u32>>;
-}
-
-impl<F: Fn(&str) -> Result<Vec<u32>>> Encode for F {
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self(text)
-    }
-}
-
-/// Which end of a prompt that is too long is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Keep {
-    /// Its beginning.
-    Start,
-    /// Its end, where the question usually is.
-    #[default]
-    End,
 }
 
 /// How pairs become examples.
@@ -117,7 +96,8 @@ pub struct Examples {
 
 /// The examples of `pairs`. As in the published code, an example is cut only if it is longer than
 /// `max_len`: first its prompt to `max_prompt` tokens, then its target to what is left. What was
-/// cut is counted in the result and told through the host's events.
+/// cut is counted in the result and told through the host's events. Of very long texts only a part
+/// is tokenized, and of their lost tokens those of that part are counted.
 pub fn examples(
     pairs: &[Pair],
     encoder: &dyn Encode,
@@ -140,8 +120,9 @@ pub fn examples(
         if i % 256 == 0 {
             host.cancel.check()?;
         }
-        let mut prompt = encoder.encode(&pair.prompt)?;
-        let mut target = encoder.encode(&pair.target)?;
+        // Of a text that is longer than all that can be kept, no more than that is needed.
+        let mut prompt = bounded::encode(encoder, &pair.prompt, options.keep, max_len + 1)?;
+        let mut target = bounded::encode(encoder, &pair.target, Keep::Start, max_len + 1)?;
         target.extend(options.eos);
         cut(&mut prompt, &mut target, options, &mut out.truncation);
         prompt.splice(0..0, options.bos);

@@ -3,16 +3,20 @@
 
 mod batch;
 mod batches;
+mod bounded;
 mod collate;
 mod example;
 mod padded;
 mod plan;
 mod read;
+mod tensors;
 
 pub use batch::{Batch, NO_LABEL};
 pub use batches::{BatchState, Batches};
+pub use bounded::{Encode, Keep};
 pub use collate::collate;
-pub use example::{Encode, Example, ExampleOptions, Examples, Keep, Pair, Truncation, examples};
+pub use example::{Example, ExampleOptions, Examples, Pair, Truncation, examples};
 pub use padded::Padded;
 pub use plan::{BatchOptions, Order};
 pub use read::{Format, ReadLimits, Row, read};
+pub use tensors::TensorFile;

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use super::{Adapter, Module};
 use crate::model::{Params, Universe};
 use crate::ops::Exec;
-use crate::vectors::Scores;
+use crate::vectors::Values;
 use crate::{Error, Result};
 
 impl Module {
@@ -92,7 +92,7 @@ impl Adapter {
 
     /// The adapter's change of a model as a task vector: every entry of the parameters that it
     /// changes.
-    pub fn task_vector(&self, exec: &Exec, params: &Params) -> Result<Scores> {
+    pub fn task_vector(&self, exec: &Exec, params: &Params) -> Result<Values> {
         let mut values: Vec<Option<Tensor>> = vec![None; params.universe().len()];
         self.changes(exec, params, |index, delta| {
             values[index] = Some(match values[index].take() {
@@ -101,7 +101,7 @@ impl Adapter {
             });
             Ok(())
         })?;
-        Scores::new(params.universe().clone(), values)
+        Values::new(params.universe().clone(), values)
     }
 
     /// Adds `weight` times the adapter's change to the weights, in place and so for all clones of the

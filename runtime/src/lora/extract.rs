@@ -52,7 +52,7 @@ impl Adapter {
         let dense = |param: usize| -> Result<Vec<f32>> {
             let entries = source.universe().spec(param).entries() as usize;
             let mut whole = Vec::with_capacity(entries);
-            if source.scored(param) {
+            if source.has(param) {
                 source.read(param, 0, entries, &mut |values| whole.extend_from_slice(values))?;
             }
             Ok(whole)
@@ -154,7 +154,7 @@ fn check(spec: &ParamSpec) -> Result<()> {
 
 /// The modules as short as they can be named: by the last part of the name where all that end so
 /// are among them.
-fn targets(universe: &Universe, modules: &[Module]) -> Vec<String> {
+pub(super) fn targets(universe: &Universe, modules: &[Module]) -> Vec<String> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_string();
     let mut all: HashMap<String, usize> = HashMap::new();
     for spec in universe.specs() {

@@ -1,10 +1,11 @@
 //! LoRA adapters (Hu et al. 2021, arXiv 2106.09685) as peft stores them: read, applied, made of a
-//! task vector, written.
+//! task vector, attached to a model as factors to be trained, written.
 //!
-//! An adapter gives some weights a change of low rank, `scale * B A`. It is not trained here. An adapter of
+//! An adapter gives some weights a change of low rank, `scale * B A`. An adapter of
 //! another kind is an error that names the kind.
 
 mod apply;
+mod attach;
 mod combine;
 mod config;
 mod extract;
@@ -14,6 +15,7 @@ mod write;
 
 use candle_core::Tensor;
 
+pub use attach::{Shape, merged, modules};
 pub use config::Config;
 pub use extract::{ExtractOptions, Extracted};
 pub use read::{CONFIG, WEIGHTS};

@@ -9,6 +9,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
 use crate::host::Rng;
+use crate::linalg;
 
 /// Rows of the remainder computed at a time.
 const ROWS: usize = 256;
@@ -63,10 +64,10 @@ pub fn low_rank(
     };
     // In f32 a value of 1e-5 of the largest may be lost here, where it is one of the wanted.
     let small = Mat::from_fn(small.nrows(), small.ncols(), |i, j| f64::from(small[(i, j)]));
-    let svd = small.thin_svd().ok()?;
-    let narrow = |m: MatRef<'_, f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
-    let (u, v) = (narrow(svd.U()), narrow(svd.V()));
-    let values: Vec<f32> = svd.S().column_vector().iter().map(|&s| s as f32).collect();
+    let (u, values, v) = linalg::thin(&small)?;
+    let narrow = |m: Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
+    let (u, v) = (narrow(u), narrow(v));
+    let values: Vec<f32> = values.into_iter().map(|s| s as f32).collect();
     let u = match &basis {
         Some(basis) => product(basis.as_ref(), u.as_ref()),
         None => u,

@@ -13,7 +13,7 @@ use crate::mask::Mask;
 use crate::model::{ParamSpec, Params, Role, Universe};
 use crate::ops::Exec;
 use crate::ticket::{Meta, Ticket};
-use crate::vectors::Scores;
+use crate::vectors::Values;
 
 mod extract;
 
@@ -146,9 +146,9 @@ fn changes_are_scaled_products_in_every_setting() {
         for (module, factors, scale) in [(Q, &q, of_q), (K, &wide, of_k)] {
             let index = universe().get(&format!("{module}.weight")).expect("is there");
             let expected = product(&factors[1], &factors[0], scale);
-            near(&flat(vector.get(index).expect("changed")), &expected, 1e-5);
+            near(&flat(vector.part(index).expect("changed").tensor()), &expected, 1e-5);
         }
-        assert_eq!(vector.values().iter().flatten().count(), 2, "{more}");
+        assert_eq!(vector.present().count(), 2, "{more}");
     }
 }
 
@@ -162,7 +162,7 @@ fn transposed_weights_embeddings_and_whole_parameters() {
     let vector =
         Adapter::load(dir.path()).and_then(|a| a.task_vector(&exec, &params(DType::F32))).expect("fits");
     let expected = transposed(&product(&up[1], &up[0], 1.5), 6);
-    near(&flat(vector.get(3).expect("changed")), &expected, 1e-5);
+    near(&flat(vector.part(3).expect("changed").tensor()), &expected, 1e-5);
 
     let embedding = [
         stored(&format!("{EMBED}.lora_embedding_A"), &[2, 9]),
@@ -210,8 +210,9 @@ fn an_adapter_comes_back_from_its_folder() {
     let again = Adapter::load(&copy).expect("loads");
     let params = params(DType::F32);
     let vectors = [&adapter, &again].map(|a| a.task_vector(&exec, &params).expect("fits"));
-    for (a, b) in vectors[0].values().iter().zip(vectors[1].values()) {
-        assert_eq!(a.as_ref().map(flat), b.as_ref().map(flat));
+    for (a, b) in vectors[0].parts().iter().zip(vectors[1].parts()) {
+        let flat = |part: &Option<crate::vectors::Part>| part.as_ref().map(|part| flat(part.tensor()));
+        assert_eq!(flat(a), flat(b));
     }
     // As peft names them.
     let header = std::fs::read(copy.join("adapter_model.safetensors")).expect("reads");
@@ -240,7 +241,7 @@ fn sums_are_exact() {
     let params = params(DType::F32);
     let [va, vb, vs] = [&a, &b, &sum].map(|a| a.task_vector(&exec, &params).expect("fits"));
     for index in [1, 4] {
-        let of = |v: &Scores| v.get(index).map_or(vec![0.0; 36], flat);
+        let of = |v: &Values| v.part(index).map_or(vec![0.0; 36], |part| flat(part.tensor()));
         let expected: Vec<f64> =
             of(&va).iter().zip(of(&vb)).map(|(a, b)| 2.0 * f64::from(*a) - 0.5 * f64::from(b)).collect();
         near(&of(&vs), &expected, 1e-5);

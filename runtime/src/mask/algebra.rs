@@ -37,6 +37,18 @@ pub fn complement(mask: &Mask, within: Option<&Mask>) -> Result<Mask> {
     Ok(Mask::from_sets(mask.universe().clone(), sets))
 }
 
+/// The entries of the mask that are in `within` (any, if there is none) and not in `avoid`.
+pub fn bounded(mask: Mask, within: Option<&Mask>, avoid: Option<&Mask>) -> Result<Mask> {
+    let mask = match within {
+        Some(within) => intersection(&[&mask, within])?,
+        None => mask,
+    };
+    match avoid {
+        Some(avoid) => difference(&[&mask, avoid]),
+        None => Ok(mask),
+    }
+}
+
 /// Applies a set operation parameter by parameter.
 fn combine(masks: &[&Mask], op: impl Fn(Vec<&RoaringBitmap>) -> RoaringBitmap + Sync) -> Result<Mask> {
     let Some((first, rest)) = masks.split_first() else {

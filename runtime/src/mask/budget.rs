@@ -1,6 +1,9 @@
 //! How many entries are selected, and among which ones they compete.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use roaring::RoaringBitmap;
 
 use crate::model::Universe;
 use crate::{Error, Result};
@@ -8,7 +11,8 @@ use crate::{Error, Result};
 /// How many entries to select.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Budget {
-    /// This fraction of the population of each group, rounded to the nearest whole number.
+    /// This fraction of the population of each group, rounded to the nearest whole number. One above 0 that rounds to 0 in
+    /// every group is an error.
     Density(f64),
     /// This many of each group.
     Count(u64),
@@ -23,6 +27,113 @@ impl Budget {
             Self::Density(d) => {
                 Err(Error::argument(format!("a density lies between 0 and 1, and {d} does not")))
             }
+        }
+    }
+}
+
+/// The largest group that was given a density above 0: what an error speaks of if nothing was taken in all.
+#[derive(Default)]
+pub(super) struct Widest(Option<(f64, u64)>);
+
+impl Widest {
+    /// A group of so many, and what it was given.
+    pub(super) fn saw(&mut self, budget: Budget, population: u64) {
+        if let Budget::Density(density) = budget
+            && density > 0.0
+            && population > self.0.map_or(0, |(_, widest)| widest)
+        {
+            self.0 = Some((density, population));
+        }
+    }
+
+    /// An error if nothing was taken though a group was given a density above 0. `what` is what is counted: "entries".
+    pub(super) fn check(&self, taken: bool, what: &str) -> Result<()> {
+        match self.0 {
+            Some((density, population)) if !taken => Err(Error::argument(format!(
+                "a density of {density:e} rounds to none of {population} {what}: the smallest that takes one is {:.1e}, and a \
+                 count of 1 is exact",
+                least_density(population)
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The least density of two digits that takes one of so many.
+fn least_density(population: u64) -> f64 {
+    let exact = 0.5 / population as f64;
+    let digit = 10f64.powi(exact.log10().floor() as i32 - 1);
+    // The text of the result, with two digits, is what somebody copies: the next one up where it would be too small.
+    let fits =
+        |d: &f64| format!("{d:.1e}").parse::<f64>().is_ok_and(|d| (d * population as f64).round() >= 1.0);
+    [exact, exact + digit].into_iter().find(fits).unwrap_or(exact + 2.0 * digit)
+}
+
+/// The budget of each group: the same for all of them, or one that depends on the parameters in it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Budgets {
+    /// Every group has this one.
+    Same(Budget),
+    /// One for each parameter of the model, in order; `None` where there is none. All parameters of a group must have the
+    /// same one, and a group in which something can be selected must have one.
+    Each(Vec<Option<Budget>>),
+}
+
+impl From<Budget> for Budgets {
+    fn from(budget: Budget) -> Self {
+        Self::Same(budget)
+    }
+}
+
+impl Budgets {
+    /// The budget of a group of parameters: nothing, unless `populated` says that something lies within one of them.
+    pub(super) fn of(
+        &self,
+        universe: &Universe,
+        group: &[usize],
+        populated: impl Fn(usize) -> bool,
+    ) -> Result<Budget> {
+        let each = match self {
+            Self::Same(budget) => return Ok(*budget),
+            Self::Each(each) => each,
+        };
+        if each.len() != universe.len() {
+            return Err(Error::argument(format!(
+                "there are {} parameters, and {} budgets for them",
+                universe.len(),
+                each.len()
+            )));
+        }
+        let name = |p: usize| &universe.spec(p).name;
+        let mut found: Option<(usize, Budget)> = None;
+        for &p in group.iter().filter(|&&p| populated(p)) {
+            let Some(budget) = each[p] else {
+                return Err(Error::argument(format!(
+                    "parameter {} has no density or count: give every parameter that is chosen from one",
+                    name(p)
+                )));
+            };
+            match found {
+                Some((first, other)) if other != budget => {
+                    return Err(Error::argument(format!(
+                        "parameters {} and {} share one budget in this scope, but have {other} and {budget}: give them the \
+                         same, or use the scope \"parameter\"",
+                        name(first),
+                        name(p)
+                    )));
+                }
+                _ => found = Some((p, budget)),
+            }
+        }
+        Ok(found.map_or(Budget::Count(0), |(_, budget)| budget))
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Density(density) => write!(f, "a density of {density}"),
+            Self::Count(count) => write!(f, "a count of {count}"),
         }
     }
 }
@@ -79,6 +190,11 @@ impl Scope {
     }
 }
 
+/// Whether anything was selected.
+pub(super) fn any(sets: &[RoaringBitmap]) -> bool {
+    sets.iter().any(|set| !set.is_empty())
+}
+
 /// An error that says how many there are, unless `k` can be had.
 pub(super) fn check_enough(k: u64, candidates: u64, zeros: u64, largest: bool, group: &str) -> Result<()> {
     if k > candidates {
@@ -94,4 +210,31 @@ pub(super) fn check_enough(k: u64, candidates: u64, zeros: u64, largest: bool, g
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none_taken(budget: Budget, population: u64) -> Result<()> {
+        let mut widest = Widest::default();
+        widest.saw(budget, population);
+        widest.check(false, "entries")
+    }
+
+    #[test]
+    fn a_density_that_takes_nothing_names_the_least_that_takes_one() {
+        for population in (1..3000).chain([24_576, 999_999, 134_515_008, 7_000_000_001]) {
+            let small = Budget::Density(0.4 / population as f64);
+            assert_eq!(small.of(population).expect("in range"), 0);
+            let text = none_taken(small, population).expect_err("takes none").to_string();
+            let least =
+                text.split("takes one is ").nth(1).and_then(|t| t.split(',').next()).expect("a number");
+            let least: f64 = least.parse().expect("a number");
+            assert!((1..=2).contains(&Budget::Density(least).of(population).expect("in range")), "{text}");
+        }
+        assert!(none_taken(Budget::Density(0.0), 10).is_ok());
+        assert!(none_taken(Budget::Density(1e-9), 0).is_ok());
+        assert!(none_taken(Budget::Count(0), 10).is_ok());
+    }
 }

@@ -1,6 +1,6 @@
 //! Choosing parameters by name.
 
-use crate::model::Universe;
+use crate::model::{Role, Universe};
 use crate::{Error, Result};
 
 /// Whether a name matches a pattern: `*` stands for any run of characters, `?` for one, and
@@ -39,8 +39,8 @@ pub fn glob_matches(pattern: &str, name: &str) -> bool {
 }
 
 /// The indices of the parameters that match any of the patterns, ascending. `adaptable` stands for
-/// the two-dimensional attention and feed-forward weights, `all` for everything. A pattern that
-/// matches nothing is an error.
+/// the two-dimensional attention and feed-forward weights, `all` for everything,
+/// `lora` for factors of low rank. A pattern that matches nothing is an error.
 pub fn matching_params<S: AsRef<str>>(universe: &Universe, patterns: &[S]) -> Result<Vec<usize>> {
     let mut chosen = vec![false; universe.len()];
     for pattern in patterns.iter().map(AsRef::as_ref) {
@@ -49,6 +49,7 @@ pub fn matching_params<S: AsRef<str>>(universe: &Universe, patterns: &[S]) -> Re
             let hit = match pattern {
                 "adaptable" => spec.adaptable(),
                 "all" => true,
+                "lora" => spec.role == Role::Lora,
                 _ => glob_matches(pattern, &spec.name),
             };
             *chosen |= hit;

@@ -9,7 +9,9 @@ pub(crate) mod bits;
 mod bracket;
 mod budget;
 mod build;
+mod carry;
 mod compare;
+mod dense;
 pub(crate) mod file;
 mod glob;
 mod hash;
@@ -23,6 +25,8 @@ mod rows;
 mod select;
 mod threshold;
 mod units;
+mod values;
+pub(crate) mod values_file;
 
 use std::sync::Arc;
 
@@ -33,9 +37,9 @@ use crate::model::{ParamSpec, Universe};
 use crate::ops::SparseIndex;
 use crate::{Error, Result};
 
-pub use algebra::{complement, difference, intersection, symmetric_difference, union};
+pub use algebra::{bounded, complement, difference, intersection, symmetric_difference, union};
 pub(crate) use bits::to_bitmap;
-pub use budget::{Budget, Scope};
+pub use budget::{Budget, Budgets, Scope};
 pub use build::Block;
 pub(crate) use build::whole;
 pub use glob::{glob_matches, matching_params};

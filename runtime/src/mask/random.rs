@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::budget::{Budget, Scope, check_enough};
+use super::budget::{Budgets, Scope, Widest, any, check_enough};
 use super::{Mask, intersection};
 use crate::Result;
 use crate::host::{Host, Rng};
@@ -28,23 +28,26 @@ struct Stretch {
 pub fn random(
     within: &Mask,
     avoid: Option<&Mask>,
-    budget: Budget,
+    budget: impl Into<Budgets>,
     scope: Scope,
     rng: &mut Rng,
     host: &Host,
 ) -> Result<Mask> {
-    let universe = within.universe();
+    let (universe, budgets) = (within.universe(), budget.into());
     let free = Free { within, avoided: avoid.map(|avoid| intersection(&[within, avoid])).transpose()? };
     let seed = rng.next_u64();
     let mut sets = vec![RoaringBitmap::new(); universe.len()];
+    let mut widest = Widest::default();
     let params: Vec<usize> = within.selected().map(|(p, ..)| p).collect();
     for (label, params) in scope.groups(universe, &params) {
         host.cancel.check()?;
+        let budget = budgets.of(universe, &params, |_| true)?;
         let mut rng = Rng::new(seed).fork(&label);
         let mut stretches = Vec::new();
         let mut draw = |label: &str, spans: &[(usize, u64, u64)]| -> Result<()> {
             let population = spans.iter().map(|&(p, from, to)| among(within.set(p), from, to)).sum();
             let candidates = spans.iter().map(|&(p, from, to)| free.among(p, from, to)).sum();
+            widest.saw(budget, population);
             let k = budget.of(population)?;
             check_enough(k, candidates, 0, false, label)?;
             share(&free, spans, candidates, k, &mut rng, &mut stretches);
@@ -71,6 +74,7 @@ pub fn random(
             }
         }
     }
+    widest.check(any(&sets), "entries")?;
     Ok(Mask::from_sets(universe.clone(), sets))
 }
 

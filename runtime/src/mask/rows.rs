@@ -4,15 +4,18 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::bits::Piece;
-use super::budget::{Budget, check_enough};
+use super::budget::{Budget, Budgets, Widest, any, check_enough};
 use super::keys::{Keys, any_nan, magnitude, nan_error};
 use crate::Result;
 
 /// The sets of all parameters, each row of the scored ones filled to the budget.
-pub fn select(keys: &Keys<'_>, budget: Budget, scored: &[usize]) -> Result<Vec<RoaringBitmap>> {
+pub fn select(keys: &Keys<'_>, budgets: &Budgets, scored: &[usize]) -> Result<Vec<RoaringBitmap>> {
     let universe = keys.source.universe();
     let mut sets = vec![RoaringBitmap::new(); universe.len()];
+    let populated = |p: usize| keys.domain.population(p, universe.spec(p).entries()) > 0;
+    let budget = |param: usize| budgets.of(universe, &[param], populated);
     for &param in scored {
+        let budget = budget(param)?;
         let (rows, cols) = universe.spec(param).rows_cols();
         let some = (1usize << 16).div_ceil(cols);
         let firsts: Vec<usize> = (0..rows).step_by(some).collect();
@@ -23,7 +26,23 @@ pub fn select(keys: &Keys<'_>, budget: Budget, scored: &[usize]) -> Result<Vec<R
             debug_assert!(sorted.is_ok());
         }
     }
+    if !any(&sets) {
+        let mut widest = Widest::default();
+        for &param in scored {
+            let (budget, (rows, _)) = (budget(param)?, universe.spec(param).rows_cols());
+            (0..rows).for_each(|row| widest.saw(budget, population(keys, param, row)));
+        }
+        widest.check(false, "entries")?;
+    }
     Ok(sets)
+}
+
+/// How many entries of a row lie within.
+fn population(keys: &Keys<'_>, param: usize, row: usize) -> u64 {
+    let (_, cols) = keys.source.universe().spec(param).rows_cols();
+    keys.domain.within.map_or(cols as u64, |sets| {
+        sets[param].range_cardinality((row * cols) as u32..=((row + 1) * cols - 1) as u32)
+    })
 }
 
 /// The chosen entries of some rows of a parameter, ascending.
@@ -42,9 +61,7 @@ fn block(keys: &Keys<'_>, budget: Budget, param: usize, first: usize, rows: usiz
             return Err(nan_error(&spec.name));
         }
         let start = piece.start + r * cols;
-        let population = keys.domain.within.map_or(cols as u64, |sets| {
-            sets[param].range_cardinality(start as u32..=(start + cols - 1) as u32)
-        });
+        let population = population(keys, param, first + r);
         order.clear();
         let mut zeros = 0;
         for (i, &score) in row.iter().enumerate() {

@@ -57,12 +57,23 @@ pub fn support(source: &dyn Source, host: &Host) -> Result<Mask> {
 
 /// In every group of `m` neighbours of a row, the `n` entries with the largest magnitude, ties by
 /// position. Every scored parameter must have a multiple of `m` columns.
-pub fn nm(source: &dyn Source, n: usize, m: usize, host: &Host) -> Result<Mask> {
+///
+/// Only entries of `within` that are not in `avoid` are taken: all of them where a group has fewer than `n`.
+pub fn nm(
+    source: &dyn Source,
+    n: usize,
+    m: usize,
+    within: Option<&Mask>,
+    avoid: Option<&Mask>,
+    host: &Host,
+) -> Result<Mask> {
     if n > m || m == 0 {
         return Err(Error::argument(format!(
             "{n}:{m} is no pattern: of m neighbours (at least 1) keep n (at most m)"
         )));
     }
+    let domain = domain(source.universe(), within, avoid)?;
+    let bounded = domain.within.is_some() || domain.avoid.is_some();
     per_param(source, |param| {
         let spec = source.universe().spec(param);
         let (rows, cols) = spec.rows_cols();
@@ -85,10 +96,12 @@ pub fn nm(source: &dyn Source, n: usize, m: usize, host: &Host) -> Result<Mask> 
                 nan = any_nan(scores);
                 for (g, group) in scores.chunks(m).enumerate() {
                     order.clear();
-                    order.extend(0..m);
+                    let at = start + g * m;
+                    order.extend((0..m).filter(|i| !bounded || domain.holds(param, at + i)));
                     order.sort_unstable_by_key(|&i| (!magnitude(group[i]), i));
-                    order[..n].sort_unstable();
-                    chosen.extend(order[..n].iter().map(|i| (start + g * m + i) as u32));
+                    order.truncate(n);
+                    order.sort_unstable();
+                    chosen.extend(order.iter().map(|i| (at + i) as u32));
                 }
             })?;
             if nan {
@@ -105,7 +118,7 @@ pub fn nm(source: &dyn Source, n: usize, m: usize, host: &Host) -> Result<Mask> 
 /// the first parameter's is returned.
 fn per_param(source: &dyn Source, f: impl Fn(usize) -> Result<RoaringBitmap> + Sync) -> Result<Mask> {
     let universe = source.universe();
-    let set = |p: usize| if source.scored(p) { f(p) } else { Ok(RoaringBitmap::new()) };
+    let set = |p: usize| if source.has(p) { f(p) } else { Ok(RoaringBitmap::new()) };
     let sets: Vec<_> = (0..universe.len()).into_par_iter().map(set).collect();
     Ok(Mask::from_sets(universe.clone(), sets.into_iter().collect::<Result<_>>()?))
 }

@@ -54,4 +54,4 @@ pub use overlay::Overlay;
 pub use plan::{Plan, PlanOptions};
 pub use report::{Conflicts, conflicts};
 pub use settings::{Kind, Param, Resolved, Scalar, Scope, Settings, resolve};
-pub use write::{Existing, FolderOptions, discard, hidden};
+pub use write::{Existing, FolderOptions, check_replaceable, discard, hidden};

@@ -13,7 +13,7 @@ use super::input::{Info, Input, OfTensor, Reader, missing};
 use crate::lora::{Adapter, Module};
 use crate::model::Model;
 use crate::ticket::Ticket;
-use crate::vectors::{Scores, Source as _};
+use crate::vectors::Values;
 use crate::{Error, Result};
 
 /// A change of a model, seen as the model it makes of its base.
@@ -26,7 +26,7 @@ pub struct Overlay {
 
 enum Over {
     Ticket(Arc<Ticket>),
-    Vector(Arc<Scores>),
+    Vector(Arc<Values>),
     Adapter(Arc<Adapter>),
 }
 
@@ -41,9 +41,9 @@ impl Overlay {
     }
 
     /// `base` with a task vector added.
-    pub fn vector(label: impl Into<String>, base: Arc<dyn Input>, vector: Arc<Scores>) -> Result<Self> {
+    pub fn vector(label: impl Into<String>, base: Arc<dyn Input>, vector: Arc<Values>) -> Result<Self> {
         let label = label.into();
-        for (spec, value) in vector.universe().specs().iter().zip(vector.values()) {
+        for (spec, value) in vector.universe().specs().iter().zip(vector.parts()) {
             if value.is_some() {
                 fits(&label, base.as_ref(), &spec.name, &spec.shape)?;
             }
@@ -107,8 +107,9 @@ impl Input for Overlay {
                 _ => Ok(base),
             },
             Over::Vector(vector) => {
-                match vector.universe().index_of(name).and_then(|i| vector.values()[i].as_ref()) {
-                    Some(delta) => Ok(Box::new(Added { base, delta: OfTensor(delta.clone()) })),
+                let delta = vector.universe().index_of(name).map(|i| vector.dense(i)).transpose()?;
+                match delta.flatten() {
+                    Some(delta) => Ok(Box::new(Added { base, delta: OfTensor(delta) })),
                     None => Ok(base),
                 }
             }

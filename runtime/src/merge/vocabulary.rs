@@ -99,7 +99,7 @@ impl Vocabulary {
         let mut tokenizer = tokenizer_of(&mut tokenizer)?;
         for (token, ..) in &config.tokens {
             if tokenizer.token_to_id(token).is_none() {
-                tokenizer.add_tokens(&[AddedToken::from(token.clone(), false)]);
+                tokenizer.add_tokens([AddedToken::from(token.clone(), false)]).map_err(|e| not_added(&e))?;
             }
         }
         let vocabulary = tokenizer.get_vocab(true);
@@ -337,6 +337,11 @@ fn open(bytes: &[u8], path: &Path, rows: Option<usize>) -> Result<Tokenizer> {
     Tokenizer::from_bytes(json.to_string().as_bytes()).map_err(bad)
 }
 
+/// A tokenizer that takes no more tokens.
+fn not_added(why: &tokenizers::Error) -> Error {
+    Error::argument(format!("a token cannot be added to the tokenizer: {why}"))
+}
+
 /// The first tokenizer with the tokens of the others added, in their order.
 fn union(tokenizers: &[Option<Tokenizer>]) -> Result<Tokenizer> {
     let mut all = tokenizers.iter().flatten();
@@ -354,7 +359,7 @@ fn union(tokenizers: &[Option<Tokenizer>]) -> Result<Tokenizer> {
         let new = plain.into_iter().map(|(_, token)| token).filter(|t| out.token_to_id(t).is_none());
         let new: Vec<AddedToken> = new.map(|t| AddedToken::from(t, false)).collect();
         if !new.is_empty() {
-            out.add_tokens(&new);
+            out.add_tokens(new).map_err(|e| not_added(&e))?;
         }
         let mut added: Vec<_> = added.into_iter().collect();
         added.sort_unstable_by_key(|(id, _)| *id);
@@ -362,11 +367,8 @@ fn union(tokenizers: &[Option<Tokenizer>]) -> Result<Tokenizer> {
     }
     for token in special {
         if out.token_to_id(&token.content).is_none() {
-            if token.special {
-                out.add_special_tokens(&[token]);
-            } else {
-                out.add_tokens(&[token]);
-            }
+            let added = if token.special { out.add_special_tokens([token]) } else { out.add_tokens([token]) };
+            added.map_err(|e| not_added(&e))?;
         }
     }
     Ok(out)

@@ -10,6 +10,8 @@ use crate::{Error, Result};
 struct List {
     next: u64,
     works: Vec<(u64, &'static str)>,
+    /// How many functions are running now that compute a loss of these weights.
+    losses: usize,
 }
 
 /// The work that is going on with one set of weights; clones share it, as they share the weights.
@@ -24,6 +26,11 @@ pub struct Hold {
     id: u64,
 }
 
+/// Says that a loss of some weights is being computed, until it is dropped.
+#[derive(Debug)]
+#[must_use = "the loss counts as running until this is dropped"]
+pub struct InLoss(Holds);
+
 impl Holds {
     fn with<R>(&self, work: impl FnOnce(&mut List) -> R) -> R {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -36,6 +43,15 @@ impl Holds {
             list.next
         });
         Hold { holds: self.clone(), id }
+    }
+
+    pub(super) fn begin_loss(&self) -> InLoss {
+        self.with(|list| list.losses += 1);
+        InLoss(self.clone())
+    }
+
+    pub(super) fn in_loss(&self) -> bool {
+        self.with(|list| list.losses > 0)
     }
 
     pub(super) fn check_free(&self) -> Result<()> {
@@ -52,5 +68,11 @@ impl Holds {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.holds.with(|list| list.works.retain(|(id, _)| *id != self.id));
+    }
+}
+
+impl Drop for InLoss {
+    fn drop(&mut self) {
+        self.0.with(|list| list.losses -= 1);
     }
 }

@@ -8,8 +8,8 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::HubOptions;
-use crate::host::Host;
 use crate::host::container::shards::INDEX;
+use crate::host::{Host, read_foreign};
 use crate::{Error, Result};
 
 /// The files of a model besides its weights.
@@ -61,7 +61,8 @@ struct Files<'a> {
 impl Files<'_> {
     /// The folder with all that a model needs.
     fn model(&self) -> Result<PathBuf> {
-        let folder = self.cache.get("config.json").and_then(|c| c.parent().map(Path::to_path_buf));
+        let config = self.asked("config.json", || Ok(self.cache.get("config.json")))?;
+        let folder = config.and_then(|c| c.parent().map(Path::to_path_buf));
         let cached = match folder {
             Some(folder) if complete(&folder)? => Some(folder),
             _ => None,
@@ -73,7 +74,7 @@ impl Files<'_> {
             return Ok(folder.clone());
         }
         let remote = self.remote()?;
-        let listed = match (remote.info(), cached) {
+        let listed = match (self.asked("its list of files", || remote.info()), cached) {
             (Ok(listed), _) => listed,
             (Err(_), Some(folder)) => {
                 self.host.events.notice(format!(
@@ -82,7 +83,7 @@ impl Files<'_> {
                 ));
                 return Ok(folder);
             }
-            (Err(e), None) => return Err(self.failed("its list of files", &e)),
+            (Err(e), None) => return Err(e),
         };
         let names: Vec<&str> = listed.siblings.iter().map(|s| s.rfilename.as_str()).collect();
         if !names.contains(&"config.json") {
@@ -108,7 +109,7 @@ impl Files<'_> {
         for (i, name) in wanted.iter().enumerate() {
             self.host.cancel.check()?;
             self.host.events.progress("download", i as u64, wanted.len() as u64, *name);
-            let path = remote.get(name).map_err(|e| self.failed(name, &e))?;
+            let path = self.asked(name, || remote.get(name))?;
             if *name == "config.json" {
                 folder = path.parent().map(Path::to_path_buf);
             }
@@ -119,11 +120,12 @@ impl Files<'_> {
 
     /// One file.
     fn get(&self, name: &str) -> Result<PathBuf> {
-        if let Some(path) = self.cache.get(name) {
+        if let Some(path) = self.asked(name, || Ok(self.cache.get(name)))? {
             return Ok(path);
         }
         self.host.events.progress("download", 0, 1, name);
-        let path = self.remote()?.get(name).map_err(|e| self.failed(name, &e))?;
+        let remote = self.remote()?;
+        let path = self.asked(name, || remote.get(name))?;
         self.host.events.progress("download", 1, 1, "");
         Ok(path)
     }
@@ -143,8 +145,15 @@ impl Files<'_> {
         if let Some(token) = &self.options.token {
             builder = builder.with_token(Some(token.clone()));
         }
-        let api: Api = builder.build().map_err(|e| self.failed("the connection", &e))?;
+        let api: Api = self.asked("the connection", || builder.build())?;
         Ok(api.repo(self.repo.clone()))
+    }
+
+    /// Asks the hub or its cache for something of the model: `what` is a file or, in words, something else. A panic in the
+    /// hub's library is an error that names both.
+    fn asked<T>(&self, what: &str, ask: impl FnOnce() -> Result<T, ApiError>) -> Result<T> {
+        let of = format!("{} on the hub: {what}", self.id);
+        read_foreign(Path::new(&of), "an answer of the hub", || ask().map_err(|e| self.failed(what, &e)))
     }
 
     /// What went wrong with a file, and what to do.
@@ -230,6 +239,27 @@ mod tests {
         let text =
             fetch("org/name", &HubOptions::default(), &Host::default()).expect_err("no cache").to_string();
         assert!(text.contains("need a cache folder"), "{text}");
+    }
+
+    #[test]
+    fn a_panic_of_the_hubs_library_names_the_model_and_the_file() {
+        let (cache, options, host) = (Cache::new("nowhere".into()), HubOptions::default(), Host::default());
+        let repo = Repo::new("org/name".to_string(), RepoType::Model);
+        let files = Files {
+            id: "org/name",
+            cache: cache.repo(repo.clone()),
+            repo,
+            options: &options,
+            host: &host,
+            directory: cache,
+        };
+        let panics = || -> Result<PathBuf, ApiError> { panic!("no header") };
+        let text = files.asked("config.json", panics).expect_err("panics").to_string();
+        assert!(text.starts_with("org/name on the hub: config.json: is damaged"), "{text}");
+        assert!(text.contains("no header"), "{text}");
+        let gone = || Err::<PathBuf, _>(ApiError::LockAcquisition("x".into()));
+        let text = files.asked("tokenizer.json", gone).expect_err("an error").to_string();
+        assert!(text.contains("org/name") && text.contains("tokenizer.json cannot be had"), "{text}");
     }
 
     #[test]

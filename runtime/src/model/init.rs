@@ -38,7 +38,9 @@ pub fn random(decoder: &Decoder, seed: u64, dtype: DType, exec: &Exec, host: &Ho
             Role::Norm if config.norm_offset => 0.0,
             Role::Norm => 1.0,
             Role::Bias => 0.0,
-            Role::Embed | Role::Attention | Role::Mlp | Role::Head => (rng.normal() * scale) as f32,
+            Role::Embed | Role::Attention | Role::Mlp | Role::Head | Role::Lora => {
+                (rng.normal() * scale) as f32
+            }
         };
         let (count, shape) = (spec.entries() as usize, spec.shape.as_slice());
         // An embedding of a large model held as f32 on its way to bf16 would be the peak of a run.

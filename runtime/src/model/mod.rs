@@ -1,5 +1,6 @@
 //! Models: their parameters by name, and everything that reads, runs and writes them.
 
+mod attach;
 pub mod config;
 mod conversation;
 pub mod decoder;
@@ -21,12 +22,13 @@ mod template;
 mod tokenizer;
 pub(crate) mod weights;
 
+pub use attach::Init;
 pub use config::Config;
 pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
 pub use files::WeightFiles;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
-pub use hold::Hold;
+pub use hold::{Hold, InLoss};
 #[cfg(feature = "hub")]
 pub(crate) use hub::fetch;
 pub use load::{HubOptions, LoadOptions, load};
@@ -34,5 +36,6 @@ pub use loaded::{Info, Model};
 pub use param::{ParamSpec, Role, Universe};
 pub use params::Params;
 pub use save::SaveOptions;
+pub(crate) use save::is_of_a_model;
 pub use template::{ChatOptions, ChatTemplate};
 pub use tokenizer::{Special, Specials, TextStream, Tokenizer, TokenizerTraining, train_tokenizer};

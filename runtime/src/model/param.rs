@@ -23,11 +23,14 @@ pub enum Role {
     Bias,
     /// An output head that is not tied to the embedding.
     Head,
+    /// A factor of low rank beside another weight.
+    Lora,
 }
 
 impl Role {
     /// All roles, in the order they are listed in reports.
-    pub const ALL: [Self; 6] = [Self::Embed, Self::Attention, Self::Mlp, Self::Norm, Self::Bias, Self::Head];
+    pub const ALL: [Self; 7] =
+        [Self::Embed, Self::Attention, Self::Mlp, Self::Norm, Self::Bias, Self::Head, Self::Lora];
 
     /// The word used in scripts and files.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Role {
             Self::Norm => "norm",
             Self::Bias => "bias",
             Self::Head => "head",
+            Self::Lora => "lora",
         }
     }
 }

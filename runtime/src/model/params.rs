@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::hold::{Hold, Holds};
+use super::hold::{Hold, Holds, InLoss};
 use super::{Role, Universe};
 use crate::{Error, Result};
 
@@ -57,6 +57,15 @@ impl Params {
             params.check(i, tensor)?;
         }
         Ok(params)
+    }
+
+    /// These tensors and others after them, under a universe that begins with this one's. The tensors are shared, and so is
+    /// who holds them and what counts their changes.
+    pub(super) fn extended(&self, universe: Arc<Universe>, more: Vec<Tensor>) -> Result<Self> {
+        let tensors = self.tensors.iter().cloned().chain(more).collect();
+        let mut all = Self::new(universe, tensors)?;
+        (all.version, all.holds) = (self.version.clone(), self.holds.clone());
+        Ok(all)
     }
 
     fn check(&self, index: usize, tensor: &Tensor) -> Result<()> {
@@ -149,6 +158,16 @@ impl Params {
     /// An error if work goes on that needs the weights as they are. Whoever writes into them in place asks first.
     pub fn check_free(&self) -> Result<()> {
         self.holds.check_free()
+    }
+
+    /// Says that a function computes a loss of these weights, until the result is dropped.
+    pub fn begin_loss(&self) -> InLoss {
+        self.holds.begin_loss()
+    }
+
+    /// Whether a loss of these weights is being computed. What is read from the weights meanwhile is a constant in it.
+    pub fn in_loss(&self) -> bool {
+        self.holds.in_loss()
     }
 
     /// The type of the matrices: f32 or bf16.

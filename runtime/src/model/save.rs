@@ -37,6 +37,12 @@ impl Model {
     /// The folder is replaced as one: whatever interrupts this, it holds the model that was there or the new one. Files
     /// that do not belong to a model are kept, those of a former model removed.
     pub fn save(&self, folder: &Path, options: &SaveOptions, host: &Host) -> Result<Vec<PathBuf>> {
+        if self.decoder.attached().is_some() {
+            return Err(Error::argument(
+                "the model has factors of low rank beside its weights, which a model's folder has no place for: save them as \
+                 an adapter (lora.of(model):save(path)), or merge them first (lora.merge(model):save(path))",
+            ));
+        }
         let dtype = options.dtype.unwrap_or(self.params.dtype());
         let stored = Stored::of(dtype)?;
         let names = write_folder(folder, &is_of_a_model, host, |new| {
@@ -209,7 +215,7 @@ pub(crate) fn write_tensor(
 
 /// Whether a file of this name belongs to the model of its folder, so that it must not stay when another model is
 /// written there: a reader might take it for the new one's.
-fn is_of_a_model(name: &str) -> bool {
+pub(crate) fn is_of_a_model(name: &str) -> bool {
     let weights = |begin: &str, end: &str| name.starts_with(begin) && name.ends_with(end);
     weights("model", ".safetensors")
         || weights("model", ".safetensors.index.json")

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Meta, Ticket};
 use crate::host::Host;
-use crate::mask::{self, Budget, Mask, Scope};
+use crate::mask::{self, Budget, Budgets, Mask, Scope};
 use crate::model::{ParamSpec, Role, Universe, WeightFiles};
 use crate::ops::Exec;
 use crate::vectors::Source;
@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 18;
 #[derive(Clone, Debug)]
 pub struct FromOptions {
     /// How many entries.
-    pub budget: Budget,
+    pub budget: Budgets,
     /// Among which entries they compete.
     pub scope: Scope,
     /// The parameters, as indices of the base's.
@@ -51,7 +51,8 @@ impl Ticket {
         host: &Host,
     ) -> Result<Self> {
         let delta = FileDelta::new(base, tuned, &options.params, options.shared_rows, host)?;
-        let mask = exec.run(|| mask::top(&delta, options.budget, options.scope, None, None, true, host))?;
+        let mask =
+            exec.run(|| mask::top(&delta, options.budget.clone(), options.scope, None, None, true, host))?;
         let read = delta.pieces.load(Ordering::Relaxed);
         host.events.progress("compare", read, read, "");
         let values = exec.run(|| delta.values(&mask))?;
@@ -62,8 +63,8 @@ impl Ticket {
             (
                 "density",
                 match options.budget {
-                    Budget::Density(density) => json!(density),
-                    Budget::Count(_) => json!(null),
+                    Budgets::Same(Budget::Density(density)) => json!(density),
+                    Budgets::Same(Budget::Count(_)) | Budgets::Each(_) => json!(null),
                 },
             ),
         ] {
@@ -186,7 +187,7 @@ impl Source for FileDelta<'_> {
         self.base.universe()
     }
 
-    fn scored(&self, param: usize) -> bool {
+    fn has(&self, param: usize) -> bool {
         self.common[param].is_some()
     }
 

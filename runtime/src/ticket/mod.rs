@@ -8,9 +8,14 @@ mod from;
 mod layout;
 mod stack;
 
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
 use crate::mask::Mask;
 use crate::model::Params;
 use crate::ops::{Exec, scatter};
+use crate::vectors::{Part, Values};
 use crate::{Error, Result};
 
 pub use codec::{Codec, ValueType, entropy_bound};
@@ -85,6 +90,30 @@ impl Ticket {
             values[i] = scatter::gather(exec, params.get(i), &mask.index(i)?)?.to_vec1()?;
         }
         Ok(Self { mask: mask.clone(), values, meta })
+    }
+
+    /// A ticket that sets these values. They are absolute: what the weights become, not differences.
+    pub fn of_values(values: &Values, meta: Meta) -> Result<Self> {
+        let mut lists = vec![Vec::new(); values.universe().len()];
+        for (i, _, part) in values.present() {
+            lists[i] = part.tensor().flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+        }
+        Self::new(values.entries(), lists, meta)
+    }
+
+    /// The values that it sets, on a device.
+    pub fn to_values(&self, device: &Device) -> Result<Values> {
+        let universe = self.mask.universe();
+        let mut parts = vec![None; universe.len()];
+        for (i, spec, set) in self.mask.selected() {
+            let values = Tensor::from_slice(&self.values[i], self.values[i].len(), device)?;
+            parts[i] = Some(if set.len() == spec.entries() {
+                Part::Dense(values.reshape(spec.shape.as_slice())?)
+            } else {
+                Part::At(Arc::new(self.mask.index(i)?), values)
+            });
+        }
+        Values::of_parts(universe.clone(), parts)
     }
 
     /// The entries it sets.

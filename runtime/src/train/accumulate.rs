@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::subject::Subject;
 use crate::data::Batch;
 use crate::host::Host;
-use crate::model::decoder::{CrossEntropy, LossFn};
+use crate::model::decoder::{CrossEntropy, LogitsLoss, LossFn, OverLogits, Terms};
 use crate::{Error, Result};
 
 /// How a loss other than cross-entropy is computed over the micro-batches of a step.
@@ -76,16 +76,12 @@ impl Shares {
             whole.taken += labelled;
             return Ok(Share::Fixed(weights.to_vec()));
         }
-        Ok(match loss {
-            None => Share::Entropy(CrossEntropy { over: Some(self.total), ..self.entropy }),
-            Some(inner) => {
-                let share = match self.accumulation {
-                    Accumulation::Sum | Accumulation::Whole => 1.0,
-                    Accumulation::Mean => self.entropy.count(batch) / self.total,
-                };
-                Share::Scaled(Scaled { inner, share })
-            }
-        })
+        let count = CrossEntropy { over: Some(self.total), ..self.entropy };
+        let share = match self.accumulation {
+            Accumulation::Sum | Accumulation::Whole => 1.0,
+            Accumulation::Mean => self.entropy.count(batch) / self.total,
+        };
+        Share::new(loss, count, share)
     }
 
     /// The loss, where it was computed over all micro-batches together.
@@ -98,8 +94,22 @@ impl Shares {
 pub(super) enum Share<'a> {
     Entropy(CrossEntropy),
     Scaled(Scaled<'a>),
+    Counted(OverLogits<'a>),
     /// The derivative by each of its log-probabilities is known.
     Fixed(Vec<f32>),
+}
+
+impl<'a> Share<'a> {
+    /// Cross-entropy, or `loss`: where it is over logits, its positions count as those of cross-entropy do, and otherwise it
+    /// counts for its share.
+    pub fn new(loss: Option<&'a mut (dyn LossFn + 'a)>, count: CrossEntropy, share: f64) -> Result<Self> {
+        let Some(inner) = loss else { return Ok(Self::Entropy(count)) };
+        if inner.of_logits().is_none() {
+            return Ok(Self::Scaled(Scaled { inner, share }));
+        }
+        let over = inner.of_logits().map(|inner| Self::Counted(OverLogits { inner, count }));
+        over.ok_or_else(|| Error::argument("a loss must be over logits always or never"))
+    }
 }
 
 impl LossFn for Share<'_> {
@@ -107,6 +117,7 @@ impl LossFn for Share<'_> {
         match self {
             Self::Entropy(loss) => loss.weights(batch, logp),
             Self::Scaled(loss) => loss.weights(batch, logp),
+            Self::Counted(loss) => loss.weights(batch, logp),
             Self::Fixed(weights) => Ok((0.0, Tensor::new(weights.as_slice(), logp.device())?)),
         }
     }
@@ -115,7 +126,21 @@ impl LossFn for Share<'_> {
         match self {
             Self::Entropy(loss) => loss.needs_logp(),
             Self::Scaled(loss) => loss.needs_logp(),
-            Self::Fixed(_) => false,
+            Self::Counted(_) | Self::Fixed(_) => false,
+        }
+    }
+
+    fn terms(&self) -> Terms {
+        match self {
+            Self::Entropy(loss) => loss.terms(),
+            _ => Terms::default(),
+        }
+    }
+
+    fn of_logits(&mut self) -> Option<&mut dyn LogitsLoss> {
+        match self {
+            Self::Counted(loss) => loss.of_logits(),
+            _ => None,
         }
     }
 }

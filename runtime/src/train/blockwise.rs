@@ -7,6 +7,7 @@
 
 use super::gradient::{Clip, square_sum};
 use super::optimizer::{Now, Optimizer};
+use super::penalty::Pull;
 use super::slot::{Before, Slot};
 use super::subject::{Subject, finite};
 use crate::Result;
@@ -22,24 +23,29 @@ pub(super) struct Blockwise<'a> {
     pub optimizer: &'a Optimizer,
     pub clip: Clip,
     pub now: Now,
+    /// The schedule's factor in the rate.
+    pub factor: f64,
+    /// The penalty, if there is one.
+    pub penalty: Option<&'a Pull>,
     /// How many entries are trained.
     pub entries: u64,
 }
 
 impl Blockwise<'_> {
     /// Lets `pass` compute the gradients, and updates `slots` (ordered by parameter) meanwhile. Returns the norm of all
-    /// gradients together.
+    /// gradients together, and the penalty.
     pub fn run(
         self,
         host: &Host,
         slots: &mut [Slot],
         pass: impl FnOnce(&mut dyn GradSink) -> Result<()>,
-    ) -> Result<f64> {
+    ) -> Result<(f64, f64)> {
         let subject = self.subject;
         let keep = self.entries.saturating_mul(KEPT_BELOW) <= subject.params.universe().entries();
-        let mut sink = Sink { step: self, slots, squares: 0.0, taken: 0, before: keep.then(Vec::new) };
+        let before = keep.then(Vec::new);
+        let mut sink = Sink { step: self, slots, squares: 0.0, penalty: 0.0, taken: 0, before };
         let done = pass(&mut sink);
-        let Sink { slots, squares, taken, before, .. } = sink;
+        let Sink { slots, squares, penalty, taken, before, .. } = sink;
         let undone = match (&done, before) {
             (Err(_), Some(before)) => before.into_iter().rev().try_for_each(|(slot, before)| {
                 let slot: &mut Slot = &mut slots[slot];
@@ -55,7 +61,7 @@ impl Blockwise<'_> {
             _ => Ok(()),
         };
         subject.params.touch();
-        done.and(undone).map(|()| squares.sqrt())
+        done.and(undone).map(|()| (squares.sqrt(), penalty))
     }
 }
 
@@ -64,6 +70,7 @@ struct Sink<'a, 's> {
     step: Blockwise<'a>,
     slots: &'s mut [Slot],
     squares: f64,
+    penalty: f64,
     /// Parameters that have been updated.
     taken: usize,
     /// What each slot was before, in the order of the updates, where it is kept.
@@ -72,10 +79,13 @@ struct Sink<'a, 's> {
 
 impl GradSink for Sink<'_, '_> {
     fn grad(&mut self, param: usize, grad: Grad) -> Result<()> {
-        let Blockwise { subject, optimizer, clip, now, .. } = self.step;
+        let Blockwise { subject, optimizer, clip, now, factor, penalty, .. } = self.step;
         let Ok(slot) = self.slots.binary_search_by_key(&param, |s| s.param) else { return Ok(()) };
         let (exec, w) = (subject.exec, subject.params.get(param));
-        let grad = grad.into_tensor();
+        let mut grad = grad.into_tensor();
+        if let Some(penalty) = penalty {
+            self.penalty += penalty.add(subject, &self.slots[slot], &mut grad)?;
+        }
         let state = match &self.before {
             Some(_) => "no weight was changed",
             None => "parameters above it have taken this step already, as per_block does",
@@ -87,7 +97,7 @@ impl GradSink for Sink<'_, '_> {
             before.push((slot, self.slots[slot].before(exec, w)?));
         }
         self.taken += 1;
-        self.slots[slot].step(exec, w, optimizer, now, &grad)
+        self.slots[slot].step(exec, w, optimizer, now, factor, &grad)
     }
 }
 
@@ -186,6 +196,8 @@ mod tests {
                 optimizer: &trainer.options.optimizer,
                 clip: Clip::None,
                 now: Now { lr: 1e-2, t: trainer.step + 1, scale: 1.0 },
+                factor: 1.0,
+                penalty: None,
                 entries: trainer.selection.entries(),
             };
             let mut entropy = CrossEntropy::new(Reduction::Mean);

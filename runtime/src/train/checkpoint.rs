@@ -46,6 +46,9 @@ struct Info {
     model: String,
     selection: String,
     frozen: String,
+    /// The rates, where they were set after the trainer was made: of all parameters, and of some by index.
+    #[serde(default)]
+    rates: Option<(f64, Vec<(usize, f64)>)>,
     companions: Companions,
 }
 
@@ -58,6 +61,10 @@ struct Settings {
     total: Option<u64>,
     clip: Clip,
     reduction: String,
+    #[serde(default)]
+    label_smoothing: f32,
+    #[serde(default)]
+    z_loss: f32,
 }
 
 impl Settings {
@@ -70,6 +77,8 @@ impl Settings {
             total: o.total,
             clip: o.clip,
             reduction: format!("{:?}", o.reduction).to_lowercase(),
+            label_smoothing: o.terms.smoothing,
+            z_loss: o.terms.z,
         }
     }
 
@@ -82,6 +91,8 @@ impl Settings {
             ("steps", self.total == other.total),
             ("clipping", self.clip == other.clip),
             ("reduction", self.reduction == other.reduction),
+            ("label_smoothing", self.label_smoothing == other.label_smoothing),
+            ("z_loss", self.z_loss == other.z_loss),
         ];
         pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
@@ -105,6 +116,10 @@ impl Trainer {
             model: self.selection.universe().fingerprint().to_string(),
             selection: self.selection.fingerprint().to_string(),
             frozen: frozen_fingerprint(params, &self.selection)?,
+            rates: self.rates_set.then(|| {
+                let own = self.slots.iter().filter_map(|slot| slot.lr.map(|lr| (slot.param, lr)));
+                (self.options.lr, own.collect())
+            }),
             companions: companions.clone(),
         };
         let info = serde_json::to_string(&info)
@@ -200,6 +215,13 @@ impl Trainer {
             slot.restore(exec, params.get(slot.param), values, parts)?;
         }
         params.touch();
+        if let Some((lr, own)) = saved.info.rates {
+            self.options.lr = lr;
+            for (param, lr) in own {
+                self.slots.iter_mut().filter(|slot| slot.param == param).for_each(|slot| slot.lr = Some(lr));
+            }
+            self.rates_set = true;
+        }
         self.step = saved.info.step;
         self.tokens = saved.info.tokens;
         Ok(())

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::accumulate::Scaled;
+use super::accumulate::Share;
 use super::gradient::{accumulate, add_to};
 use super::subject::Subject;
 use crate::data::Batch;
@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::model::ParamSpec;
 use crate::model::decoder::{Checkpoint, CrossEntropy, Grad, LossFn, Want};
 use crate::ops::{Exec, slice};
-use crate::vectors::Scores;
+use crate::vectors::Values;
 use crate::{Error, Result};
 
 /// Takes a parameter, the gradient of a batch and what was gathered so far, and returns what is
@@ -39,7 +39,7 @@ pub fn grad_scores(
     mut kind: ScoreKind<'_>,
     mut loss: Option<&mut dyn LossFn>,
     checkpoint: Checkpoint,
-) -> Result<Scores> {
+) -> Result<Values> {
     let Subject { exec, decoder, params } = subject;
     let _hold = params.hold("grad_scores");
     let universe = params.universe();
@@ -56,7 +56,6 @@ pub fn grad_scores(
     let mut sums: Vec<Option<Tensor>> = vec![None; universe.len()];
     for (i, batch) in batches.iter().enumerate() {
         let over = matches!(kind, ScoreKind::Gradient).then_some(total as f64);
-        let mut entropy = CrossEntropy { over, ..CrossEntropy::default() };
         let mut sink = |param: usize, grad: Grad| {
             let grad = grad.into_tensor();
             let sum = &mut sums[param];
@@ -74,12 +73,10 @@ pub fn grad_scores(
             Ok(())
         };
         let share = over.map_or(1.0, |total| batch.labelled() as f64 / total);
-        let mut scaled = loss.as_deref_mut().map(|inner| Scaled { inner, share });
-        let loss: &mut dyn LossFn = match &mut scaled {
-            Some(loss) => loss,
-            None => &mut entropy,
-        };
-        decoder.backward(exec, host, params, batch, loss, &wants, checkpoint, &mut sink)?;
+        let count = CrossEntropy { over, ..CrossEntropy::default() };
+        let loss = loss.as_deref_mut().map(|loss| loss as &mut dyn LossFn);
+        let mut loss = Share::new(loss, count, share)?;
+        decoder.backward(exec, host, params, batch, &mut loss, &wants, checkpoint, &mut sink)?;
         host.events.progress("scores", i as u64 + 1, batches.len() as u64, "");
     }
     if matches!(kind, ScoreKind::Gradient) {
@@ -87,7 +84,7 @@ pub fn grad_scores(
             *sum = magnitude(exec, sum)?;
         }
     }
-    Scores::new(universe.clone(), sums)
+    Values::new(universe.clone(), sums)
 }
 
 /// Adds `grad² / count`.

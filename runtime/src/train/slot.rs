@@ -52,6 +52,10 @@ pub(super) struct Slot {
     /// master.
     masters: Option<Numbers>,
     states: Vec<Numbers>,
+    /// Its own learning rate before the schedule, if it has one.
+    pub lr: Option<f64>,
+    /// Its own settings of the optimizer, if they differ from the training's.
+    pub optimizer: Option<Optimizer>,
 }
 
 /// What a slot and its entries of the parameter were.
@@ -72,7 +76,8 @@ impl Slot {
                 index.nnz()
             }
         };
-        let mut slot = Self { param, want: want.clone(), masters: None, states: Vec::new() };
+        let mut slot =
+            Self { param, want: want.clone(), masters: None, states: Vec::new(), lr: None, optimizer: None };
         if w.dtype() != DType::F32 {
             let values = slot.gathered(exec, w)?;
             slot.masters = Some(match exec.fast(w) {
@@ -164,6 +169,49 @@ impl Slot {
         Ok(())
     }
 
+    /// Puts other values (in the parameter's shape, or `[nnz]`) in the place of the present ones.
+    pub fn set(&mut self, exec: &Exec, w: &Tensor, values: &Tensor) -> Result<()> {
+        let flat = values.flatten_all()?.to_dtype(DType::F32)?.to_device(w.device())?;
+        self.put(exec, w, &flat)?;
+        if let Some(masters) = &mut self.masters {
+            masters.replace(flat.to_vec1::<f32>()?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the values and the state of the entries that a slot of the same parameter has trained, too.
+    pub fn take_over(&mut self, exec: &Exec, w: &Tensor, old: &Self) -> Result<()> {
+        // Places of the entries that both have, in each list.
+        let shared: Vec<(usize, usize)> = match (old.index(), self.index()) {
+            (None, None) => (0..w.elem_count()).map(|k| (k, k)).collect(),
+            (Some(old), None) => old.iter().enumerate().map(|(k, at)| (k, at as usize)).collect(),
+            (None, Some(new)) => new.iter().enumerate().map(|(k, at)| (at as usize, k)).collect(),
+            (Some(old), Some(new)) => {
+                let mut places = old.iter().enumerate().peekable();
+                let mut shared = Vec::new();
+                for (k, at) in new.iter().enumerate() {
+                    while places.next_if(|(_, place)| *place < at).is_some() {}
+                    if let Some((was, _)) = places.next_if(|(_, place)| *place == at) {
+                        shared.push((was, k));
+                    }
+                }
+                shared
+            }
+        };
+        let carry = |from: &[f32], to: &mut Numbers| -> Result<()> {
+            let mut values = to.with(<[f32]>::to_vec)?;
+            shared.iter().for_each(|&(was, is)| values[is] = from[was]);
+            to.replace(values)
+        };
+        if let Some(masters) = &mut self.masters {
+            old.values(exec, w, |values| carry(values, masters))??;
+        }
+        for (old, new) in old.states.iter().zip(&mut self.states) {
+            old.with(|values| carry(values, new))??;
+        }
+        Ok(())
+    }
+
     /// The number of trainable entries.
     pub fn len(&self, w: &Tensor) -> usize {
         self.index().map_or(w.elem_count(), SparseIndex::nnz)
@@ -197,15 +245,20 @@ impl Slot {
         }
     }
 
-    /// One step of the optimizer, in place. `grad` has the shape of the parameter, or `[nnz]`.
+    /// One step of the optimizer, in place. `grad` has the shape of the parameter, or `[nnz]`; `factor` is that of the
+    /// schedule, for a slot with a rate of its own.
     pub fn step(
         &mut self,
         exec: &Exec,
         w: &Tensor,
         optimizer: &Optimizer,
         now: Now,
+        factor: f64,
         grad: &Tensor,
     ) -> Result<()> {
+        let own = self.optimizer.clone();
+        let optimizer = own.as_ref().unwrap_or(optimizer);
+        let now = Now { lr: self.lr.map_or(now.lr, |lr| lr * factor), ..now };
         let len = self.len(w);
         if grad.elem_count() != len || grad.dtype() != DType::F32 {
             return Err(Error::mismatch(format!(

@@ -6,94 +6,33 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::accumulate::{Accumulation, Shares};
 use super::blockwise::Blockwise;
-use super::gradient::{Clip, Collect, square_sum};
+use super::gradient::{Collect, square_sum};
+use super::group;
 use super::kept::Kept;
-use super::optimizer::{Now, Optimizer};
-use super::schedule::Schedule;
+use super::micro::Micro;
+use super::optimizer::Now;
+use super::options::TrainOptions;
+use super::penalty::Pull;
 use super::selection::Selection;
 use super::slot::Slot;
 use super::subject::{Subject, finite};
 use crate::data::Batch;
 use crate::host::{Event, Host};
-use crate::model::decoder::{Checkpoint, CrossEntropy, GradSink, LossFn, Reduction};
+use crate::model::decoder::LossFn;
+use crate::ops::Exec;
 use crate::{Error, Result};
-
-/// How a model is trained.
-#[derive(Debug)]
-pub struct TrainOptions {
-    /// The optimizer.
-    pub optimizer: Optimizer,
-    /// The learning rate, before the schedule.
-    pub lr: f64,
-    /// The schedule.
-    pub schedule: Schedule,
-    /// Steps over which the learning rate rises.
-    pub warmup: u64,
-    /// The number of steps there will be, which some schedules need.
-    pub total: Option<u64>,
-    /// Clipping.
-    pub clip: Clip,
-    /// What the backward keeps of the forward.
-    pub checkpoint: Checkpoint,
-    /// How cross-entropy puts the losses of labelled positions together.
-    pub reduction: Reduction,
-    /// How another loss is computed over the micro-batches of a step.
-    pub accumulation: Accumulation,
-    /// Updates each block's parameters as soon as its gradients are there, so that the gradients of
-    /// all are never held together. Neither global clipping nor several micro-batches are possible. A step that is
-    /// cancelled or fails half-way is taken back if at most a tenth of the entries is trained; of more, what they were
-    /// is not kept, and the parameters that have taken the step by then keep it, which a notice says.
-    pub per_block: bool,
-    /// Keeps frozen and sparsely trained matrices packed as the kernels read them, from one step to the next: the same
-    /// bits sooner, the more so the fewer tokens a step has, for the memory of two more copies of them.
-    pub keep_packed: bool,
-}
-
-impl TrainOptions {
-    /// Options with an optimizer and a learning rate; all else at its default.
-    pub fn new(optimizer: Optimizer, lr: f64) -> Self {
-        Self {
-            optimizer,
-            lr,
-            schedule: Schedule::Constant,
-            warmup: 0,
-            total: None,
-            clip: Clip::None,
-            checkpoint: Checkpoint::None,
-            reduction: Reduction::Mean,
-            accumulation: Accumulation::Whole,
-            per_block: false,
-            keep_packed: false,
-        }
-    }
-
-    /// An error that names what is out of range or contradicts something else.
-    pub fn check(&self) -> Result<()> {
-        self.optimizer.check()?;
-        self.clip.check()?;
-        self.schedule.check(self.warmup, self.total)?;
-        if !(self.lr >= 0.0 && self.lr.is_finite()) {
-            return Err(Error::argument(format!("the learning rate must be at least 0, not {}", self.lr)));
-        }
-        if self.per_block && matches!(self.clip, Clip::Global(_)) {
-            return Err(Error::argument(
-                "per_block updates a block before the gradients of the blocks below it exist, so their common \
-                 norm is not known: clip per parameter, or turn per_block off",
-            ));
-        }
-        Ok(())
-    }
-}
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// The number of the step, from 1.
     pub step: u64,
-    /// The loss before the update, over all micro-batches.
+    /// The loss before the update, over all micro-batches, without the penalty; NaN for an update by gradients that did
+    /// not come from this trainer's loss.
     pub loss: f64,
+    /// The penalty before the update, where the training has one.
+    pub penalty: Option<f64>,
     /// The learning rate.
     pub lr: f64,
     /// The norm of all gradients together, before clipping.
@@ -114,22 +53,58 @@ pub struct Trainer {
     pub(super) slots: Vec<Slot>,
     pub(super) step: u64,
     pub(super) tokens: u64,
-    kept: Option<Kept>,
+    /// Whether a rate was set since the trainer was made.
+    pub(super) rates_set: bool,
+    pub(super) kept: Option<Kept>,
+    penalty: Option<Pull>,
+    pending: Option<Pending>,
+}
+
+/// What the passes since the last update found.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// The loss of the first of them.
+    loss: f64,
+    penalty: Option<f64>,
+    tokens: u64,
+    labelled: u64,
+    seconds: f64,
 }
 
 impl Trainer {
     /// A trainer at step 0.
     pub fn new(subject: Subject<'_>, selection: Selection, options: TrainOptions) -> Result<Self> {
         options.check()?;
+        subject.params.universe().check_same(selection.universe())?;
+        let mut trainer = Self {
+            selection,
+            options,
+            slots: Vec::new(),
+            step: 0,
+            tokens: 0,
+            rates_set: false,
+            kept: None,
+            penalty: None,
+            pending: None,
+        };
+        trainer.prepare(subject)?;
+        Ok(trainer)
+    }
+
+    /// Makes all that follows from the selection and the options.
+    pub(super) fn prepare(&mut self, subject: Subject<'_>) -> Result<()> {
         let Subject { exec, params, .. } = subject;
-        params.universe().check_same(selection.universe())?;
+        let Self { selection, options, .. } = self;
         let states = options.optimizer.states().len();
         let mut slots = Vec::new();
         for (i, want) in selection.wants().iter().enumerate() {
             slots.extend(Slot::new(exec, i, params.get(i), want, states)?);
         }
-        let kept = options.keep_packed.then(|| Kept::new(params, selection.wants()));
-        Ok(Self { selection, options, slots, step: 0, tokens: 0, kept })
+        group::assign(&options.groups, &options.optimizer, selection.universe(), &mut slots)?;
+        self.penalty = options.penalty.as_ref().map(|p| Pull::new(p, exec, selection)).transpose()?;
+        self.kept = options.keep_packed.then(|| Kept::new(params, selection.wants()));
+        self.slots = slots;
+        Ok(())
     }
 
     /// What may change.
@@ -181,85 +156,144 @@ impl Trainer {
         subject: Subject<'_>,
         host: &Host,
         batches: &[Batch],
-        mut loss: Option<&mut dyn LossFn>,
+        loss: Option<&mut dyn LossFn>,
     ) -> Result<StepReport> {
+        if !self.options.per_block {
+            // A report is of its own step; tokens of gradients that were only looked at count as seen.
+            self.tokens += self.pending.take().map_or(0, |probed| probed.tokens);
+            let grads = self.collect(subject, host, batches, loss)?;
+            return self.apply(subject, host, &grads);
+        }
         let begin = Instant::now();
         host.cancel.check()?;
-        let exec = match &mut self.kept {
-            Some(kept) => kept.exec(subject.exec, subject.params),
-            None => subject.exec.clone(),
-        };
-        let subject = Subject { exec: &exec, ..subject };
-        subject.params.universe().check_same(self.selection.universe())?;
-        let entropy = CrossEntropy::new(self.options.reduction);
-        let (given, batches) = (batches, batches.iter().filter(|b| b.labelled() > 0).collect::<Vec<_>>());
-        let total: f64 = batches.iter().map(|b| entropy.count(b)).sum();
-        if batches.is_empty() {
-            return Err(Error::argument("a step needs at least one batch with a label in it"));
-        }
-        if self.options.per_block && batches.len() > 1 {
+        let exec = self.exec(subject);
+        let decoder = subject.decoder.in_training(self.step);
+        let subject = Subject { exec: &exec, decoder: &decoder, ..subject };
+        let micro = Micro::new(subject, &self.selection, &self.options, batches)?;
+        if micro.labelled.len() > 1 {
             return Err(Error::argument(
                 "per_block updates the weights during the backward of a batch, so gradients of several batches cannot \
                  be accumulated: give one batch a step, or turn per_block off",
             ));
         }
-        let (warmup, steps) = (self.options.warmup, self.options.total);
-        let lr = self.options.lr * self.options.schedule.factor(self.step, warmup, steps)?;
-        let now = Now { lr, t: self.step + 1, scale: 1.0 };
-
-        let mut shares = Shares::new(self.options.accumulation, entropy, total);
-        if let Some(loss) = &mut loss
-            && batches.len() > 1
-            && self.options.accumulation == Accumulation::Whole
-        {
-            shares = Shares::whole(subject, host, given, &batches, *loss)?;
-        }
+        let (lr, factor) = self.rate()?;
+        let step = Blockwise {
+            subject,
+            optimizer: &self.options.optimizer,
+            clip: self.options.clip,
+            now: Now { lr, t: self.step + 1, scale: 1.0 },
+            factor,
+            penalty: self.penalty.as_ref(),
+            entries: self.selection.entries(),
+        };
         let mut value = 0.0;
-        let mut pass = |host: &Host, batch: &Batch, sink: &mut dyn GradSink| -> Result<()> {
-            let Subject { exec, decoder, params } = subject;
-            let (wants, checkpoint) = (self.selection.wants(), self.options.checkpoint);
-            let loss = loss.as_deref_mut().map(|loss| loss as &mut dyn LossFn);
-            let mut share = shares.next(batch, loss)?;
-            let out = decoder.backward(exec, host, params, batch, &mut share, wants, checkpoint, sink)?;
-            value += out.loss;
+        let (norm, penalty) = step.run(host, &mut self.slots, |sink| {
+            value = micro.pass(subject, host, &self.selection, &self.options, loss, sink)?;
             Ok(())
+        })?;
+        let found = Pending {
+            loss: value,
+            penalty: self.penalty.as_ref().map(|_| penalty),
+            tokens: micro.tokens(),
+            labelled: micro.count(),
+            seconds: begin.elapsed().as_secs_f64(),
         };
-        let grad_norm = if self.options.per_block {
-            let step = Blockwise {
-                subject,
-                optimizer: &self.options.optimizer,
-                clip: self.options.clip,
-                now,
-                entries: self.selection.entries(),
-            };
-            step.run(host, &mut self.slots, |sink| {
-                batches.iter().try_for_each(|batch| pass(host, batch, sink))
-            })?
-        } else {
-            let mut sink = Collect::new(subject.exec, self.selection.wants().len());
-            for batch in &batches {
-                pass(host, batch, &mut sink)?;
-            }
-            host.cancel.check()?;
-            update(subject, &mut self.slots, &self.options, now, sink.sums)?
+        self.stepped(&exec, subject, host, lr, norm, Some(found))
+    }
+
+    /// The gradients of the trained entries, by parameter, of the loss and the penalty together; and what was found with
+    /// them becomes part of the next report.
+    pub(super) fn collect(
+        &mut self,
+        subject: Subject<'_>,
+        host: &Host,
+        batches: &[Batch],
+        loss: Option<&mut dyn LossFn>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let begin = Instant::now();
+        host.cancel.check()?;
+        let exec = self.exec(subject);
+        let decoder = subject.decoder.in_training(self.step);
+        let subject = Subject { exec: &exec, decoder: &decoder, ..subject };
+        let micro = Micro::new(subject, &self.selection, &self.options, batches)?;
+        let mut sink = Collect::new(subject.exec, self.selection.wants().len());
+        let loss = micro.pass(subject, host, &self.selection, &self.options, loss, &mut sink)?;
+        host.cancel.check()?;
+        let mut sums = sink.sums;
+        let penalty = match &self.penalty {
+            Some(pull) => Some(pull.add_all(subject, &self.slots, &mut sums)?),
+            None => None,
         };
-        if let Some(kept) = &mut self.kept {
-            kept.stepped(&exec, subject.params, self.selection.wants())?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let found = Pending { loss, penalty, tokens: micro.tokens(), labelled: micro.count(), seconds };
+        self.pending = Some(match self.pending {
+            None => found,
+            Some(before) => Pending {
+                tokens: before.tokens + found.tokens,
+                labelled: before.labelled + found.labelled,
+                seconds: before.seconds + found.seconds,
+                ..before
+            },
+        });
+        Ok(sums)
+    }
+
+    /// Clips gradients of the trained entries, and takes a step of the optimizer by them.
+    pub(super) fn apply(
+        &mut self,
+        subject: Subject<'_>,
+        host: &Host,
+        grads: &[Option<Tensor>],
+    ) -> Result<StepReport> {
+        let begin = Instant::now();
+        let exec = self.exec(subject);
+        let subject = Subject { exec: &exec, ..subject };
+        let (lr, factor) = self.rate()?;
+        let now = Now { lr, t: self.step + 1, scale: 1.0 };
+        let norm = update(subject, &mut self.slots, &self.options, now, factor, grads)?;
+        let mut found = self.pending.take();
+        if let Some(found) = &mut found {
+            found.seconds += begin.elapsed().as_secs_f64();
         }
-        let tokens = batches.iter().map(|b| b.len() as u64).sum();
+        self.stepped(&exec, subject, host, lr, norm, found)
+    }
+
+    /// How operations of the next step are carried out.
+    fn exec(&mut self, subject: Subject<'_>) -> Exec {
+        match &mut self.kept {
+            Some(kept) => kept.exec(subject.exec, subject.params),
+            None => subject.exec.clone(),
+        }
+    }
+
+    /// The learning rate of the next step, and the factor of the schedule in it.
+    fn rate(&mut self) -> Result<(f64, f64)> {
+        let (warmup, steps) = (self.options.warmup, self.options.total);
+        let factor = self.options.schedule.factor(self.step, warmup, steps)?;
+        Ok((self.options.lr * factor, factor))
+    }
+
+    /// Counts a step that was taken.
+    fn stepped(
+        &mut self,
+        exec: &Exec,
+        subject: Subject<'_>,
+        host: &Host,
+        lr: f64,
+        grad_norm: f64,
+        found: Option<Pending>,
+    ) -> Result<StepReport> {
+        if let Some(kept) = &mut self.kept {
+            kept.stepped(exec, subject.params, self.selection.wants())?;
+        }
+        let nothing = Pending { loss: f64::NAN, penalty: None, tokens: 0, labelled: 0, seconds: 0.0 };
+        let Pending { loss, penalty, tokens, labelled, seconds } = found.unwrap_or(nothing);
         self.step += 1;
         self.tokens += tokens;
-        let value = shares.loss().unwrap_or(value);
-        host.events.emit(Event::Step { step: self.step, loss: value, lr, tokens });
-        Ok(StepReport {
-            step: self.step,
-            loss: value,
-            lr,
-            grad_norm,
-            tokens,
-            labelled: batches.iter().map(|b| b.labelled() as u64).sum(),
-            seconds: begin.elapsed().as_secs_f64(),
-        })
+        if !loss.is_nan() {
+            host.events.emit(Event::Step { step: self.step, loss, lr, tokens });
+        }
+        Ok(StepReport { step: self.step, loss, penalty, lr, grad_norm, tokens, labelled, seconds })
     }
 }
 
@@ -269,7 +303,8 @@ fn update(
     slots: &mut [Slot],
     options: &TrainOptions,
     now: Now,
-    grads: Vec<Option<Tensor>>,
+    factor: f64,
+    grads: &[Option<Tensor>],
 ) -> Result<f64> {
     let Subject { exec, params, .. } = subject;
     let square = |slot: &Slot| {
@@ -290,7 +325,7 @@ fn update(
     let step = |(slot, square): (&mut Slot, f64)| {
         let Some(grad) = &grads[slot.param] else { return Ok(()) };
         let scale = clip.scale(square.sqrt(), norm);
-        slot.step(exec, params.get(slot.param), optimizer, Now { scale, ..now }, grad)
+        slot.step(exec, params.get(slot.param), optimizer, Now { scale, ..now }, factor, grad)
     };
     let done = match shared {
         true => exec.run(|| slots.par_iter_mut().zip(squares).try_for_each(step)),

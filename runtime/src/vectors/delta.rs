@@ -35,7 +35,7 @@ impl Source for Delta {
         &self.universe
     }
 
-    fn scored(&self, param: usize) -> bool {
+    fn has(&self, param: usize) -> bool {
         self.pairs[param].is_some()
     }
 

@@ -6,7 +6,7 @@ use super::Source;
 use crate::Result;
 use crate::model::Universe;
 
-/// Scores that are computed when they are read, by a function of (parameter, first entry, output).
+/// Numbers that are computed when they are read, by a function of (parameter, first entry, output).
 pub struct Generated<F> {
     universe: Arc<Universe>,
     scored: Vec<bool>,
@@ -14,7 +14,7 @@ pub struct Generated<F> {
 }
 
 impl<F: Fn(usize, usize, &mut [f32]) + Sync> Generated<F> {
-    /// Scores of the parameters in `params`, made by `fill`.
+    /// Numbers for the parameters in `params`, made by `fill`.
     pub fn new(universe: Arc<Universe>, params: &[usize], fill: F) -> Self {
         let mut scored = vec![false; universe.len()];
         params.iter().for_each(|&p| scored[p] = true);
@@ -27,7 +27,7 @@ impl<F: Fn(usize, usize, &mut [f32]) + Sync> Source for Generated<F> {
         &self.universe
     }
 
-    fn scored(&self, param: usize) -> bool {
+    fn has(&self, param: usize) -> bool {
         self.scored[param]
     }
 

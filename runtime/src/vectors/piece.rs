@@ -19,26 +19,34 @@ pub(super) fn checked(
             values.len()
         )));
     }
-    let check = |(spec, tensor): (&ParamSpec, Option<Tensor>)| -> Result<Option<Tensor>> {
-        let Some(tensor) = tensor else { return Ok(None) };
-        if tensor.dims() != spec.shape {
-            return Err(Error::argument(format!(
-                "{what}: parameter {} has shape {:?}, and its tensor has {:?}",
-                spec.name,
-                spec.shape,
-                tensor.dims()
-            )));
-        }
-        if !tensor.dtype().is_float() {
-            return Err(Error::argument(format!(
-                "{what}: the tensor of parameter {} holds {}, not floating-point numbers",
-                spec.name,
-                tensor.dtype().as_str()
-            )));
-        }
-        Ok(Some(tensor.contiguous()?.detach()))
+    let check = |(spec, tensor): (&ParamSpec, Option<Tensor>)| {
+        tensor.map(|tensor| checked_tensor(spec, &spec.shape, &tensor, what)).transpose()
     };
     universe.specs().iter().zip(values).map(check).collect()
+}
+
+/// A tensor of a parameter, contiguous and constant, once its shape and type are found right.
+pub(super) fn checked_tensor(
+    spec: &ParamSpec,
+    shape: &[usize],
+    tensor: &Tensor,
+    what: &str,
+) -> Result<Tensor> {
+    if tensor.dims() != shape {
+        return Err(Error::argument(format!(
+            "{what}: parameter {} needs shape {shape:?}, and its tensor has {:?}",
+            spec.name,
+            tensor.dims()
+        )));
+    }
+    if !tensor.dtype().is_float() {
+        return Err(Error::argument(format!(
+            "{what}: the tensor of parameter {} holds {}, not floating-point numbers",
+            spec.name,
+            tensor.dtype().as_str()
+        )));
+    }
+    Ok(tensor.contiguous()?.detach())
 }
 
 /// Reads a piece of a contiguous tensor: in place where it is f32 on the CPU, else through a copy

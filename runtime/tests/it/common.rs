@@ -8,9 +8,14 @@ use lota_runtime::model::{Config, Decoder, Params, Role, Universe};
 use lota_runtime::ops::Exec;
 use serde_json::Value;
 
+/// Whether the environment asks for the reference path.
+pub fn on_the_reference_path() -> bool {
+    std::env::var_os("LOTA_TEST_REFERENCE").is_some_and(|v| v == "1")
+}
+
 /// The CPU; with `LOTA_TEST_REFERENCE=1`, every operation on its reference path.
 pub fn exec() -> Exec {
-    let reference = std::env::var_os("LOTA_TEST_REFERENCE").is_some_and(|v| v == "1");
+    let reference = on_the_reference_path();
     Exec::cpu().with_reference(reference)
 }
 
@@ -30,7 +35,7 @@ pub fn params(decoder: &Decoder, seed: u64) -> Params {
             Role::Norm => (if offset { 0.0 } else { 1.0 }, 0.2),
             Role::Bias => (0.0, 0.2),
             Role::Embed | Role::Head => (0.0, 0.5),
-            Role::Attention | Role::Mlp => (0.0, 0.7 / (spec.shape[1] as f64).sqrt()),
+            Role::Attention | Role::Mlp | Role::Lora => (0.0, 0.7 / (spec.shape[1] as f64).sqrt()),
         };
         let values: Vec<f32> = (0..spec.entries()).map(|_| (center + spread * rng.normal()) as f32).collect();
         Tensor::from_vec(values, spec.shape.clone(), &Device::Cpu).expect("a tensor")

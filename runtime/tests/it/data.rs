@@ -7,7 +7,8 @@ use lota_runtime::data::{
     Batch, BatchOptions, Batches, Example, ExampleOptions, Format, Keep, Order, Padded, Pair, ReadLimits,
     examples, read,
 };
-use lota_runtime::host::{Event, Events, Host};
+use lota_runtime::host::{Event, Events, Host, Rng};
+use lota_runtime::model::{TokenizerTraining, train_tokenizer};
 use lota_runtime::{Error, Result};
 use proptest::prelude::*;
 use serde_json::json;
@@ -136,6 +137,61 @@ fn examples_are_cut_only_when_too_long_and_what_was_cut_is_told() {
     let start = ExampleOptions { keep: Keep::Start, ..options };
     let made = examples(&pairs[1..2], &bytes, &start, &Host::default()).expect("makes");
     assert_eq!(text(&made.items[0]), "\u{1}abcxy\u{2}");
+}
+
+/// Random text of about so many bytes: words, numbers, punctuation, other scripts, whitespace of every kind; every third
+/// without a space.
+fn long_text(seed: u64, bytes: usize) -> String {
+    let mut rng = Rng::new(seed);
+    let pieces =
+        ["the", "law", "Camel", "12345", "7", "...", "naïve", "你好", "\n\n", "\t", "  ", "'ll", "x=y;", "é"];
+    let mut text = String::new();
+    while text.len() < bytes {
+        text.push_str(pieces[rng.below(pieces.len() as u64) as usize]);
+        if !seed.is_multiple_of(3) && rng.uniform() < 0.7 {
+            text.push(' ');
+        }
+    }
+    text
+}
+
+#[test]
+fn a_long_text_is_cut_as_if_it_were_tokenized_whole() {
+    let host = Host::default();
+    let training = TokenizerTraining { vocab: 400, ..TokenizerTraining::default() };
+    let tokenizer =
+        train_tokenizer(&[long_text(1, 20_000), long_text(3, 20_000)], &training, &host).expect("trains");
+    let (max_len, max_prompt) = (300, 100);
+    for seed in 1..13 {
+        let (prompt, target) = (long_text(seed, 300_000), long_text(seed + 1, 250_000));
+        let whole = |text: &str| tokenizer.encode(text, false).expect("tokenizes");
+        let (all, learnt) = (whole(&prompt), whole(&target));
+        for keep in [Keep::Start, Keep::End] {
+            let longest = Mutex::new(0);
+            let encode = |text: &str| {
+                let mut longest = longest.lock().expect("not poisoned");
+                *longest = text.len().max(*longest);
+                tokenizer.encode(text, false)
+            };
+            let options = ExampleOptions { max_len, max_prompt, keep, ..ExampleOptions::default() };
+            let made = examples(&[pair(&prompt, &target)], &encode, &options, &host).expect("makes");
+            let kept = match keep {
+                Keep::Start => &all[..max_prompt],
+                Keep::End => &all[all.len() - max_prompt..],
+            };
+            assert_eq!(
+                made.items[0].tokens,
+                [kept, &learnt[..max_len - max_prompt]].concat(),
+                "{seed} {keep:?}"
+            );
+            let t = made.truncation;
+            assert_eq!((t.examples, t.prompts, t.targets), (1, 1, 1));
+            // A text without a space is read whole: nothing says where its words begin.
+            let longest = longest.into_inner().expect("not poisoned");
+            let whole = seed.is_multiple_of(3) || (seed + 1).is_multiple_of(3);
+            assert!(whole || longest < 100_000, "{longest}");
+        }
+    }
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn a_loss_over_log_probabilities_agrees_with_finite_differences() {
     let (params, batch) = (params(&decoder, 18), batch(19));
     let wants = all_dense(&decoder);
     let (out, found) = gradients(&decoder, &params, &batch, &mut Squared, &wants, Checkpoint::Block);
-    assert_eq!(out.logp.dims(), [batch.labelled()]);
+    assert_eq!(out.values.dims(), [batch.labelled()]);
     // The differences are of the plain composition in f64. Those of a loss computed in f32 are mostly noise: its last
     // bits (about 2e-5 of a loss of 200), divided by a step small enough for the slope, are per cents of it.
     let mut weights = weights(&params);

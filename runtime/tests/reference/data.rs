@@ -54,3 +54,9 @@ pub fn trial(name: &str, needs: &[Need], test: fn()) -> Trial {
     })
     .with_ignored_flag(missing)
 }
+
+/// Whether every step of every run is compared: with `LOTA_TEST_TRAJECTORY=1`, as `.ci/evidence` does. Without it a test
+/// follows as much as tells a fault from rounding, since the whole takes many minutes.
+pub fn whole_trajectories() -> bool {
+    std::env::var_os("LOTA_TEST_TRAJECTORY").is_some_and(|v| v == "1")
+}

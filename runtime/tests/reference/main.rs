@@ -4,8 +4,11 @@
 #[allow(dead_code, reason = "what other tests share")]
 mod common;
 mod data;
+mod lora;
+mod methods;
 mod smollm2;
 mod train;
+mod wanda;
 
 use data::Need::{Shared, SmolLm2};
 use data::trial;
@@ -34,6 +37,22 @@ fn main() {
             "smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training",
             &both,
             train::follows_the_reference,
+        ),
+        trial("smollm2_factors_of_low_rank_follow_the_reference", &both, lora::follows_the_reference),
+        trial(
+            "smollm2_projects_gradients_as_the_reference",
+            &both,
+            methods::projects_gradients_as_the_reference,
+        ),
+        trial(
+            "smollm2_consolidates_weights_as_the_reference",
+            &both,
+            methods::consolidates_weights_as_the_reference,
+        ),
+        trial(
+            "smollm2_has_the_input_norms_and_masks_of_wanda",
+            &both,
+            wanda::has_the_input_norms_and_masks_of_wanda,
         ),
         trial("smollm2_in_bf16_stays_within_one_percent", &both, train::in_bf16_stays_within_one_percent),
     ];

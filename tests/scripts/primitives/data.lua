@@ -156,3 +156,28 @@ test.case("rows are read from JSON lines and CSV", function()
     lota.data.read(run:write("a.bin", "x"))
   end, "format")
 end)
+
+test.case("the tensors of a file, all or by name", function()
+  local run = lota.run.start(os.tmpname() .. ".run")
+  local m = lota.model.init "tiny"
+  m:save(run:path "m", { dtype = "bf16" })
+  local path = run:path "m" .. "/model.safetensors"
+  local all = lota.data.tensors(path)
+  local up = "model.layers.0.mlp.up_proj.weight"
+  test.equal(all[up], m:param(up):to "bf16")
+  local few = lota.data.tensors(path, { names = { "*.0.mlp.up_proj.weight", "model.norm.*" } })
+  local names = {}
+  for name in pairs(few) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  test.equal(names, { up, "model.norm.weight" })
+  test.equal(lota.mask.from_tensors(m, few) <= lota.mask.match(m, { up, "model.norm.weight" }), true)
+  test.equal(lota.data.metadata(path).format, "pt")
+  test.raises(function()
+    lota.data.tensors(path, { names = "*.nothing" })
+  end, "matches no tensor of the file")
+  test.raises(function()
+    lota.data.tensors(run:write("no.safetensors", "not one"))
+  end, "not a safetensors file")
+end)

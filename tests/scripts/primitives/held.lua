@@ -128,12 +128,12 @@ all_refused("a choice of parameters", function(change)
   })
 end, "train.new")
 
-all_refused("lota.scores.new", function(change)
-  lota.scores.new(model, function(_, weights)
+all_refused("lota.values.new", function(change)
+  lota.values.new(model, function(_, weights)
     change()
     return weights
   end)
-end, "scores.new")
+end, "values.new")
 
 all_refused("a generation", function(change)
   model:generate("1+1=", { max_tokens = 2, on_text = change })
@@ -172,6 +172,7 @@ test.case("a ticket does not come off inside of a step, and a swap is none", fun
 end)
 
 test.case("a refused change that is caught does not spoil the step", function()
+  local free = model:clone()
   local function stepped(inside)
     local copy = model:clone()
     local trainer = lota.train.new(copy, {
@@ -189,7 +190,6 @@ test.case("a refused change that is caught does not spoil the step", function()
   local caught = stepped(function(copy)
     test.equal(pcall(copy.set_param, copy, name, copy:param(name):mul(2)), false)
     -- Another model is free.
-    local free = copy:clone()
     free:set_param(name, free:param(name):mul(2))
   end)
   test.equal(caught, plain)

@@ -44,7 +44,7 @@ end)
 test.case("applied it makes the change", function()
   adapter:apply(model)
   for _, name in ipairs { up .. ".weight", q .. ".weight" } do
-    assert(off(model:delta(before):get(name), delta:get(name)) < 1e-5)
+    assert(off(model:delta(before):of(name), delta:of(name)) < 1e-5)
   end
   adapter:apply(model, { scale = -1 })
   assert(model:delta(before):abs():max() < 1e-6)
@@ -58,7 +58,7 @@ test.case("it comes back from its folder, and sums are exact", function()
   test.equal(read:info().base, "some/model")
   local sum = lota.lora.sum({ adapter, read }, { weights = { 2, -1 } })
   test.equal(sum:info().rank, 4)
-  assert(off(sum:delta(model):get(up .. ".weight"), delta:get(up .. ".weight")) < 1e-5)
+  assert(off(sum:delta(model):of(up .. ".weight"), delta:of(up .. ".weight")) < 1e-5)
 end)
 
 test.case("a ticket becomes an adapter with its base", function()
@@ -88,4 +88,82 @@ test.case("misuse says what to do", function()
   test.raises(function()
     lota.lora.load "nowhere"
   end, "adapter_config.json")
+end)
+
+-- Factors that are trained.
+
+local examples = lota.data.examples(model, { { prompt = "one", target = " two" }, { prompt = "a", target = "b" } })
+local function batches()
+  return lota.data.batches(examples, { size = 2 })
+end
+local function logits(m)
+  return m:logits "a few words"
+end
+-- Steps of a training of `free`, large enough that B has moved away from zero.
+local function trained(m, free)
+  free.optimizer, free.lr = "adamw", 0.02
+  local training = lota.train.new(m, free)
+  training:fit(batches(), { steps = 3 })
+  training:close()
+  return m
+end
+
+test.case("training the factors leaves the shared weights, and merging gives the same model", function()
+  local base = model:fingerprint()
+  local m = lota.lora.attach(model, { rank = 2, alpha = 8, rslora = true, targets = { "q_proj", "*down*", "lm_head" } })
+  assert(off(logits(m), logits(model)) == 0, "B begins at zero")
+  trained(m, { params = "lora" })
+  assert(off(logits(m), logits(model)) > 1e-3)
+  test.equal(model:fingerprint(), base)
+  local merged = lota.lora.merge(m)
+  assert(off(logits(m), logits(merged)) < 1e-4)
+  local folder = lota.run.start(os.tmpname() .. ".run"):path "merged"
+  merged:save(folder)
+  assert(off(logits(lota.model.load(folder)), logits(merged)) < 1e-5)
+  -- The tied head became a weight of its own; the embedding is as it was.
+  test.equal(#merged:params(), #model:params() + 1)
+  test.equal(off(merged:param "model.embed_tokens.weight", model:param "model.embed_tokens.weight"), 0)
+end)
+
+test.case("a frozen A and a masked B keep every other bit", function()
+  local m = lota.lora.attach(model, { rank = 4, targets = "up_proj" })
+  local b = lota.mask.random(m, { density = 0.25, params = "*.lora_B.weight", seed = 1 })
+  local outside, inside = m:hash({ outside = b }), m:hash({ mask = b })
+  trained(m, { mask = b })
+  test.equal(m:hash({ outside = b }), outside)
+  assert(m:hash({ mask = b }) ~= inside)
+end)
+
+test.case("an adapter that is written and attached again is the same model", function()
+  local m = trained(lota.lora.attach(model, { rank = 2, alpha = 3 }), { params = "lora" })
+  local path = lota.run.start(os.tmpname() .. ".run"):path "attached"
+  lota.lora.of(m):save(path)
+  local again = lota.lora.attach(model, { adapter = lota.lora.load(path) })
+  test.equal(again:fingerprint(), m:fingerprint())
+  assert(off(logits(again), logits(m)) < 1e-5)
+end)
+
+test.case("misuse of factors says what to do", function()
+  local m = lota.lora.attach(model)
+  test.raises(function()
+    m:save(os.tmpname())
+  end, "lora.merge")
+  test.raises(function()
+    lota.lora.attach(m)
+  end, "merge them into its weights")
+  test.raises(function()
+    lota.lora.of(model)
+  end, "no factors of low rank")
+  test.raises(function()
+    lota.lora.attach(model, { rank = 0 })
+  end, "rank")
+  test.raises(function()
+    lota.lora.attach(model, { dropout = 1 })
+  end, "dropout")
+  test.raises(function()
+    lota.lora.attach(model, { targets = "q_porj" })
+  end, "no module with a matrix is called")
+  test.raises(function()
+    lota.lora.attach(model, { adapter = adapter, rank = 2 })
+  end, "is what the adapter says")
 end)

@@ -4,7 +4,7 @@ local test = require "lota.test"
 
 local model = lota.model.init("tiny", { seed = 1 })
 local adaptable = lota.mask.all(model, { params = "adaptable" })
-local scores = lota.scores.new(model, function(name, w)
+local scores = lota.values.new(model, function(name, w)
   return name:find "_proj" and w or nil
 end)
 
@@ -33,6 +33,45 @@ test.case("more than there are is an error that says how many there are", functi
   test.raises(function()
     lota.mask.from_scores(few, { count = 3 })
   end, "only 0 of")
+end)
+
+test.case("a density that takes nothing is an error with the least that takes something", function()
+  local tiny = { density = 1e-9 }
+  local some = "rounds to none of " .. adaptable:count() .. " entries"
+  local with = function(settings)
+    for name, value in pairs(tiny) do
+      settings[name] = value
+    end
+    return settings
+  end
+  for _, draw in ipairs {
+    function()
+      return lota.mask.random(model, with {})
+    end,
+    function()
+      return lota.mask.from_scores(scores, with { within = adaptable })
+    end,
+    function()
+      return lota.mask.random(model, with { scope = "row" })
+    end,
+    function()
+      return lota.mask.from_scores(scores, with { scope = "layer", largest = false })
+    end,
+    function()
+      return lota.mask.units(scores, with { unit = "row" })
+    end,
+  } do
+    test.raises(draw, "rounds to none of ")
+  end
+  test.raises(function()
+    lota.mask.random(model, tiny)
+  end, some)
+  local _, why = pcall(lota.mask.random, model, tiny)
+  local least = tonumber(tostring(why):match "takes one is ([%d.e-]+)")
+  test.equal(lota.mask.random(model, { density = least }):count(), 1)
+  -- None is what a density of 0 asks for, and some groups may be too small for any.
+  test.equal(lota.mask.random(model, { density = 0 }):count(), 0)
+  test.equal(lota.mask.random(model, { density = 0.001, params = "all", scope = "parameter" }):count() > 0, true)
 end)
 
 test.case("options are strict", function()
@@ -128,15 +167,15 @@ test.case("scores add, scale and report", function()
   test.near(twice:max(), 2 * scores:max(), 1e-6)
   test.near(scores:mul(3):sum(), 3 * scores:sum(), 1e-3)
   test.equal(scores:sub(scores):nonzero(), 0)
-  test.equal(scores:get "model.norm.weight", nil)
+  test.equal(scores:of "model.norm.weight", nil)
   test.equal(#scores:names(), 14)
   test.raises(function()
-    lota.scores.new(model, function()
+    lota.values.new(model, function()
       return 3
     end)
   end, "must return a Tensor or nil")
   test.raises(function()
-    lota.scores.new(model, function()
+    lota.values.new(model, function()
       return lota.zeros { 2 }
     end)
   end, "shape")

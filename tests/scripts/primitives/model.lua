@@ -69,6 +69,32 @@ test.case("hashes tell inside from outside", function()
   end, "exclude each other")
 end)
 
+test.case("logits of a batch have a row for each of its tokens, and of several batches come in a list", function()
+  local model = lota.model.init("tiny", { seed = 3 })
+  local rows = { { prompt = "1+1=", target = "2" }, { prompt = "a longer one", target = "yes" } }
+  local examples = lota.data.examples(model, rows)
+  local batch = lota.data.batches(examples, { size = 2, order = "sequential" }):next()
+  local logits = model:logits(batch)
+  test.equal(logits:shape(), { batch:size(), 257 })
+  -- Each sequence by itself.
+  local at = 0
+  for _, tokens in ipairs(batch:tokens()) do
+    local alone = model:logits(tokens)
+    test.near((logits:narrow(1, at + 1, { len = #tokens }) - alone):abs():max():item(), 0, 1e-5)
+    at = at + #tokens
+  end
+  local list = model:logits { batch, batch }
+  test.equal({ #list, list[2] == logits }, { 2, true })
+  test.equal(#model:logits(examples), 1)
+  test.equal(#model:logits(lota.data.batches(examples, { size = 1 })), 2)
+  test.raises(function()
+    model:logits {}
+  end, "is empty")
+  test.raises(function()
+    model:logits(model)
+  end, "must be Batches, Examples, a Batch or a list of them")
+end)
+
 test.case("text goes to tokens and back, logits have a row for each token", function()
   local ids = model:tokenize "naïve 🦀"
   test.equal(model:detokenize(ids), "naïve 🦀")

@@ -117,6 +117,10 @@ test.case("a change under an applied ticket makes its base unknown", function()
     function() -- of the parameter that the ticket lies in
       model:set_param(up, model:param(up):mul(3))
     end,
+    function() -- some entries of a snapshot of other weights
+      local others = lota.model.init("tiny", { seed = 2 }):snapshot()
+      model:restore(others, { within = lota.mask.match(model, other) })
+    end,
     function() -- a training step
       lota.train.new(model, { params = other, lr = 1e-2 }):step(batch)
     end,

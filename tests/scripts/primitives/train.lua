@@ -180,7 +180,7 @@ test.case("a loss that contains the model's own weights is refused", function()
   for _, penalty in ipairs(hidden) do
     test.raises(function()
       penalised(penalty)
-    end, "A penalty on the weights is the option weight_decay")
+    end, "A penalty on the weights is the option penalty or weight_decay")
     test.raises(function()
       lota.train.grad_scores(model, batch, {
         loss = function(logp)
@@ -198,6 +198,93 @@ test.case("a loss that contains the model's own weights is refused", function()
   penalised(function(logp)
     return (logp - other:logp(batch)):square():mean()
   end)
+end)
+
+test.case("values made of the weights inside of their loss are refused, and made before it are constants", function()
+  local P = "model.layers.0.mlp.up_proj.weight"
+  local model, batches = fresh()
+  local batch = batches:next()
+  local start, anchor, before = model:snapshot(), model:clone(), model:fingerprint()
+  local mask = lota.mask.random(model, { density = 0.01 })
+  local other = model:clone()
+  local scored = lota.values.new(other, function(_, w)
+    return w
+  end)
+  local function sum(scores)
+    return scores:of(P):square():sum()
+  end
+  local hidden = {
+    function()
+      return sum(model:delta(start))
+    end,
+    function()
+      return sum(lota.task_vector(start, model))
+    end,
+    function()
+      return sum(lota.values.new(model, function(_, w)
+        return w
+      end))
+    end,
+    function()
+      return lota.ticket.new(model, mask, { base = before, method = "example" }):values(P):sum()
+    end,
+    function()
+      return sum(lota.task_vector(model:snapshot(), start))
+    end,
+    function()
+      return model:clone():param(P):sum()
+    end,
+    function()
+      return lota.merge.models({ model, other }, { method = "linear" }):param(P):sum()
+    end,
+    function()
+      return sum(lota.train.grad_scores(model, batch))
+    end,
+    function()
+      return lota.eval.perplexity(model, batch).loss
+    end,
+    function() -- numbers out of a tensor
+      return model:param(P):square():sum():item() * 1e-3
+    end,
+    function()
+      return lota.tensor(model:param(P):totable()):sum()
+    end,
+    function() -- through another model
+      other:set_param(P, model:param(P))
+      return other:param(P):sum()
+    end,
+    function() -- through scores of another model
+      return sum(scored:map(function()
+        return model:param(P)
+      end))
+    end,
+  }
+  local function penalised(penalty)
+    lota.train.grad_scores(model, batch, {
+      loss = function(logp)
+        return logp:mean():neg() + penalty(logp)
+      end,
+    })
+  end
+  for i, penalty in ipairs(hidden) do
+    local ok, why = pcall(penalised, penalty)
+    test.equal({ i, ok }, { i, false })
+    local told = tostring(why):find("A penalty on the weights is the option penalty or weight_decay", 1, true)
+    test.equal({ i, told ~= nil or tostring(why) }, { i, true })
+  end
+  -- An anchor is made before the step.
+  local drift = model:delta(anchor)
+  penalised(function()
+    return sum(drift) + anchor:param(P):square():sum()
+  end)
+  penalised(function()
+    return model:param(P):detach():sum():item() * 1e-3
+  end)
+  penalised(function(logp)
+    return sum(other:delta(anchor)) * logp:mean():item()
+  end)
+  -- After a loss, also one that failed, everything is free again.
+  test.equal(model:delta(start):nonzero(), 0)
 end)
 
 test.case("a bad loss is an error, and changes nothing", function()

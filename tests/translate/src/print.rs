@@ -165,6 +165,8 @@ impl Printer<'_> {
             Expr::Map(named) => {
                 let mut parts = Vec::new();
                 for (name, value) in named {
+                    // A word of the language is a name in quotes.
+                    let name = if name == "fn" { "\"fn\"" } else { name };
                     parts.push(format!("{name}: {}", self.expr(value)?));
                 }
                 format!("#{{{}}}", parts.join(", "))

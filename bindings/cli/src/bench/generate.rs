@@ -7,7 +7,8 @@ use lota::Result;
 use lota::runtime::host::{Host, Rng};
 use lota::runtime::model::GenerateOptions;
 
-use super::{Common, Figures};
+use super::Figures;
+use crate::common::Common;
 
 #[derive(Args)]
 pub(crate) struct Generate {

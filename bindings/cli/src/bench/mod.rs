@@ -4,7 +4,9 @@
 //! program can run it in turn with its own measurement of the same work. It compares nothing and judges nothing.
 
 mod call;
+mod choice;
 mod generate;
+mod loss;
 mod select;
 mod step;
 mod training;
@@ -16,7 +18,8 @@ use lota::runtime::model::{Config, Decoder, LoadOptions, Model, init};
 use lota::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::Common;
+use super::common::Common;
+use super::failure::usage;
 use super::output::write_out;
 
 #[derive(Subcommand)]
@@ -31,6 +34,10 @@ pub(super) enum Bench {
     Generate(generate::Generate),
     /// The choice of the largest scores as a mask
     Select(select::Select),
+    /// A training step with cross-entropy built in, and written in Lua over log-probabilities and over logits
+    Loss(loss::Loss),
+    /// A question with one choice, and the same with several
+    Choice(choice::Choice),
 }
 
 pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
@@ -40,6 +47,8 @@ pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
         Bench::Step(step) => step.run(common),
         Bench::Generate(generate) => generate.run(common),
         Bench::Select(select) => select.run(common),
+        Bench::Loss(loss) => loss.run(common),
+        Bench::Choice(choice) => choice.run(common),
     }
 }
 
@@ -57,12 +66,10 @@ impl Figures {
     }
 
     /// The median, least and largest of some seconds.
-    fn seconds(self, mut seconds: Vec<f64>) -> Self {
-        seconds.sort_by(f64::total_cmp);
-        let median = seconds[seconds.len() / 2];
-        self.with("seconds", median)
-            .with("seconds_least", seconds[0])
-            .with("seconds_most", seconds[seconds.len() - 1])
+    fn seconds(self, seconds: Vec<f64>) -> Self {
+        let fold = |f: fn(f64, f64) -> f64| seconds.iter().copied().reduce(f).unwrap_or(f64::NAN);
+        let (least, most) = (fold(f64::min), fold(f64::max));
+        self.with("seconds", median(seconds)).with("seconds_least", least).with("seconds_most", most)
     }
 
     /// The peak of this process so far, in MiB, where the system tells.
@@ -88,6 +95,12 @@ impl Figures {
     }
 }
 
+/// The middle of some figures, at least one.
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
 /// A figure of this process in MiB, as Linux tells it.
 fn resident(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -109,7 +122,7 @@ fn dtype(name: &str) -> Result<candle_core::DType> {
     match name {
         "f32" => Ok(candle_core::DType::F32),
         "bf16" => Ok(candle_core::DType::BF16),
-        other => Err(super::usage(format!("--dtype must be f32 or bf16, not {other}"))),
+        other => Err(usage(format!("--dtype must be f32 or bf16, not {other}"))),
     }
 }
 
@@ -117,7 +130,7 @@ fn dtype(name: &str) -> Result<candle_core::DType> {
 fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
     let (dtype, exec) = (dtype(name)?, super::health::exec(common)?);
     if source == "builtin" {
-        return Err(super::usage("the built-in model is too small to be measured: name another"));
+        return Err(usage("the built-in model is too small to be measured: name another"));
     }
     let host = Host::default();
     if source.ends_with(".json") {
@@ -130,4 +143,14 @@ fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
     }
     let options = LoadOptions { dtype, exec, hub: lota::hub_from_environment(), ..LoadOptions::default() };
     Ok(lota::runtime::model::load(source, &options, &host)?)
+}
+
+/// The same, where the built-in model is large enough too.
+fn load_or_builtin(common: &Common, source: &str, name: &str) -> Result<Model> {
+    if source != "builtin" {
+        return load(common, source, name);
+    }
+    let options =
+        LoadOptions { dtype: dtype(name)?, exec: super::health::exec(common)?, ..LoadOptions::default() };
+    lota::builtin::load_model(&options, &Host::default())
 }

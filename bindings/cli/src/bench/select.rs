@@ -9,9 +9,10 @@ use lota::Result;
 use lota::runtime::host::{Host, Rng};
 use lota::runtime::mask::{self, Budget, Scope};
 use lota::runtime::model::{ParamSpec, Role, Universe};
-use lota::runtime::vectors::Scores;
+use lota::runtime::vectors::Values;
 
-use super::{Common, Figures};
+use super::Figures;
+use crate::common::Common;
 
 #[derive(Args)]
 pub(crate) struct Select {
@@ -45,7 +46,7 @@ impl Select {
         });
         let universe: Arc<Universe> = Universe::new(specs.collect())?;
         let mut tensors = tensors.into_iter().map(|(_, tensor)| tensor);
-        let scores = Scores::from_fn(universe, |_, _| Ok(tensors.next()))?;
+        let scores = Values::from_fn(universe, |_, _| Ok(tensors.next()))?;
         let loaded = super::resident("VmRSS");
         let (mut seconds, mut chosen) = (Vec::new(), 0);
         for i in 0..=self.runs.max(1) {

@@ -6,11 +6,15 @@ use clap::Args;
 use lota::Result;
 use lota::runtime::data::{Batch, Padded};
 use lota::runtime::host::{Host, Rng};
+use lota::runtime::lora::{self, Shape};
 use lota::runtime::mask::{self, Budget, Mask, Scope};
-use lota::runtime::model::{Model, ParamSpec};
+use lota::runtime::model::decoder::Attached;
+use lota::runtime::model::{Init, Model, ParamSpec, Role};
 use lota::runtime::train::{Optimizer, Selection, TrainOptions, Trainer};
 
-use super::{Common, Figures};
+use super::Figures;
+use crate::common::Common;
+use crate::failure::usage;
 
 #[derive(Args)]
 pub(crate) struct Step {
@@ -19,6 +23,9 @@ pub(crate) struct Step {
     /// The fraction of attention and MLP entries that are trained, at random; `full` trains every weight
     #[arg(long, default_value = "0.01")]
     density: String,
+    /// Train factors of this rank beside all linear layers of the blocks instead, with alpha twice the rank
+    #[arg(long, conflicts_with = "density")]
+    lora: Option<usize>,
     /// How weights are held: f32 or bf16
     #[arg(long, default_value = "f32")]
     dtype: String,
@@ -56,7 +63,7 @@ pub(crate) struct Step {
 
 impl Step {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let model = super::load(common, &self.model, &self.dtype)?;
+        let model = self.adapted(super::load(common, &self.model, &self.dtype)?)?;
         let selection = self.selection(&model)?;
         let entries = selection.entries();
         let batches = self.batches(&model)?;
@@ -79,6 +86,7 @@ impl Step {
         }
         let mut figures = Figures::new("step")
             .with("density", self.density.as_str())
+            .with("lora", self.lora)
             .with("dtype", self.dtype.as_str())
             .with("compute", common.compute.as_str())
             .with("checkpoint", self.checkpoint.as_str())
@@ -100,7 +108,19 @@ impl Step {
         Ok(())
     }
 
+    /// The model, with factors if they are asked for.
+    fn adapted(&self, model: Model) -> Result<Model> {
+        let Some(rank) = self.lora else { return Ok(model) };
+        let shape = Shape { rank, alpha: 2.0 * rank as f64, rslora: false };
+        let modules = lora::modules(&model, &["all-linear"], &shape)?;
+        Ok(model.attach(Attached { modules, dropout: 0.0, seed: 0 }, Init::Kaiming, 0)?)
+    }
+
     fn selection(&self, model: &Model) -> Result<Selection> {
+        if self.lora.is_some() {
+            let universe = model.params.universe().clone();
+            return Ok(Selection::dense(universe, |spec: &ParamSpec| spec.role == Role::Lora)?);
+        }
         let universe = model.params.universe().clone();
         if self.density == "full" {
             return Ok(Selection::dense(universe, |_| true)?);
@@ -108,7 +128,7 @@ impl Step {
         let density: f64 = self
             .density
             .parse()
-            .map_err(|_| crate::usage(format!("--density must be a number or full, not {}", self.density)))?;
+            .map_err(|_| usage(format!("--density must be a number or full, not {}", self.density)))?;
         let all = Mask::of_params(universe, ParamSpec::adaptable);
         let budget = Budget::Density(density);
         let host = Host::default();

@@ -11,7 +11,8 @@ use lota::builtin;
 use lota::runtime::host::Host;
 use lota::runtime::model::LoadOptions;
 
-use super::{Common, Figures};
+use super::{Figures, median};
+use crate::common::Common;
 use crate::run::builder;
 
 #[derive(Args)]
@@ -85,10 +86,6 @@ impl Loop {
                 ratios.push(seconds[1] / seconds[0]);
             }
         }
-        let median = |mut all: Vec<f64>| {
-            all.sort_by(f64::total_cmp);
-            all[all.len() / 2]
-        };
         Figures::new("loop")
             .with("tokens", batch.len())
             .with("rust_ms", median(rust) * 1e3)

@@ -23,18 +23,15 @@ local task = require "STUDY-task"
 
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
-  density = { 0.1, "fraction of the attention and MLP entries that the sparse arms may change" },
-  steps = { 60, "optimizer steps of each arm, LoTA's calibration included" },
-  calibration_steps = { 20, "how many of --steps LoTA spends on calibration" },
-  lr = { 1e-3, "learning rate" },
-  batch = { 8, "examples a step" },
-  seeds = { 2, "how many seeds; a seed sets the order of the batches" },
+  density = { 0.1, "fraction of the attention and MLP entries that the sparse arms may change", above = 0, most = 1 },
+  steps = { 60, "optimizer steps of each arm, LoTA's calibration included", least = 1 },
+  calibration_steps = { 20, "how many of --steps LoTA spends on calibration", least = 0 },
+  lr = { 1e-3, "learning rate", above = 0 },
+  batch = { 8, "examples a step", least = 1 },
+  seeds = { 2, "how many seeds; a seed sets the order of the batches", least = 1 },
   out = { type = "string", help = "the run folder (default: the first free one of runs/STUDY-1, runs/STUDY-2, …)" },
 })
 
-if args.seeds < 1 then
-  error("--seeds must be 1 or more, got " .. args.seeds, 0)
-end
 if args.steps <= args.calibration_steps then
   local text = "--steps (%d) must be more than --calibration-steps (%d): the calibration is part of them"
   error(text:format(args.steps, args.calibration_steps), 0)

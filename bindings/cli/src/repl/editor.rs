@@ -16,8 +16,9 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::highlight::dim;
 use super::session::Session;
-use super::{World as _, complete, highlight, signature, tell};
-use crate::{idle, is_ending, note, write_out};
+use super::{World as _, complete, ending, highlight, signature, tell};
+use crate::output::{note, write_out};
+use crate::signals::{idle, is_ending};
 
 /// What the editor asks while one types.
 struct Asked {
@@ -133,7 +134,7 @@ pub(super) fn run(session: Session, done: impl Fn()) -> Result<()> {
                 let reply = session.whole(&input);
                 done();
                 if !tell(&reply, |note| if colour { dim(note) } else { note.to_string() }) {
-                    return Ok(());
+                    return ending(&session, false);
                 }
                 if is_ending() {
                     return Err(Error::cancelled());

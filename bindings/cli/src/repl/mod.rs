@@ -26,9 +26,11 @@ pub use highlight::highlight;
 pub use session::{Outcome, Reply, Session};
 pub use syntax::{LUA, RHAI, Syntax};
 
-use crate::{idle, is_ending, note, write_out};
+use crate::output::{note, write_out};
+use crate::signals::{idle, is_ending};
 
-/// Runs a prompt on the terminal; where there is none, the lines of standard input are run plainly.
+/// Runs a prompt on the terminal; where there is none, the lines of standard input are run plainly, errors name their line,
+/// and one that fails makes the exit code of the program 1.
 /// `done` is called when an input has run, before its value is shown.
 pub fn main(
     syntax: &'static Syntax,
@@ -39,14 +41,16 @@ pub fn main(
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         return editor::run(session, done);
     }
-    let mut session = session.with_time(None);
+    let mut session = session.with_time(None).with_lines_counted();
+    let mut failed = false;
     let mut lines = std::io::stdin().lock().lines();
     while let Some(line) = idle(|| lines.next()) {
         let line = line.map_err(|e| Error::runtime(format!("standard input: {e}")))?;
         let reply = session.line(&line);
         done();
+        failed |= reply.outcome == Outcome::Failed;
         if !tell(&reply, str::to_string) {
-            return Ok(());
+            return ending(&session, failed);
         }
         if is_ending() {
             return Err(Error::cancelled());
@@ -54,8 +58,17 @@ pub fn main(
     }
     let reply = session.end();
     done();
+    failed |= reply.outcome == Outcome::Failed;
     tell(&reply, str::to_string);
-    Ok(())
+    ending(&session, failed)
+}
+
+/// How the program ends after a session: with the code of the script that ended it, or 1 after an error.
+fn ending(session: &Session, failed: bool) -> Result<()> {
+    match session.exit_code().filter(|code| *code != 0) {
+        None if !failed => Ok(()),
+        code => Err(Error::exit(code.unwrap_or(1))),
+    }
 }
 
 /// Shows a reply; false to leave. A note is told in a style of its own.

@@ -1,6 +1,6 @@
 //! The inputs of a session, kept for a script that does the same.
 
-use super::saved::{End, Input};
+use super::saved::{self, End, Input};
 use super::syntax::Syntax;
 
 /// What was run.
@@ -57,7 +57,7 @@ impl Record {
         out.push('\n');
         let count = self.entries.len();
         let inputs: Vec<Input<'_>> = (0..count).map(|i| self.input(syntax, &words, i, failed)).collect();
-        for (entry, lines) in self.entries.iter().zip((syntax.save)(&inputs)) {
+        for (entry, lines) in self.entries.iter().zip(saved::lines(syntax.language, &inputs)) {
             if let Some(file) = &entry.file {
                 out += &format!("{} {file}\n", syntax.comment);
             }

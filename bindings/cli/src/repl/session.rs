@@ -18,7 +18,7 @@ use super::pretty::{Style, pretty};
 use super::record::{Entry, Record, without_shebang};
 use super::saved::{self, End};
 use super::settings::Settings;
-use super::syntax::{Kind, Syntax, tokens};
+use super::syntax::{Kind, LUA, RHAI, Syntax, tokens};
 use crate::failure::text as error_text;
 
 /// What became of a line.
@@ -63,6 +63,12 @@ enum Use {
     Plot,
 }
 
+/// What there was before an input.
+struct Before {
+    names: Vec<Name>,
+    imports: Vec<String>,
+}
+
 /// A conversation with an engine.
 pub struct Session {
     make: Box<dyn Fn() -> Result<Engine>>,
@@ -74,6 +80,11 @@ pub struct Session {
     /// The names that there were at the beginning.
     pub(super) given: HashSet<String>,
     pending: String,
+    /// The lines that were given so far, where errors are to count them, and how many of them came before the input.
+    lines: Option<usize>,
+    before: usize,
+    /// The code that a script ended the session with.
+    exit: Option<i32>,
     numbers: usize,
     /// The number of the oldest value that is kept.
     oldest: usize,
@@ -94,6 +105,9 @@ impl Session {
             fixed_width: false,
             given,
             pending: String::new(),
+            lines: None,
+            before: 0,
+            exit: None,
             numbers: 0,
             oldest: 1,
             record: Record::default(),
@@ -110,6 +124,17 @@ impl Session {
     pub fn with_time(mut self, least: Option<Duration>) -> Self {
         self.settings.time = least;
         self
+    }
+
+    /// Has errors count the lines of all inputs, as for the lines of a file, and not those of each input.
+    pub fn with_lines_counted(mut self) -> Self {
+        self.lines = Some(0);
+        self
+    }
+
+    /// The code that the session is to end with, if a script said so.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit
     }
 
     /// The engine.
@@ -147,6 +172,12 @@ impl Session {
 
     /// Answers a line. An input that is not complete waits for more lines; two empty ones end it.
     pub fn line(&mut self, line: &str) -> Reply {
+        if let Some(lines) = &mut self.lines {
+            if self.pending.is_empty() {
+                self.before = *lines;
+            }
+            *lines += 1;
+        }
         self.pending.push_str(line);
         if self.is_open(&self.pending) {
             self.pending.push('\n');
@@ -170,6 +201,9 @@ impl Session {
         if let Some(name) = trimmed.strip_prefix('?') {
             return self.describe(name.trim());
         }
+        if self.asks_to_leave(trimmed) {
+            return Reply::new(Outcome::Quit, "");
+        }
         match command::after_colon(trimmed) {
             Some(rest) => {
                 let (name, rest) = split(rest);
@@ -177,6 +211,13 @@ impl Session {
             }
             None => self.code(input, Use::Show),
         }
+    }
+
+    /// `exit` and `quit`, called or not, leave as in other prompts, unless the session has a variable of this name.
+    fn asks_to_leave(&self, input: &str) -> bool {
+        let word = input.trim_end_matches(';').trim_end();
+        let word = word.strip_suffix("()").unwrap_or(word);
+        matches!(word, "exit" | "quit") && self.engine.names(&[]).iter().all(|known| known.name != word)
     }
 
     fn command(&mut self, name: &str, rest: &str) -> Result<Reply> {
@@ -208,8 +249,9 @@ impl Session {
         let number = self.number();
         let names = self.syntax.result_names(number);
         let promoted = (self.syntax.promote)(input, &tokens(self.syntax, input));
-        let before = self.engine.names(&[]);
-        let (result, took) = self.timed(|s| s.engine.eval_keeping(&promoted, &names));
+        let before = Before { names: self.engine.names(&[]), imports: self.engine.imports() };
+        let placed = format!("{}{promoted}", "\n".repeat(self.before));
+        let (result, took) = self.timed(|s| s.engine.eval_keeping(&placed, &names));
         let mut reply = match result {
             Ok(values) => {
                 let kept = values.first().is_some_and(|v| !v.is_nil());
@@ -231,6 +273,9 @@ impl Session {
                 }
             }
             Err(e) => {
+                if let ErrorKind::Exit(code) = e.kind() {
+                    self.exit = Some(code);
+                }
                 self.note_failure(input, None, &e, &before);
                 failed(&e)
             }
@@ -258,7 +303,8 @@ impl Session {
     }
 
     /// Keeps what failed, for what it had done by then. What did not parse had done nothing.
-    fn note_failure(&mut self, text: &str, file: Option<&str>, error: &Error, before: &[Name]) {
+    fn note_failure(&mut self, text: &str, file: Option<&str>, error: &Error, before: &Before) {
+        let Before { names: before, imports } = before;
         let promoted = (self.syntax.promote)(text, &tokens(self.syntax, text));
         if self.engine.check(&promoted).is_err() {
             self.record.failed += 1;
@@ -270,7 +316,8 @@ impl Session {
                 let known: Vec<String> = self.engine.names(&[]).into_iter().map(|n| n.name).collect();
                 let is_new = |name: &&String| before.iter().all(|b| b.name != **name);
                 let new = known.iter().filter(is_new).cloned().collect();
-                End::Failed { known, new }
+                let imported = self.engine.imports().into_iter().filter(|name| !imports.contains(name));
+                End::Failed { known, new, imported: imported.collect() }
             }
         };
         let entry = self.entry(text, file, end);
@@ -352,7 +399,7 @@ impl Session {
         let source =
             std::fs::read_to_string(path.path()).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
         let promoted = (self.syntax.promote)(&source, &tokens(self.syntax, &source));
-        let before = self.engine.names(&[]);
+        let before = Before { names: self.engine.names(&[]), imports: self.engine.imports() };
         let (result, took) = self.timed(|s| s.engine.load(&promoted, std::path::Path::new(file)));
         let text = without_shebang(&source);
         if let Err(e) = result {
@@ -368,7 +415,17 @@ impl Session {
 
     fn save(&self, file: &str) -> Result<String> {
         let path = self.engine.ctx().files.grant(file)?;
+        let is_new = path.folder().is_ok_and(|folder| !folder.exists());
         let path = path.path();
+        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        let Syntax { language, extension, .. } = self.syntax;
+        if let Some(other) = [LUA.extension, RHAI.extension].into_iter().find(|e| *e == end && e != extension)
+        {
+            let fits = Path::new(file).with_extension(extension);
+            let text =
+                format!("{file}: this session is in {language:?}, and .{other} is for another language;");
+            return Err(Error::argument(format!("{text} write :save {}", fits.display())));
+        }
         let begin = (self.syntax.header)("", false);
         let begin = begin.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
         if path.exists() && !begins_with(path, &begin) {
@@ -386,6 +443,9 @@ impl Session {
         }
         if self.record.failed > 0 {
             said += &format!("; {} that did not parse left out", self.record.failed);
+        }
+        if let Some(folder) = path.parent().filter(|_| is_new) {
+            said += &format!("; the folder {} is new", folder.display());
         }
         Ok(said + "\n")
     }

@@ -7,10 +7,32 @@ use mlua::{Lua, Table};
 use super::call::LuaFn;
 use super::object::{self, LuaObject};
 use crate::error::{Error, Result};
-use crate::{Map, Value};
+use crate::{Map, Scripted, Value};
 
 /// Deeper tables are taken for graphs that contain themselves.
 const DEPTH: usize = 64;
+
+/// A userdata that the library did not make, such as a file of `io`: it is shown as Lua shows it, no primitive takes it, and
+/// it goes back into the script as itself.
+struct Foreign {
+    data: mlua::AnyUserData,
+    text: String,
+}
+
+impl Foreign {
+    fn new(data: mlua::AnyUserData) -> Self {
+        let text = mlua::Value::UserData(data.clone()).to_string().unwrap_or_else(|_| Self::TYPE.into());
+        Self { data, text }
+    }
+}
+
+impl Scripted for Foreign {
+    const TYPE: &'static str = "userdata";
+
+    fn show(&self) -> String {
+        self.text.clone()
+    }
+}
 
 /// A Lua value as a neutral one.
 pub(crate) fn from_lua(value: mlua::Value) -> Result<Value> {
@@ -31,7 +53,7 @@ fn convert(value: mlua::Value, depth: usize) -> Result<Value> {
         mlua::Value::Function(function) => Value::Function(Arc::new(LuaFn::new(function))),
         mlua::Value::UserData(data) => match data.borrow::<LuaObject>() {
             Ok(object) => Value::Object(object.object.clone()),
-            Err(_) => return Err(Error::argument("a userdata that lota did not make")),
+            Err(_) => Value::object(Foreign::new(data)),
         },
         mlua::Value::Error(error) => Value::Str(super::error::from_lua(&error).to_string()),
         other => {
@@ -64,7 +86,13 @@ fn from_table(table: &Table, depth: usize) -> Result<Value> {
         }
     }
     late.sort_by_key(|(i, _)| *i);
+    // No list: `{[0] = 0.1, [1] = 0.2}` and `{[3] = 0.5, ["*"] = 0.1}` have numbers for names.
+    let no_list = late.first().is_some_and(|(i, _)| *i < 1) || items.is_empty() && !named.is_empty();
     for (i, value) in late {
+        if no_list {
+            named.push((i.to_string(), value));
+            continue;
+        }
         if i != items.len() as i64 + 1 {
             let missing = items.len() + 1;
             return Err(Error::argument(format!("a list has an entry [{i}] but none at [{missing}]")));
@@ -120,6 +148,9 @@ pub(crate) fn to_lua(lua: &Lua, value: Value) -> mlua::Result<mlua::Value> {
                 })?)
             }
         }
-        Value::Object(object) => mlua::Value::UserData(object::push(lua, object)?),
+        Value::Object(object) => match object.downcast_ref::<Foreign>() {
+            Some(foreign) => mlua::Value::UserData(foreign.data.clone()),
+            None => mlua::Value::UserData(object::push(lua, object)?),
+        },
     })
 }

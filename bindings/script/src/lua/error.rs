@@ -7,7 +7,7 @@ use mlua::Lua;
 
 use super::State;
 use crate::error::{Error, ErrorKind};
-use crate::show;
+use crate::{Language, show, slips};
 
 /// A value that is no string, thrown with `error(value)`.
 pub(crate) struct Thrown {
@@ -136,10 +136,23 @@ pub(crate) fn from_lua(error: &mlua::Error) -> Error {
     if ours.is_failure() { ours.caused_by(error.clone()) } else { ours }
 }
 
-/// The message of a script that uses the library without asking for it, with what to write.
-fn unrequired(message: &str) -> Option<String> {
-    (message.starts_with("attempt to ") && message.ends_with("a nil value (global 'lota')"))
-        .then(|| format!("{message}: a script begins with `local lota = require \"lota\"`"))
+/// What to write instead, where a script uses the library without asking for it, or a name of Python's.
+fn instead(message: &str) -> Option<&'static str> {
+    let (attempt, name) = message.strip_suffix("')")?.rsplit_once("a nil value (global '")?;
+    match name {
+        _ if !attempt.starts_with("attempt to ") => None,
+        "lota" => Some("a script begins with `local lota = require \"lota\"`"),
+        name => slips::of_name(Language::Lua, name),
+    }
+}
+
+/// A text that does not parse: the message, with what to write in place of a habit of another language that shows in its line.
+pub(crate) fn with_slip(error: mlua::Error, source: &str) -> mlua::Error {
+    let mlua::Error::SyntaxError { message, incomplete_input } = error else { return error };
+    let line = split_place(&message).and_then(|(place, _)| place.rsplit_once(':')?.1.parse().ok());
+    let hint = line.and_then(|line| slips::in_source(Language::Lua, source, line));
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    mlua::Error::SyntaxError { message: format!("{message}{hint}"), incomplete_input }
 }
 
 /// What the interpreter says where it has no memory left to say it better.
@@ -170,7 +183,10 @@ pub(crate) fn parse(text: &str, kind: ErrorKind) -> Error {
         Some((text, traceback)) => (text, Some(traceback.trim_start_matches('\n').to_string())),
         None => (text, None),
     };
-    let new = |message: &str| Error::new(kind, unrequired(message).unwrap_or_else(|| message.to_string()));
+    let new = |message: &str| {
+        let hint = instead(message).map(|text| format!(": {text}")).unwrap_or_default();
+        Error::new(kind, format!("{message}{hint}"))
+    };
     let error = match split_place(text) {
         Some((place, message)) => new(message).at(Some(place.to_string())),
         None => new(text),

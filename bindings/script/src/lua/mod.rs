@@ -12,6 +12,7 @@ mod prompt;
 mod strings;
 mod text;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,7 +82,7 @@ impl Frontend {
     fn compile(&self, input: &str) -> Result<Function> {
         match load(&self.lua, &format!("return {input}"), "=input") {
             Ok(chunk) => Ok(chunk),
-            Err(expression) => load(&self.lua, without_local(input), "=input").map_err(|statement| {
+            Err(expression) => load(&self.lua, &without_local(input), "=input").map_err(|statement| {
                 // `1 +` is an open expression, and as a statement just wrong.
                 let [expression, statement] = [expression, statement].map(|e| error::from_lua(&e));
                 if expression.is_incomplete() { expression } else { statement }
@@ -161,14 +162,19 @@ pub(crate) fn load(lua: &Lua, source: &str, name: &str) -> mlua::Result<Function
         Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
         None => source,
     };
-    lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()
+    let chunk = lua.load(text).set_name(name).set_mode(ChunkMode::Text);
+    chunk.into_function().map_err(|e| error::with_slip(e, text))
 }
 
 /// At a prompt each input is a chunk of its own, so its locals would be gone at the next one.
-fn without_local(input: &str) -> &str {
-    match input.trim_start().strip_prefix("local ") {
-        Some(rest) if rest.contains('=') || rest.trim_start().starts_with("function") => rest,
-        _ => input,
+fn without_local(input: &str) -> Cow<'_, str> {
+    let text = input.trim_start();
+    match text.strip_prefix("local ") {
+        // The line ends before it stay, so that line numbers do.
+        Some(rest) if rest.contains('=') || rest.trim_start().starts_with("function") => {
+            Cow::Owned(format!("{}{rest}", &input[..input.len() - text.len()]))
+        }
+        _ => Cow::Borrowed(input),
     }
 }
 

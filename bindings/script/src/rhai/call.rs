@@ -98,3 +98,37 @@ impl RhaiFn {
         outside(|| convert::argument(&value, state, &context))
     }
 }
+
+/// Values that a bound closure takes beyond those it is called with.
+const MISSING: usize = 3;
+
+/// `bound(f)`: the closure with the functions, imports and constants of the module that it was made in. A closure of a module
+/// finds those only while a function of the module runs; one that is returned, or kept in a map, is bound first.
+///
+/// It takes fewer or more values than it is given: what there is no room for is left out, what is missing is `()`.
+pub(crate) fn bound(context: NativeCallContext<'_>, pointer: FnPtr) -> Result<FnPtr, Box<EvalAltResult>> {
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    let stored = context.store_data();
+    let body = move |at: NativeCallContext<'_>, args: &mut [&mut Dynamic]| {
+        let mut stored = stored.clone();
+        // The depth of calls is that of the call, or a closure that calls itself would have no end.
+        #[expect(deprecated, reason = "it is marked so to say that it may change")]
+        let level = &mut stored.global.level;
+        *level = at.call_level();
+        #[expect(deprecated, reason = "it is marked so to say that it may change")]
+        let context = stored.create_context(at.engine());
+        let given: Vec<Dynamic> = args.iter().map(|arg| (**arg).clone()).collect();
+        let mut last = None;
+        for taken in (0..=given.len()).rev().chain(given.len() + 1..=given.len() + MISSING) {
+            let mut values = given.clone();
+            values.resize(taken, Dynamic::UNIT);
+            match pointer.call_within_context::<Dynamic>(&context, values) {
+                Err(e) if error::is_missing(&e, pointer.fn_name()) => last = last.or(Some(e)),
+                other => return other,
+            }
+        }
+        Err(last.unwrap_or_else(|| error::raise_with(|| Error::argument("bound: the function is gone"))))
+    };
+    #[expect(deprecated, reason = "it is marked so to say that it may change")]
+    FnPtr::from_fn("bound_function", body)
+}

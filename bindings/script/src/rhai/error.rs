@@ -9,7 +9,7 @@ use super::errors::Caught;
 use super::object::TYPE;
 use crate::counting::{Inside, Outside, outside};
 use crate::error::{Error, ErrorKind};
-use crate::{Registry, did_you_mean};
+use crate::{Language, Registry, did_you_mean, slips};
 
 /// A value thrown with `throw`, on its way through Rust.
 struct Thrown(Inside<Dynamic>);
@@ -55,9 +55,13 @@ pub(crate) fn is_missing(error: &EvalAltResult, name: &str) -> bool {
         if signature.split(" (").next() == Some(name))
 }
 
-/// A parse error as ours.
-pub(crate) fn syntax(error: &ParseError, name: &str) -> Error {
-    Error::new(ErrorKind::Syntax, error.err_type().to_string()).at(Some(place(name, error.position())))
+/// A parse error of a text as ours, with what to write in place of a habit of another language that shows in its line.
+pub(crate) fn syntax(error: &ParseError, name: &str, source: &str) -> Error {
+    let line = error.position().line();
+    let hint = line.and_then(|line| slips::in_source(Language::Rhai, source, line));
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    let text = format!("{}{hint}", error.err_type());
+    Error::new(ErrorKind::Syntax, text).at(Some(place(name, error.position())))
 }
 
 /// Whether more input could make a text parse: the parser stopped at its end, which moves with two empty lines more,
@@ -152,7 +156,10 @@ fn innermost(state: &State, error: &mut EvalAltResult) -> Error {
         E::ErrorIndexingType(what, _) if what.starts_with(TYPE) && what.contains(" = ") => Error::argument(
             "a value of lota cannot be changed by index; make another one (where, cat, add, ...) in its place",
         ),
-        E::ErrorVariableNotFound(name, _) => Error::runtime(format!("there is no variable '{name}'")),
+        E::ErrorVariableNotFound(name, _) => {
+            let hint = slips::of_name(Language::Rhai, name).map(|text| format!(": {text}"));
+            Error::runtime(format!("there is no variable '{name}'{}", hint.unwrap_or_default()))
+        }
         _ => {
             let _ = error.take_position();
             Error::runtime(error.to_string())

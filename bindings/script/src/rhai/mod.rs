@@ -8,6 +8,7 @@ mod call;
 mod convert;
 mod error;
 mod errors;
+mod format;
 mod modules;
 mod object;
 mod primitives;
@@ -142,7 +143,7 @@ impl Frontend {
                 return ended;
             }
             let incomplete = error::is_incomplete(&self.engine, text, &e);
-            outside(|| error::syntax(&e, name).incomplete(incomplete))
+            outside(|| error::syntax(&e, name, text).incomplete(incomplete))
         })
     }
 

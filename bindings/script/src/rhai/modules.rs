@@ -63,7 +63,7 @@ impl Resolver {
         let found = outside(|| self.find(name).map(Outside::new)).map_err(error::raise)?;
         let (source, file) = &*found;
         let compiled = engine.compile(source);
-        let mut ast: AST = compiled.map_err(|e| error::raise_with(|| error::syntax(&e, file)))?;
+        let mut ast: AST = compiled.map_err(|e| error::raise_with(|| error::syntax(&e, file, source)))?;
         ast.set_source(file.as_str());
         let mut module = Module::eval_ast_as_new(Scope::new(), &ast, engine)?;
         module.build_index();

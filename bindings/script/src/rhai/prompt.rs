@@ -76,6 +76,11 @@ impl crate::Prompt for Frontend {
         })
     }
 
+    fn imports(&self) -> Vec<String> {
+        self.prompt()
+            .map_or_else(|_| Vec::new(), |p| p.imports.iter().map(|(name, _)| name.to_string()).collect())
+    }
+
     /// Removes variables.
     fn forget(&self, names: &[String]) {
         if let Ok(mut prompt) = self.prompt() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, Engine, EvalAltResult, LexError, Token};
 
 use super::errors::Caught;
-use super::{State, error, errors, modules, object, primitives, sizes};
+use super::{State, call, error, errors, format, modules, object, primitives, sizes};
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 use crate::{Ctx, nearest};
@@ -47,6 +47,8 @@ pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
     });
     engine.set_module_resolver(modules::Resolver::new(state));
     errors::register(&mut engine);
+    format::register(&mut engine);
+    engine.register_fn("bound", call::bound);
     object::register(&mut engine, state);
     primitives::register(&mut engine, state)?;
     helpers(&mut engine, state, open);

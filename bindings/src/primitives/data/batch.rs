@@ -6,8 +6,6 @@ use candle_core::{DType, Tensor};
 use lota_runtime::data::{Batch, Example, NO_LABEL, collate};
 use lota_script::{Args, Ctx, FromValue, IntoValue, Op, Primitive, Registry, Result, Scripted, Value};
 
-use super::batches::ScriptBatches;
-use super::examples::ScriptExamples;
 use crate::error::Told as _;
 use crate::primitives::shared::Lota;
 use crate::primitives::tensor::ScriptTensor;
@@ -38,40 +36,6 @@ impl Scripted for ScriptBatch {
             self.0.labelled()
         )
     }
-}
-
-/// All batches of an argument that is a stream (its current epoch), examples, a batch or a list of
-/// batches.
-pub(crate) fn all_batches(args: &mut Args, name: &str) -> Result<Vec<Arc<Batch>>> {
-    let value: Value = args.get(name)?;
-    match &value {
-        Value::Object(object) => {
-            if let Some(stream) = object.downcast_ref::<ScriptBatches>() {
-                return Ok(stream.stream()?.epoch().map(Arc::new).collect());
-            }
-            if let Some(batch) = object.downcast_ref::<ScriptBatch>() {
-                return Ok(vec![batch.0.clone()]);
-            }
-            if let Some(examples) = object.downcast_ref::<ScriptExamples>() {
-                let size = 8;
-                let batches = examples.items.chunks(size).enumerate();
-                let numbered = |(i, chunk): (usize, &[Example])| {
-                    let first = i * size;
-                    Arc::new(collate(chunk.iter().enumerate().map(|(k, e)| ((first + k) as u32, e))))
-                };
-                return Ok(batches.map(numbered).collect());
-            }
-        }
-        Value::List(_) => {
-            let list = Vec::<Arc<ScriptBatch>>::from_value(value).map_err(|m| args.mismatched(name, &m))?;
-            return Ok(list.iter().map(|b| b.0.clone()).collect());
-        }
-        _ => {}
-    }
-    Err(args.wrong(
-        name,
-        format!("must be Batches, Examples, a Batch or a list of them, got {}", value.describe()),
-    ))
 }
 
 /// The first lines of every example.

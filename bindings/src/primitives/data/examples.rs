@@ -55,7 +55,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("model", "Model|Tokenizer", "whose tokenizer to use")
             .arg("rows", "list of map", "the rows")
             .opt("max_len", "integer", 512, "the most tokens of an example")
-            .opt("max_prompt", "integer", 256, "tokens kept of the prompt where an example exceeds max_len")
+            .opt("max_prompt", "integer", (), "tokens kept of the prompt where an example exceeds max_len; if not given, 256, or half of max_len where that is less")
             .opt("keep", "string", "end", "which end of such a prompt is kept: start or end")
             .opt("bos", "boolean", false, "put the token that begins a text before the prompt")
             .opt("eos", "boolean", true, "put the token that ends a text after the target, and learn it")
@@ -218,6 +218,8 @@ fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let encoder = encoder(args, "model")?;
     let rows: Vec<Value> = args.get("rows")?;
     let keep: String = args.get("keep")?;
+    let max_len: usize = args.get("max_len")?;
+    let max_prompt: Option<usize> = args.get("max_prompt")?;
     let (bos, eos): (bool, bool) = (args.get("bos")?, args.get("eos")?);
     let special =
         |wanted: bool, name: &str, found: Option<u32>| match (wanted, found) {
@@ -228,8 +230,8 @@ fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let options = ExampleOptions {
         bos: special(bos, "bos", encoder.bos)?,
         eos: special(eos, "eos", encoder.eos)?,
-        max_len: args.get("max_len")?,
-        max_prompt: args.get("max_prompt")?,
+        max_len,
+        max_prompt: max_prompt.unwrap_or((max_len / 2).min(256)),
         keep: match keep.as_str() {
             "start" => Keep::Start,
             "end" => Keep::End,

@@ -3,12 +3,15 @@
 mod batch;
 mod batches;
 mod examples;
+mod given;
+mod tensors;
 
 use lota_runtime::data::{Format, ReadLimits, read};
 use lota_script::{Args, Ctx, Primitive, Registry, Result, Value, from_json};
 
-pub(crate) use batch::{ScriptBatch, all_batches};
+pub(crate) use batch::ScriptBatch;
 pub(crate) use batches::ScriptBatches;
+pub(crate) use given::{all_batches, batches_of, one_batch};
 
 pub(super) fn register(r: &mut Registry) {
     r.area("data", "Data files, training examples and batches.");
@@ -34,6 +37,7 @@ pub(super) fn register(r: &mut Registry) {
             )
             .call(rows),
     );
+    tensors::register(r);
     examples::register(r);
     batches::register(r);
     batch::register(r);

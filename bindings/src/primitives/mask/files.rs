@@ -24,7 +24,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("mask.load", "Reads a mask file.")
             .arg("path", "string", "the file")
-            .opt("model", "Model|Mask|Scores|Ticket", (), "refuse a mask of another model than this")
+            .opt("model", "Model|Mask|Values|Ticket", (), "refuse a mask of another model than this")
             .returns("Mask", "the mask")
             .example(format!(
                 "{TWO}local path = lota.run.start('mask-load'):path('a.mask')\na:save(path)\n\

@@ -7,13 +7,14 @@ use lota_runtime::model::Universe;
 use lota_script::{Args, Ctx, Primitive, Registry, Result};
 
 use super::algebra::TWO;
+use super::bounds::{Bounds, clipped};
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::primitives::universe::of_model;
 
 /// What all records that cut pieces out of parameters have.
 fn cut(record: Primitive) -> Primitive {
-    record.opt("params", PARAMS, "adaptable", PARAMS_DOC).returns("Mask", "the mask")
+    clipped(record.opt("params", PARAMS, "adaptable", PARAMS_DOC)).returns("Mask", "the mask")
 }
 
 /// The universe of the argument `model`, and the parameters that the option `params` means.
@@ -49,7 +50,7 @@ pub(super) fn register(r: &mut Registry) {
             let (universe, params) = pieces(args)?;
             let least = params.iter().map(|p| universe.spec(*p).rows_cols().0).min().unwrap_or(0);
             let rows = positions(args, "rows", least)?;
-            Ok(Mask::rows(universe, &params, &rows)?)
+            Bounds::of(args)?.clip(Mask::rows(universe, &params, &rows)?)
         }),
     );
     r.add(
@@ -61,7 +62,7 @@ pub(super) fn register(r: &mut Registry) {
             let (universe, params) = pieces(args)?;
             let least = params.iter().map(|p| universe.spec(*p).rows_cols().1).min().unwrap_or(0);
             let columns = positions(args, "cols", least)?;
-            Ok(Mask::columns(universe, &params, &columns)?)
+            Bounds::of(args)?.clip(Mask::columns(universe, &params, &columns)?)
         }),
     );
     r.add(
@@ -102,12 +103,12 @@ fn blocks(_: &Ctx, args: &mut Args) -> Result<Mask> {
         };
         blocks.push(Block { rows: range(top, bottom, rows)?, cols: range(left, right, columns)? });
     }
-    Ok(Mask::blocks(universe, &params, &blocks)?)
+    Bounds::of(args)?.clip(Mask::blocks(universe, &params, &blocks)?)
 }
 
 fn heads(r: &mut Registry) {
     r.add(
-        Primitive::new("mask.heads", "Everything that belongs to some attention heads.")
+        clipped(Primitive::new("mask.heads", "Everything that belongs to some attention heads.")
             .details(
                 "Their rows of the query projection, their columns of the output projection and, with key_value, the \
                  rows of the key and value heads that serve them, which grouped heads share.",
@@ -115,7 +116,7 @@ fn heads(r: &mut Registry) {
             .arg("model", "Model", "the model")
             .need("heads", "list of index", "which query heads")
             .opt("layers", "list of integer", (), "which layers, from 0 as in names; all if not given")
-            .opt("key_value", "boolean", false, "with the key and value heads")
+            .opt("key_value", "boolean", false, "with the key and value heads"))
             .returns("Mask", "the mask")
             .example(format!("{TWO}assert(lota.mask.heads(m, {{heads = {{1}}, layers = {{0}}}}):count() == 2 * 8 * 32)"))
             .call(|_, args| {
@@ -126,7 +127,8 @@ fn heads(r: &mut Registry) {
                 let heads = positions(args, "heads", config.heads)?;
                 let layers: Option<Vec<usize>> = args.opt("layers")?;
                 let universe = model.params().universe().clone();
-                Ok(Mask::heads(universe, layout, layers.as_deref(), &heads, args.get("key_value")?)?)
+                let mask = Mask::heads(universe, layout, layers.as_deref(), &heads, args.get("key_value")?)?;
+                Bounds::of(args)?.clip(mask)
             }),
     );
 }

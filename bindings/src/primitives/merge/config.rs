@@ -40,7 +40,7 @@ pub(super) fn register(r: &mut Registry) {
         )
         .opt("seed", "integer", 0, "the seed of methods that draw")
         .opt("shard", "string|integer", "5GB", "the most bytes of tensors in one file, as a number or 500MB, 2GB, ...")
-        .opt("replace", "boolean", false, "replace a folder that is there already")
+        .opt("replace", "boolean", false, "replace a folder that is there already; an error if it holds files that belong to no model")
         .opt("between", "string", (), "the folder for the results of named documents, which are kept; beside `out` if not given")
         .opt("report", "string", (), "write a report of the task vectors as FILE.md and FILE.svg; needs a base_model")
         .opt(
@@ -164,12 +164,12 @@ fn find(ctx: &Ctx, folder: Option<&Granted>, place: &str) -> Result<Found> {
     }
     let path = ctx.files.grant(place)?;
     if path.exists() {
-        return Ok(Found::Path(path.path().to_path_buf()));
+        return Ok(Found::Path(path.folder_to_read()?.to_path_buf()));
     }
     if let Some(folder) = folder {
         let beside = folder.resolve(place)?;
         if beside.exists() {
-            return Ok(Found::Path(beside.path().to_path_buf()));
+            return Ok(Found::Path(beside.folder_to_read()?.to_path_buf()));
         }
     }
     Ok(Found::Hub)
@@ -202,6 +202,12 @@ fn run(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
             targets.out.display()
         )));
     }
+    if there && replace {
+        lota_runtime::merge::check_replaceable(targets.out.path())?;
+    }
+    // What a refusal leaves of them has nothing in it and goes.
+    let _made = targets.new_folders();
+    targets.make_report_folder()?;
     let mut files = Vec::new();
     for step in &steps {
         let last = step.out == targets.out;

@@ -4,24 +4,25 @@
 use std::sync::Arc;
 
 use lota_runtime::merge::{
-    Body, Config, Folder, Held, Input, Method, Overlay, Reference, Scalar, Settings, Source, method,
+    Body, Config, Folder, Held, Input, Method, Overlay, Reference, Settings, Source, method,
 };
 use lota_runtime::model::{Hold, LoadOptions, Model, load};
 use lota_runtime::ticket::Ticket;
+use lota_runtime::vectors::Values;
 use lota_script::{Args, Ctx, Error, FromValue, Granted, Map, Object, Result, ScriptFn, Value, to_json};
 
 use super::bare;
 use super::own::{OwnMethod, names_of};
 use crate::machine::OnMachine as _;
 use crate::primitives::model::{ScriptModel, Snapshot};
-use crate::primitives::shared::{ScriptScores, ScriptTicket};
+use crate::primitives::shared::{ScriptTicket, ScriptValues};
 
 /// One thing to merge.
 enum Thing {
     Model(Arc<ScriptModel>),
     Snapshot(Arc<Snapshot>),
     Ticket(ScriptTicket),
-    Vector(ScriptScores),
+    Vector(Arc<Values>),
     Path(Granted, Arc<dyn Input>),
 }
 
@@ -66,7 +67,7 @@ impl Given {
             let label = format!("model {}", i + 1);
             let thing = thing(ctx, &value, &label)
                 .ok_or_else(|| {
-                    let what = "must be a Model, Snapshot, Ticket, Scores or path, got";
+                    let what = "must be a Model, Snapshot, Ticket, Values or path, got";
                     args.wrong(list, format!("[{}] {what} {}", i as i64 + ctx.index_base(), value.describe()))
                 })
                 .and_then(|thing| thing)?;
@@ -178,7 +179,7 @@ impl Given {
                 self.check(ticket, &item.label)?;
                 Arc::new(Overlay::ticket(&item.label, base.clone(), ticket.0.clone())?)
             }
-            Thing::Vector(vector) => Arc::new(Overlay::vector(&item.label, base.clone(), vector.0.clone())?),
+            Thing::Vector(vector) => Arc::new(Overlay::vector(&item.label, base.clone(), vector.clone())?),
             _ => base.clone(),
         })
     }
@@ -215,7 +216,7 @@ impl Given {
             Error::argument("one of what is merged, or the base, must be a Model or a path: snapshots know no configuration")
         })?;
         let options = LoadOptions { exec: ctx.exec()?.clone(), ..LoadOptions::default() };
-        Ok(Arc::new(load(&path.path().to_string_lossy(), &options, &ctx.host)?))
+        Ok(Arc::new(load(&path.folder_to_read()?.to_string_lossy(), &options, &ctx.host)?))
     }
 
     /// Those of the things that are tickets.
@@ -260,7 +261,7 @@ pub(super) fn as_input(
         Thing::Snapshot(snapshot) => Ok(Arc::new(Held::new(label, snapshot.params().clone(), None))),
         Thing::Path(_, input) => Ok(input),
         Thing::Ticket(ticket) => over(&|base| Overlay::ticket(label, base, ticket.0.clone())),
-        Thing::Vector(vector) => over(&|base| Overlay::vector(label, base, vector.0.clone())),
+        Thing::Vector(vector) => over(&|base| Overlay::vector(label, base, vector.clone())),
     })
 }
 
@@ -271,7 +272,7 @@ fn thing(ctx: &Ctx, value: &Value, label: &str) -> Option<Result<Thing>> {
             .map(Thing::Model)
             .or_else(|| object.downcast().map(Thing::Snapshot))
             .or_else(|| object.downcast_ref().cloned().map(Thing::Ticket))
-            .or_else(|| object.downcast_ref().cloned().map(Thing::Vector))
+            .or_else(|| object.downcast_ref::<ScriptValues>().map(|values| Thing::Vector(values.get())))
     };
     match value {
         Value::Object(object) => of(object).map(Ok),
@@ -283,14 +284,14 @@ fn thing(ctx: &Ctx, value: &Value, label: &str) -> Option<Result<Thing>> {
 fn open(ctx: &Ctx, path: &str, label: &str) -> Result<Thing> {
     let path = ctx.files.grant(path)?;
     let input: Arc<dyn Input> = if path.is_dir() {
-        Arc::new(Folder::open(path.path(), label)?)
+        Arc::new(Folder::open(path.folder_to_read()?, label)?)
     } else {
         let options = LoadOptions {
             exec: ctx.exec()?.clone(),
             hub: ctx.machine()?.hub.clone(),
             ..LoadOptions::default()
         };
-        Arc::new(Held::of(label, &load(&path.path().to_string_lossy(), &options, &ctx.host)?))
+        Arc::new(Held::of(label, &load(&path.folder_to_read()?.to_string_lossy(), &options, &ctx.host)?))
     };
     Ok(Thing::Path(path, input))
 }
@@ -324,16 +325,6 @@ fn check_names(method: &dyn Method, shared: &Settings, items: &[Item]) -> Result
         }
     }
     Ok(())
-}
-
-/// A scalar as a script value.
-pub(super) fn scalar(scalar: Option<Scalar>) -> Value {
-    match scalar {
-        None | Some(Scalar::Nothing) => Value::Nil,
-        Some(Scalar::Number(x)) => Value::Float(x),
-        Some(Scalar::Flag(b)) => Value::Bool(b),
-        Some(Scalar::Word(w)) => Value::Str(w.to_string()),
-    }
 }
 
 /// The functions of an option that maps names to methods.

@@ -21,7 +21,7 @@ use super::shared::ScriptTicket;
 
 /// What can be merged, for records.
 const WHAT: &str =
-    "list of Model, Snapshot, Ticket, Scores (a task vector), path, or map {model =, weight = ...}";
+    "list of Model, Snapshot, Ticket, Values (a task vector), path, or map {model =, weight = ...}";
 
 /// The first lines of every example: a base and two tickets on it.
 const BEGIN: &str = "local base = lota.model.init('tiny')\n\
@@ -117,7 +117,7 @@ fn describe(spec: &lota_runtime::merge::Spec) -> Map {
             .with("name", p.name.to_string())
             .with("kind", kind)
             .with("of", of)
-            .with("default", inputs::scalar(p.default))
+            .with("default", own::scalar(p.default))
             .with("doc", p.doc)
     };
     Map::new()

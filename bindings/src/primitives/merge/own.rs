@@ -7,10 +7,9 @@ use candle_core::{DType, Device, Tensor};
 use lota_runtime::merge::{Base, Group, Kind, Method, Scalar, Scope, Settings, Sink, Spec};
 use lota_script::{Error, IntoValue, Map, Result, ScriptFn, Value};
 
-use super::inputs::scalar;
 use crate::error::Told as _;
 use crate::error::of_callback;
-use crate::primitives::tensor::of_value;
+use crate::primitives::tensor::{of_value, refuse_weights};
 
 /// A function of the script as a merge method.
 pub(super) struct OwnMethod {
@@ -73,6 +72,7 @@ impl OwnMethod {
             info.set(param.name.to_string(), value);
         }
         let returned = self.function.call(&[Value::List(tensors), Value::Map(info)])?;
+        refuse_weights(&returned)?;
         let what = returned.describe();
         let wrong = |text: String| Error::argument(format!("{}, for {}, {text}", self.spec.name, group.name));
         let made =
@@ -92,6 +92,16 @@ impl OwnMethod {
             .told()?
             .to_vec1::<f32>()
             .told()
+    }
+}
+
+/// A scalar as a script value.
+pub(super) fn scalar(scalar: Option<Scalar>) -> Value {
+    match scalar {
+        None | Some(Scalar::Nothing) => Value::Nil,
+        Some(Scalar::Number(x)) => Value::Float(x),
+        Some(Scalar::Flag(b)) => Value::Bool(b),
+        Some(Scalar::Word(w)) => Value::Str(w.to_string()),
     }
 }
 

@@ -111,6 +111,9 @@ pub(super) fn write(
         text = format!("{}\n{text}", scored(scores));
     }
     let chart = chart(rows, names, "Task vectors".to_string());
+    // Beside each other, so the name alone leads from one to the other.
+    let name = chart_file.path().file_name().unwrap_or_default().to_string_lossy();
+    let _ = writeln!(text, "\n![Task vectors: shares by layer](<{name}>)");
     save(table_file, &text)?;
     save(chart_file, &chart)
 }

@@ -1,7 +1,7 @@
 //! Where a merge writes: the folder that was asked for, those of named steps, the report, and the hidden ones beside them.
 //! All are checked against what the script was granted, and before any work.
 
-use lota_script::{Args, Ctx, Error, Granted, Result};
+use lota_script::{Args, Ctx, Error, Granted, NewFolders, Result};
 
 use super::steps::Step;
 
@@ -30,6 +30,18 @@ impl Targets {
         };
         let report = args.opt::<String>("report")?.map(|name| report(ctx, &name)).transpose()?;
         Ok(Self { out, between, kept, report })
+    }
+
+    /// The folders that do not exist yet, to be removed if nothing comes into them.
+    pub(super) fn new_folders(&self) -> [NewFolders; 3] {
+        let report = self.report.as_ref().map_or(&self.out, |[table, _]| table);
+        [self.out.new_folders(), self.between.new_folders(), report.new_folders()]
+    }
+
+    /// Makes the folder of the report, so that one that cannot be made is told before the work.
+    pub(super) fn make_report_folder(&self) -> Result<()> {
+        let Some([table, _]) = &self.report else { return Ok(()) };
+        Ok(table.make_folder()?)
     }
 
     /// Removes what named steps have made, and their folder if nothing else is in it.
@@ -61,7 +73,6 @@ fn report(ctx: &Ctx, name: &str) -> Result<[Granted; 2]> {
         if file.is_dir() {
             return Err(Error::argument(format!("report: {file} is a folder")));
         }
-        file.make_folder()?;
     }
     Ok(files)
 }

@@ -11,7 +11,7 @@ use super::{TINY, dtype};
 use crate::builtin;
 use crate::machine::OnMachine as _;
 use crate::primitives::shared::ScriptTokenizer;
-use crate::primitives::tokenizer;
+use crate::primitives::tokenizer::{self, to_read};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -65,12 +65,13 @@ pub(super) fn register(r: &mut Registry) {
 fn loaded(ctx: &Ctx, args: &mut Args) -> Result<Model> {
     // Where not all files are granted this is the full path of one that is, which is no hub id.
     let source = args.file("source")?;
-    let tokenizer = args.opt_file("tokenizer")?.map(|file| file.path().to_path_buf());
+    let tokenizer = args.opt_file("tokenizer")?;
+    let tokenizer = tokenizer.map(|file| Ok::<_, Error>(to_read(&file)?.to_path_buf())).transpose()?;
     let mut hub = ctx.machine()?.hub.clone();
     hub.revision = args.opt("revision")?.or(hub.revision);
     hub.offline = args.opt("offline")?.unwrap_or(hub.offline);
     let options = LoadOptions { dtype: dtype(args)?, exec: exec(ctx, args)?, tokenizer, hub };
-    templated(args, load(&source.path().to_string_lossy(), &options, &ctx.host)?)
+    templated(args, load(&source.folder_to_read()?.to_string_lossy(), &options, &ctx.host)?)
 }
 
 /// The model with the chat template that the option asks for.

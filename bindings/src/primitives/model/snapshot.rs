@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use lota_runtime::model::Params;
-use lota_runtime::vectors::Scores;
+use lota_runtime::vectors::Values;
 use lota_script::{Args, Ctx, Object, Primitive, Registry, Result, Scripted, Value};
 
 use super::{ScriptModel, TINY, method, overwrite};
 use crate::error::Told as _;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
+use crate::primitives::shared::ScriptMask;
 
 /// The bits of a model's weights at one moment.
 pub(crate) struct Snapshot(Params);
@@ -41,15 +42,24 @@ pub(super) fn register(r: &mut Registry) {
     );
     r.add(
         method("restore", "Puts the bits of a snapshot back. Tickets that were applied are then applied no more.")
+            .details(
+                "With `within` only the entries of a mask are put back, and all others keep their bits. Tickets that are \
+                 applied stay so, and what lies under them counts as unknown, as after any other change of the weights.",
+            )
             .arg("snapshot", "Snapshot", "of this model, or of one with the same parameters")
-            .example(format!("{TINY}local before, f = m:snapshot(), m:fingerprint()\nm:restore(before)\nassert(m:fingerprint() == f)"))
+            .opt("within", "Mask", (), "only these entries; all if not given")
+            .example(format!(
+                "{TINY}local before, f = m:snapshot(), m:fingerprint()\nlocal up = 'model.layers.0.mlp.up_proj.weight'\n\
+                 m:set_param(up, m:param(up):add(1))\nm:restore(before, {{within = lota.mask.match(m, up)}})\n\
+                 assert(m:fingerprint() == f)"
+            ))
             .call(restore),
     );
     r.add(
         method("delta", "How far each entry has moved since a snapshot: now - then, in f32.")
             .arg("before", "Snapshot|Model", "the state to compare with")
             .opt("params", PARAMS, "all", PARAMS_DOC)
-            .returns("Scores", "the task vector; the other parameters are not scored")
+            .returns("Values", "the task vector; the other parameters are not scored")
             .example(format!("{TINY}local before = m:snapshot()\nassert(m:delta(before):nonzero() == 0)"))
             .call(|ctx, args| {
                 let after = args.this::<ScriptModel>()?;
@@ -62,7 +72,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("after", "Model|Snapshot", "the state after")
             .arg("before", "Model|Snapshot", "the state before")
             .opt("params", PARAMS, "all", PARAMS_DOC)
-            .returns("Scores", "the task vector; the other parameters are not scored")
+            .returns("Values", "the task vector; the other parameters are not scored")
             .example("local a, b = lota.model.init('tiny', {seed = 1}), lota.model.init('tiny', {seed = 2})\nassert(lota.task_vector(a, b):nonzero() > 0)")
             .call(|ctx, args| {
                 let (after, before) = (state(args, "after")?, state(args, "before")?);
@@ -76,6 +86,9 @@ fn restore(_: &Ctx, args: &mut Args) -> Result<()> {
     model.params().check_free()?;
     let snapshot: Arc<Snapshot> = args.get("snapshot")?;
     model.params().universe().check_same(snapshot.0.universe())?;
+    if let Some(within) = args.opt::<ScriptMask>("within")? {
+        return Ok(within.carry(&model.0.exec, &snapshot.0, model.params())?);
+    }
     for (index, values) in snapshot.0.tensors().iter().enumerate() {
         overwrite(model.params(), index, values)?;
     }
@@ -111,7 +124,7 @@ fn state(args: &mut Args, name: &str) -> Result<State> {
     }
 }
 
-fn task_vector(ctx: &Ctx, args: &mut Args, after: &Params, before: &Params) -> Result<Scores> {
+fn task_vector(ctx: &Ctx, args: &mut Args, after: &Params, before: &Params) -> Result<Values> {
     let _hold = (after.hold("task_vector"), before.hold("task_vector"));
     let universe = after.universe();
     universe.check_same(before.universe())?;
@@ -122,5 +135,5 @@ fn task_vector(ctx: &Ctx, args: &mut Args, after: &Params, before: &Params) -> R
         let then = before.get(index).to_dtype(DType::F32).told()?.to_device(now.device()).told()?;
         values[index] = Some((now - then).told()?);
     }
-    Ok(Scores::new(universe.clone(), values)?)
+    Ok(Values::new(universe.clone(), values)?)
 }

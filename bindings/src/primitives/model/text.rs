@@ -1,15 +1,10 @@
-//! Text in and out of a model: tokens, chats, logits and log-probabilities.
+//! Text in and out of a model: tokens and chats.
 
-use candle_core::Tensor;
-use lota_runtime::data::Batch;
 use lota_runtime::model::ChatOptions;
-use lota_script::{Args, Ctx, Error, FromValue, Registry, Result, Value, to_json};
+use lota_script::{Args, Ctx, Registry, Result, Value, to_json};
 
 use super::{ScriptModel, TINY, method};
-use crate::error::Told as _;
-use crate::primitives::data::all_batches;
 use crate::primitives::shared::Shared;
-use crate::primitives::tensor::ScriptTensor;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -56,39 +51,6 @@ pub(super) fn register(r: &mut Registry) {
             )
             .call(chat),
     );
-    r.add(
-        method("logits", "The logits that follow each token.")
-            .arg("tokens", "list of integer|string", "token ids, or a text")
-            .returns("Tensor", "one row for each token, one column for each token of the vocabulary")
-            .example(format!("{TINY}assert(m:logits('hello'):shape()[2] == 257)"))
-            .call(|ctx, args| {
-                let model = args.this::<ScriptModel>()?;
-                let ids = ids(args, &model, "tokens")?;
-                if ids.is_empty() {
-                    return Err(args.wrong("tokens", "is empty"));
-                }
-                let m = &model.0;
-                let logits = m.decoder.logits(&m.exec, &ctx.host, &m.params, &Batch::of_tokens(&[ids]))?;
-                Ok(ScriptTensor::of_weights(logits, m))
-            }),
-    );
-    r.add(
-        method("logp", "The log-probability of each label of a batch.")
-            .arg("batch", "Batch", "the batch (or Batches: their current epoch; or Examples)")
-            .returns("Tensor", "one number for each labelled position, in order")
-            .example(format!(
-                "{TINY}assert(m:logp(lota.data.batch({{m:tokenize('hello')}})):shape()[1] == 4)"
-            ))
-            .call(logp),
-    );
-}
-
-/// Token ids of an argument that is a list of them or a text.
-fn ids(args: &mut Args, model: &ScriptModel, name: &str) -> Result<Vec<u32>> {
-    match args.get::<Value>(name)? {
-        Value::Str(text) => Ok(model.tokenizer()?.encode(&text, false)?),
-        value => Vec::<u32>::from_value(value).map_err(|m| args.mismatched(name, &m)),
-    }
 }
 
 fn chat(_: &Ctx, args: &mut Args) -> Result<String> {
@@ -106,19 +68,4 @@ fn chat(_: &Ctx, args: &mut Args) -> Result<String> {
         now: args.opt("now")?,
     };
     Ok(model.0.chat(&messages, &options)?)
-}
-
-fn logp(ctx: &Ctx, args: &mut Args) -> Result<Value> {
-    let model = args.this::<ScriptModel>()?;
-    let m = &model.0;
-    let mut all = Vec::new();
-    for batch in all_batches(args, "batch")? {
-        if batch.labelled() > 0 {
-            all.push(m.decoder.logp(&m.exec, &ctx.host, &m.params, &batch)?);
-        }
-    }
-    if all.is_empty() {
-        return Err(Error::argument("the batch has no labels"));
-    }
-    Ok(ScriptTensor::of_weights(Tensor::cat(&all, 0).told()?, m))
 }

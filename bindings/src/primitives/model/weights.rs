@@ -11,7 +11,7 @@ use super::{ScriptModel, TINY, method, overwrite};
 use crate::error::Told as _;
 use crate::primitives::params::describe;
 use crate::primitives::shared::ScriptMask;
-use crate::primitives::tensor::ScriptTensor;
+use crate::primitives::tensor::{ScriptTensor, refuse_weights};
 
 pub(super) fn register(r: &mut Registry) {
     let name = "model.layers.0.mlp.up_proj.weight";
@@ -174,6 +174,7 @@ fn size(text: &str) -> Option<u64> {
 fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {
     let model = args.this::<ScriptModel>()?;
     model.params().check_free()?;
+    args.given().try_for_each(refuse_weights)?;
     let name: String = args.get("name")?;
     let values = args.get::<Arc<ScriptTensor>>("values")?.get();
     let universe = model.params().universe();

@@ -1,6 +1,6 @@
 //! Parts of tensors: by position, range, and lists of positions.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use lota_script::{Args, Ctx, IntoValue, Op, Primitive, Registry, Result, Value};
 
 use super::operand::{dim, position, reserve, shape_text};
@@ -40,7 +40,7 @@ fn index(ctx: &Ctx, args: &mut Args) -> Result<Value> {
 }
 
 /// Positions given as a list (counted as the script counts) or as a tensor (stored from 0).
-fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<Tensor> {
+pub(super) fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<Tensor> {
     match args.get::<Value>(name)? {
         Value::List(items) => {
             let mut places = Vec::with_capacity(items.len());
@@ -62,43 +62,72 @@ fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) -> Result<T
         }
         other => {
             let places: Tensor = of_value(other).map_err(|m| args.mismatched(name, &m))?;
-            checked(args, name, &places, len)?;
+            checked(&places, len).told()?.map_err(|what| args.wrong(name, what))?;
             Ok(places.to_dtype(DType::U32).told()?.to_device(like.device()).told()?)
         }
     }
 }
 
-/// An error that names the first number of a tensor that is no position within a length of `len`. The kernels check some
+/// What is wrong with the first number of a tensor that is no position within a length of `len`. The kernels check some
 /// of them, take the largest number of the type for "none", and cut fractions off.
-fn checked(args: &Args, name: &str, places: &Tensor, len: usize) -> Result<()> {
+fn checked(places: &Tensor, len: usize) -> candle_core::Result<Result<(), String>> {
     let outside = |at: usize, given: String| {
         let (dims, mut rest) = (places.dims(), at);
         let mut place: Vec<usize> = dims.iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
         place.reverse();
-        Err(args.wrong(
-            name,
-            format!(
-                "holds {given} at {}, counted from 0, which is no position in a length of {len}: positions in tensors are \
-                 stored from 0 up to {}",
-                shape_text(&place),
-                len.saturating_sub(1)
-            ),
+        Err(format!(
+            "holds {given} at {}, counted from 0, which is no position in a length of {len}: positions in tensors are \
+             stored from 0 up to {}",
+            shape_text(&place),
+            len.saturating_sub(1)
         ))
     };
-    let flat = places.flatten_all().told()?;
+    let flat = places.flatten_all()?;
     if places.dtype().is_float() {
-        let numbers = flat.to_dtype(DType::F64).told()?.to_vec1::<f64>().told()?;
+        let numbers = flat.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         let fits = |x: &f64| x.fract() == 0.0 && *x >= 0.0 && *x < len as f64;
-        return match numbers.iter().position(|x| !fits(x)) {
+        return Ok(match numbers.iter().position(|x| !fits(x)) {
             Some(at) => outside(at, numbers[at].to_string()),
             None => Ok(()),
-        };
+        });
     }
-    let numbers = flat.to_dtype(DType::I64).told()?.to_vec1::<i64>().told()?;
-    match numbers.iter().position(|&i| usize::try_from(i).map_or(true, |i| i >= len)) {
+    let numbers = flat.to_dtype(DType::I64)?.to_vec1::<i64>()?;
+    Ok(match numbers.iter().position(|&i| usize::try_from(i).map_or(true, |i| i >= len)) {
         Some(at) => outside(at, numbers[at].to_string()),
         None => Ok(()),
-    }
+    })
+}
+
+/// The positions, from 0, that a value inside an argument holds: a list of them counted as the language counts, or a tensor
+/// that stores them from 0. Otherwise what is wrong with it.
+pub(crate) fn stored_positions(ctx: &Ctx, value: Value, len: usize) -> Result<Vec<u32>, String> {
+    let Value::List(items) = value else {
+        let places = of_value(value)
+            .map_err(|m| format!("must be a list of positions or a Tensor, got {}", m.given))?;
+        let text = |e: candle_core::Error| e.to_string();
+        checked(&places, len).map_err(text)??;
+        let flat =
+            places.to_device(&Device::Cpu).and_then(|t| t.flatten_all()).and_then(|t| t.to_dtype(DType::U32));
+        return flat.and_then(|t| t.to_vec1()).map_err(text);
+    };
+    let base = ctx.index_base();
+    let place = |item: &Value| {
+        let given = match item {
+            Value::Int(i) => *i,
+            Value::Float(x) if x.fract() == 0.0 => *x as i64,
+            _ => return None,
+        };
+        let at = if given < 0 {
+            position(given, len)?
+        } else {
+            position(given.checked_sub(base).filter(|i| *i >= 0)?, len)?
+        };
+        u32::try_from(at).ok()
+    };
+    let no_place = |item: &Value| {
+        format!("holds {}, which is no position in a length of {len}, counted from {base}", item.describe())
+    };
+    items.iter().map(|item| place(item).ok_or_else(|| no_place(item))).collect()
 }
 
 pub(super) fn register(r: &mut Registry) {

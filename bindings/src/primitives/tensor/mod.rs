@@ -1,10 +1,15 @@
 //! Tensors as script values, and their operations: one file a kind.
 
 mod autograd;
+mod choose;
+mod constants;
 mod create;
 mod index;
+mod linalg;
+mod loss;
 mod math;
 mod operand;
+mod order;
 mod pytorch;
 mod reduce;
 mod shape;
@@ -18,6 +23,8 @@ use lota_script::{FromValue, IntoValue, Mismatch, Registry, Scripted, Value};
 
 use crate::primitives::shared::Lota;
 
+pub(crate) use constants::{WHY, holds, refuse_reads, refuse_weights};
+pub(crate) use index::stored_positions;
 pub use operand::Operand;
 pub(crate) use pytorch::register as register_elsewhere;
 pub(crate) use weights::carry_origins;
@@ -107,5 +114,9 @@ pub(super) fn register(r: &mut Registry) {
     shape::register(r);
     index::register(r);
     take::register(r);
+    loss::register(r);
+    order::register(r);
+    choose::register(r);
+    linalg::register(r);
     autograd::register(r);
 }

@@ -10,7 +10,12 @@ use crate::primitives::tensor::ScriptTensor;
 type Reduce = fn(&Tensor, usize) -> candle_core::Result<Tensor>;
 
 /// A reduction that keeps the dimension with length 1, given to be dropped or kept.
-fn reduction(name: &'static str, doc: &'static str, example: &'static str, f: Reduce) -> Primitive {
+pub(super) fn reduction(
+    name: &'static str,
+    doc: &'static str,
+    example: &'static str,
+    f: Reduce,
+) -> Primitive {
     Primitive::method("Tensor", name, doc)
         .arg_or("dim", "dim", (), "the dimension to reduce; all if not given")
         .opt("keep", "boolean", false, "keeps the dimension, with length 1")
@@ -33,7 +38,7 @@ fn reduction(name: &'static str, doc: &'static str, example: &'static str, f: Re
 }
 
 /// Sums of many f32 are taken in f32 by candle; bf16 and f16 would lose them.
-fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
+pub(super) fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
     match x.dtype() {
         DType::BF16 | DType::F16 => x.to_dtype(DType::F32),
         DType::U8 | DType::U32 | DType::I16 | DType::I32 => x.to_dtype(DType::I64),
@@ -41,7 +46,7 @@ fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
     }
 }
 
-fn softmax(x: &Tensor, dim: usize, log: bool) -> candle_core::Result<Tensor> {
+pub(super) fn softmax(x: &Tensor, dim: usize, log: bool) -> candle_core::Result<Tensor> {
     let x = float(x)?;
     let shifted = x.broadcast_sub(&x.max_keepdim(dim)?.detach())?;
     let total = shifted.exp()?.sum_keepdim(dim)?;
@@ -61,11 +66,20 @@ pub(super) fn register(r: &mut Registry) {
     }));
     r.add(reduction(
         "var",
-        "The variance (over n - 1).",
+        "The variance over n - 1: PyTorch's var with its default, correction = 1.",
         "assert(lota.tensor({1, 2, 3}):var():item() == 1)",
         |x, d| {
             let x = wide(x)?;
             float(&x)?.var_keepdim(d)
+        },
+    ));
+    r.add(reduction(
+        "std",
+        "The standard deviation over n - 1: PyTorch's std with its default, correction = 1.",
+        "assert(lota.tensor({1, 3, 5}):std():item() == 2)",
+        |x, d| {
+            let x = wide(x)?;
+            float(&x)?.var_keepdim(d)?.sqrt()
         },
     ));
     r.add(reduction("max", "The largest.", "assert(lota.tensor({1, 3, 2}):max():item() == 3)", |x, d| {

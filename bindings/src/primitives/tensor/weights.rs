@@ -35,6 +35,11 @@ impl ScriptTensor {
     pub(crate) fn depends_on(&self, model: &Arc<Model>) -> bool {
         self.origins().0.iter().any(|origin| std::ptr::eq(origin.as_ptr(), Arc::as_ptr(model)))
     }
+
+    /// Whether it was computed from the weights of a model of which a loss is being computed.
+    pub(super) fn is_of_a_running_loss(&self) -> bool {
+        self.origins().0.iter().any(|origin| origin.upgrade().is_some_and(|model| model.params.in_loss()))
+    }
 }
 
 /// Makes the tensors that primitives return remember what the tensors given to them remember. `detach` is how a script

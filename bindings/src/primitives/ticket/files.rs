@@ -44,7 +44,7 @@ pub(super) fn register(r: &mut Registry) {
         .arg("path", "string", "the file")
         .opt(
             "model",
-            "Model|Mask|Scores|Ticket",
+            "Model|Mask|Values|Ticket",
             (),
             "refuse a ticket of another model than this; the base itself where the file holds differences from it",
         )
@@ -171,19 +171,15 @@ pub(crate) fn weight_files(ctx: &Ctx, args: &mut Args, name: &str, offline: bool
     let source = args.file(name)?;
     let mut hub = ctx.machine()?.hub.clone();
     hub.offline |= offline;
-    Ok(WeightFiles::open(&source.path().to_string_lossy(), &hub, &ctx.host)?)
+    Ok(WeightFiles::open(&source.folder_to_read()?.to_string_lossy(), &hub, &ctx.host)?)
 }
 
 fn from(ctx: &Ctx, args: &mut Args) -> Result<Ticket> {
     let offline = args.opt::<bool>("offline")?.unwrap_or_default();
     let (base, tuned) =
         (weight_files(ctx, args, "base", offline)?, weight_files(ctx, args, "tuned", offline)?);
-    let (budget, scope) = budget(args)?;
-    let options = FromOptions {
-        budget,
-        scope,
-        params: chosen(args, base.universe())?,
-        shared_rows: args.get("shared_rows")?,
-    };
+    let params = chosen(args, base.universe())?;
+    let (budget, scope) = budget(args, base.universe(), |p| params.binary_search(&p).is_ok())?;
+    let options = FromOptions { budget, scope, params, shared_rows: args.get("shared_rows")? };
     Ok(Ticket::from_models(&base, &tuned, &options, ctx.exec()?, &ctx.host)?)
 }

@@ -11,6 +11,7 @@ use lota_script::{Args, Ctx, Map, Op, Primitive, Registry, Result, Scripted, Val
 use super::model::ScriptModel;
 use crate::error::Told as _;
 use crate::machine::OnMachine as _;
+use crate::primitives::shared::ScriptValues;
 use crate::primitives::shared::{ScriptMask, ScriptTicket};
 
 pub(crate) use files::weight_files;
@@ -64,6 +65,28 @@ pub(super) fn register(r: &mut Registry) {
             .example(example("assert(t:info().method == 'example' and t:entries() == mask:count())"))
             .call(new),
     );
+    r.add(
+        Primitive::new(
+            "ticket.from_values",
+            "A ticket that sets these values: what the weights become, not differences.",
+        )
+        .arg("values", "Values", "the weights at the entries")
+        .need("base", "string", "the fingerprint of the model before: what the ticket can be applied to")
+        .opt("method", "string", "", "the method that made it")
+        .opt("seed", "integer", (), "the seed of the run")
+        .opt("data", "string", (), "a fingerprint of the data")
+        .open("further settings, kept in the file")
+        .returns("Ticket", "the ticket")
+        .example(example(
+            "local again = lota.ticket.from_values(lota.values.of_ticket(t), {base = base})\n\
+                 assert(again:mask() == mask)",
+        ))
+        .call(|_, args| {
+            let values = args.get::<Arc<ScriptValues>>("values")?.get();
+            let meta = meta(args)?;
+            Ok(Ticket::of_values(&values, meta)?)
+        }),
+    );
     files::register(r);
     contents(r);
     application(r);
@@ -71,6 +94,13 @@ pub(super) fn register(r: &mut Registry) {
 
 fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
     let (model, mask): (Arc<ScriptModel>, ScriptMask) = (args.get("model")?, args.get("mask")?);
+    let meta = meta(args)?;
+    let m = &model.0;
+    Ok(Value::object(ScriptTicket::new(Ticket::extract(&m.exec, &m.params, &mask, meta)?)))
+}
+
+/// Where a ticket comes from, as the options say it.
+fn meta(args: &mut Args) -> Result<Meta> {
     let settings = Value::Map(args.extra());
     let mut meta = Meta::new(args.get::<String>("base")?, args.get::<String>("method")?);
     meta.seed = args.opt::<i64>("seed")?.map(|seed| seed as u64);
@@ -78,8 +108,7 @@ fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
     if let serde_json::Value::Object(settings) = to_json(&settings)? {
         meta.settings = settings;
     }
-    let m = &model.0;
-    Ok(Value::object(ScriptTicket::new(Ticket::extract(&m.exec, &m.params, &mask, meta)?)))
+    Ok(meta)
 }
 
 fn contents(r: &mut Registry) {

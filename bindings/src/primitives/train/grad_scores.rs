@@ -5,21 +5,18 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use lota_runtime::data::Batch;
 use lota_runtime::model::ParamSpec;
-use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{ScoreKind, grad_scores};
-use lota_runtime::vectors::Scores;
+use lota_runtime::vectors::Values;
 use lota_script::{Args, Ctx, Error, IntoValue, Primitive, Registry, Result, ScriptFn, Value};
 
-use super::BEGIN;
-use super::loss::{LOSS_DOC, ScriptLoss};
-use super::options::word;
+use super::loss::{LOSS_DOC, LOSS_TYPE, Loss};
 use super::trainer::subject;
+use super::{BEGIN, word};
 use crate::error::of_callback;
 use crate::primitives::data::all_batches;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
-use crate::primitives::tensor::ScriptTensor;
-use crate::primitives::tensor::of_value;
+use crate::primitives::tensor::{ScriptTensor, of_value, refuse_weights};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -34,9 +31,9 @@ pub(super) fn register(r: &mut Registry) {
             .opt("kind", "string|function", "gradient", "gradient, fisher, or function(name, gradient, gathered) -> Tensor")
             .opt("params", PARAMS, "adaptable", PARAMS_DOC)
             .opt("limit", "integer", (), "use only so many batches")
-            .opt("loss", "function", (), format!("{LOSS_DOC}; it is computed for each batch, which counts by its labelled positions"))
+            .opt("loss", LOSS_TYPE, (), format!("{LOSS_DOC}; it is computed for each batch, which counts by its labelled positions"))
             .opt("checkpoint", "string", "none", "none, or block: compute activations again, for less memory and more time")
-            .returns("Scores", "the scores of these parameters")
+            .returns("Values", "the scores of these parameters")
             .example(format!(
                 "{BEGIN}local s = lota.train.grad_scores(m, b, {{kind = function(name, g, sum)\n\
                  \x20 return sum and sum:add(g:abs()) or g:abs()\n\
@@ -46,7 +43,7 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
-fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
+fn scores(ctx: &Ctx, args: &mut Args) -> Result<Values> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let _hold = model.params().hold("train.grad_scores");
     let limit: Option<usize> = args.opt("limit")?;
@@ -56,9 +53,7 @@ fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     let universe = model.params().universe().clone();
     let params = chosen(args, &universe)?;
     let checkpoint = word(args, "checkpoint", &["none", "block"])?.parse()?;
-    let loss = args.opt::<Arc<dyn ScriptFn>>("loss")?;
-    let mut loss = loss.map(|function| ScriptLoss::new(function, model.0.clone()));
-    let loss = loss.as_mut().map(|l| l as &mut dyn LossFn);
+    let loss = Loss::read(args)?;
     let kind: Value = args.get("kind")?;
     let mut gather;
     let kind = match kind {
@@ -79,7 +74,9 @@ fn scores(ctx: &Ctx, args: &mut Args) -> Result<Scores> {
     };
     let choose =
         |spec: &ParamSpec| universe.index_of(&spec.name).is_some_and(|i| params.binary_search(&i).is_ok());
-    Ok(grad_scores(subject(&model.0), &ctx.host, &batches, &choose, kind, loss, checkpoint)?)
+    Loss::with(loss.as_ref(), &model.0, |loss| {
+        Ok(grad_scores(subject(&model.0), &ctx.host, &batches, &choose, kind, loss, checkpoint)?)
+    })
 }
 
 fn call(
@@ -91,6 +88,7 @@ fn call(
     let name = Value::from(spec.name.as_str());
     let returned =
         function.call(&[name, Value::object(ScriptTensor::new(gradient.clone())), gathered.into_value()])?;
+    refuse_weights(&returned)?;
     let what = returned.describe();
     of_value(returned).map_err(|_| {
         Error::argument(format!(

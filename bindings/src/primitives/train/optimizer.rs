@@ -4,7 +4,7 @@ use lota_runtime::train::{Optimizer, Setting};
 use lota_script::{Args, Map, Primitive, Registry, Result, Value, from_json};
 use serde_json::Value as Json;
 
-use super::options::word;
+use super::word;
 
 /// Every optimizer with its default settings, in the order of the list.
 fn all() -> Vec<Optimizer> {

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use lota_runtime::model::Universe;
+use lota_runtime::model::decoder::Terms;
 use lota_runtime::train::{Accumulation, Clip, Schedule, Selection, TrainOptions, Trainer};
-use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, ScriptFn, Value};
+use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, Value};
 
-use super::BEGIN;
-use super::loss::LOSS_DOC;
+use super::loss::{LOSS_DOC, LOSS_TYPE, Loss};
 use super::optimizer;
+use super::penalty;
 use super::trainer::{ScriptTrainer, subject};
+use super::{BEGIN, EPOCHS, word};
 use crate::error::of_callback;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
@@ -21,6 +24,9 @@ pub(super) fn register(r: &mut Registry) {
              what is trained. {} An option that the optimizer does not have is an error.",
             optimizer::defaults()
         ))
+        .instead_of("epochs", EPOCHS)
+        .instead_of("learning_rate", "the learning rate is `lr`")
+        .instead_of("batch_size", "the size of a batch is an option of lota.data.batches, `size`")
         .arg("model", "Model", "the model; it is changed in place")
         .opt("mask", "Mask", (), "train these entries")
         .opt("params", PARAMS, (), format!("train these parameters whole (all, if no mask is given): {PARAMS_DOC}"));
@@ -40,7 +46,11 @@ pub(super) fn register(r: &mut Registry) {
             .opt("clip_per_parameter", "number", (), "the most that the norm of each parameter's gradient may be")
             .opt("checkpoint", "string", "none", "none, or block: compute activations again, for less memory and more time")
             .opt("reduction", "string", "mean", REDUCTION_DOC)
-            .opt("loss", "function", (), LOSS_DOC)
+            .opt("label_smoothing", "number", 0.0, SMOOTHING_DOC)
+            .opt("z_loss", "number", 0.0, Z_DOC)
+            .opt("loss", LOSS_TYPE, (), LOSS_DOC)
+            .opt("penalty", "map", (), penalty::DOC)
+            .opt("groups", "list of map", (), penalty::GROUPS_DOC)
             .opt("per_block", "boolean", false, "update each block as soon as its gradients are there, so that they are never all held; a step that is cancelled is taken back only if at most a tenth of the entries is trained")
             .opt("keep_packed", "boolean", false, KEEP_DOC)
             .returns("Trainer", "the trainer, at step 0")
@@ -53,9 +63,15 @@ pub(super) fn register(r: &mut Registry) {
 }
 
 const REDUCTION_DOC: &str = "mean or sum. Cross-entropy is the mean over labelled positions, or the sum over each sequence and the \
-    mean over sequences. A loss of your own is computed once over all batches of a step, as if they were one, unless this is \
+    mean over sequences; a loss over logits is that of its rows. Another loss of your own is computed once over all batches of a step, as if they were one, unless this is \
     given: then once for each batch, without the further forward pass that this takes, and the results are averaged with the \
     numbers of labelled positions as weights (mean) or added up (sum)";
+
+const SMOOTHING_DOC: &str = "of cross-entropy: the share of each label's probability that is spread evenly over the vocabulary, at \
+    least 0 and below 1; PyTorch's label_smoothing (arXiv 1512.00567)";
+
+const Z_DOC: &str = "of cross-entropy: the weight of the square of the logits' log-sum-exp, which is added at each labelled position; \
+    PaLM's z-loss (arXiv 2204.02311), there 1e-4";
 
 const KEEP_DOC: &str = "keep frozen and sparsely trained matrices as the CPU's products read them, from step to step: the same \
     bits sooner, the more so the fewer tokens a batch has, for the memory of two more copies of them";
@@ -63,11 +79,13 @@ const KEEP_DOC: &str = "keep frozen and sparsely trained matrices as the CPU's p
 fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let _hold = model.params().hold("train.new");
-    let selection = selection(args, &model)?;
+    let selection = selection(args, model.params().universe())?;
     let schedule_name = schedule(args)?;
     // Cross-entropy always has a reduction; another loss has one only if the script says so.
+    let terms = terms(args)?;
     let of_loss = args.is_given("reduction") && args.is_given("loss");
     let reduction = word(args, "reduction", &["mean", "sum"])?;
+    let loss = Loss::read(args)?;
     let accumulation = match (of_loss, reduction.as_str()) {
         (false, _) => Accumulation::Whole,
         (true, "sum") => Accumulation::Sum,
@@ -82,22 +100,38 @@ fn new(_: &Ctx, args: &mut Args) -> Result<Value> {
         clip: clip(args)?,
         checkpoint: word(args, "checkpoint", &["none", "block"])?.parse()?,
         reduction: reduction.parse()?,
+        terms,
         accumulation,
         per_block: args.get("per_block")?,
         keep_packed: args.get("keep_packed")?,
+        penalty: penalty::read(args)?,
+        groups: penalty::groups(args, model.params().universe())?,
     };
     let accumulate: usize = args.get("accumulate")?;
     if accumulate == 0 {
         return Err(args.wrong("accumulate", "must be at least 1, got 0"));
     }
-    let loss: Option<Arc<dyn ScriptFn>> = args.opt("loss")?;
     let steps = options.total;
     let trainer = Trainer::new(subject(&model.0), selection, options)?;
     Ok(Value::object(ScriptTrainer::new(model.0.clone(), trainer, loss, accumulate, steps)))
 }
 
-fn selection(args: &mut Args, model: &ScriptModel) -> Result<Selection> {
-    let universe = model.params().universe();
+/// The terms of cross-entropy, which no other loss has.
+fn terms(args: &mut Args) -> Result<Terms> {
+    let own = args.is_given("loss");
+    let mut term = |name: &str| -> Result<f32> {
+        let weight = args.get(name)?;
+        if own && weight != 0.0 {
+            let what = "is a term of cross-entropy, and option 'loss' gives another loss: write it there";
+            return Err(args.wrong(name, what));
+        }
+        Ok(weight)
+    };
+    Ok(Terms { smoothing: term("label_smoothing")?, z: term("z_loss")? })
+}
+
+/// What the options `mask` and `params` say is trained.
+pub(super) fn selection(args: &mut Args, universe: &Arc<Universe>) -> Result<Selection> {
     match (args.opt::<ScriptMask>("mask")?, args.is_given("params")) {
         (Some(_), true) => Err(args.wrong("mask", "and option 'params' exclude each other")),
         (Some(mask), false) => {
@@ -111,12 +145,6 @@ fn selection(args: &mut Args, model: &ScriptModel) -> Result<Selection> {
         }
         (None, false) => Ok(Selection::dense(universe.clone(), |_| true)?),
     }
-}
-
-/// An option that is one of a few words.
-pub(super) fn word(args: &mut Args, name: &str, known: &[&str]) -> Result<String> {
-    let given: String = args.get(name)?;
-    if known.contains(&given.as_str()) { Ok(given) } else { Err(args.not_one_of(name, &given, known)) }
 }
 
 fn schedule(args: &mut Args) -> Result<Schedule> {

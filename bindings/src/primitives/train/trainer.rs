@@ -13,17 +13,17 @@ use lota_script::{
     Value,
 };
 
-use super::BEGIN;
-use super::loss::ScriptLoss;
+use super::loss::Loss;
+use super::{BEGIN, EPOCHS};
 use crate::error::of_callback;
 use crate::primitives::claims::Claims;
 use crate::primitives::data::{ScriptBatch, ScriptBatches};
 
 /// A trainer that scripts hold.
 pub struct ScriptTrainer {
-    model: Arc<Model>,
+    pub(super) model: Arc<Model>,
     trainer: Mutex<Option<Trainer>>,
-    loss: Option<Arc<dyn ScriptFn>>,
+    loss: Option<Loss>,
     accumulate: usize,
     steps: Option<u64>,
     /// The files that it has written, which no other program may write until it is closed.
@@ -31,7 +31,7 @@ pub struct ScriptTrainer {
 }
 
 /// What a step works on.
-pub(super) fn subject(model: &Model) -> Subject<'_> {
+pub(crate) fn subject(model: &Model) -> Subject<'_> {
     Subject { exec: &model.exec, decoder: &model.decoder, params: &model.params }
 }
 
@@ -59,7 +59,7 @@ impl ScriptTrainer {
     pub(super) fn new(
         model: Arc<Model>,
         trainer: Trainer,
-        loss: Option<Arc<dyn ScriptFn>>,
+        loss: Option<Loss>,
         accumulate: usize,
         steps: Option<u64>,
     ) -> Self {
@@ -96,16 +96,17 @@ impl ScriptTrainer {
         let mut guard = self.lock()?;
         let trainer =
             guard.as_mut().ok_or_else(|| Error::argument("the trainer was closed; make a new one"))?;
-        let mut loss = self.loss.clone().map(|function| ScriptLoss::new(function, self.model.clone()));
-        work(trainer, subject(&self.model), loss.as_mut().map(|l| l as &mut dyn LossFn))
+        Loss::with(self.loss.as_ref(), &self.model, |loss| work(trainer, subject(&self.model), loss))
     }
 }
 
 /// A step's report as scripts see it.
-fn report(step: &StepReport) -> Map {
+pub(super) fn report(step: &StepReport) -> Map {
+    let loss = (!step.loss.is_nan()).then_some(step.loss);
     Map::new()
         .with("step", step.step)
-        .with("loss", step.loss)
+        .with("loss", loss)
+        .with("penalty", step.penalty)
         .with("lr", step.lr)
         .with("grad_norm", step.grad_norm)
         .with("tokens", step.tokens)
@@ -113,7 +114,7 @@ fn report(step: &StepReport) -> Map {
         .with("seconds", step.seconds)
 }
 
-fn method(name: &str, doc: &'static str) -> Primitive {
+pub(super) fn method(name: &str, doc: &'static str) -> Primitive {
     Primitive::method("Trainer", name, doc)
 }
 
@@ -126,7 +127,7 @@ pub(super) fn register(r: &mut Registry) {
                  of a loss of your own (see the option reduction of train.new).",
             )
             .arg("batch", "Batch|list of Batch", "the batch or batches")
-            .returns("map", "step (its number, from 1), loss (before the update), lr, grad_norm (before clipping), tokens, labelled, seconds")
+            .returns("map", "step (its number, from 1), loss (before the update, without the penalty), penalty (if there is one), lr, grad_norm (before clipping), tokens, labelled, seconds")
             .example(format!("{new}assert(t:step({{b:next(), b:next()}}).step == 1)"))
             .call(step),
     );
@@ -137,6 +138,7 @@ pub(super) fn register(r: &mut Registry) {
                  With resume, it goes on from what is saved there, if anything is: the steps that follow have the same \
                  bits as those of a training that was never interrupted.",
             )
+            .instead_of("epochs", EPOCHS)
             .arg("batches", "Batches", "the stream to take batches from")
             .opt("steps", "integer", (), "the number of the last step; that given to train.new if not given")
             .opt("on_step", "function", (), "function(info) called after each step with what t:step returns; false ends the training. It may not change the model")
@@ -207,11 +209,7 @@ pub(super) fn register(r: &mut Registry) {
 
 fn step(ctx: &Ctx, args: &mut Args) -> Result<Map> {
     let trainer = args.this::<ScriptTrainer>()?;
-    let batches: Vec<Arc<ScriptBatch>> = match args.get::<Value>("batch")? {
-        list @ Value::List(_) => Vec::from_value(list).map_err(|m| args.mismatched("batch", &m))?,
-        one => vec![Arc::from_value(one).map_err(|m| args.mismatched("batch", &m))?],
-    };
-    let batches: Vec<Batch> = batches.iter().map(|b| (*b.0).clone()).collect();
+    let batches = batches(args)?;
     let done = trainer.with(|t, subject, loss| {
         Ok(match loss {
             Some(loss) => t.step_with(subject, &ctx.host, &batches, loss)?,
@@ -219,6 +217,15 @@ fn step(ctx: &Ctx, args: &mut Args) -> Result<Map> {
         })
     })?;
     Ok(report(&done))
+}
+
+/// The batches of the argument `batch`: one or a list.
+pub(super) fn batches(args: &mut Args) -> Result<Vec<Batch>> {
+    let batches: Vec<Arc<ScriptBatch>> = match args.get::<Value>("batch")? {
+        list @ Value::List(_) => Vec::from_value(list).map_err(|m| args.mismatched("batch", &m))?,
+        one => vec![Arc::from_value(one).map_err(|m| args.mismatched("batch", &m))?],
+    };
+    Ok(batches.iter().map(|b| (*b.0).clone()).collect())
 }
 
 /// The file of a training in a folder, or the file itself.

@@ -3,7 +3,9 @@
 use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps};
 use std::cell::RefCell;
 
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, Words, by_rows, with_rows_of_words};
+use super::tiles::{
+    BLOCK, COLS, Left, Micro, Place, Rows, Stretch, Words, by_rows, kernel, with_rows_of_words,
+};
 use super::{Factor, Mat};
 use crate::simd::widen;
 use crate::slice::Weight;
@@ -86,28 +88,9 @@ impl Words for Single {
     }
 }
 
-/// # Safety
-///
-/// As for [`Micro::tile`].
-#[target_feature(enable = "avx512f")]
-unsafe fn kernel<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place) {
-    let mut sums: [[__m512; 3]; R] = [[_mm512_setzero_ps(); 3]; R];
-    let (mut column, mut line) = (a.start, b);
-    for _ in 0..words {
-        // SAFETY: step `k` reads row `k` of the panel and column `k` of the rows of `a`.
-        unsafe {
-            let values =
-                [_mm512_loadu_ps(line), _mm512_loadu_ps(line.add(16)), _mm512_loadu_ps(line.add(32))];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let factor = _mm512_set1_ps(*column.add(r * a.row_stride));
-                for (sum, values) in sums.iter_mut().zip(values) {
-                    *sum = _mm512_fmadd_ps(factor, values, *sum);
-                }
-            }
-        }
-        column = column.wrapping_add(a.step);
-        line = line.wrapping_add(COLS);
-    }
-    // SAFETY: passed on to the caller.
-    unsafe { place.write(sums) }
-}
+kernel!(
+    "avx512f",
+    load: |at| _mm512_loadu_ps(at),
+    spread: |word| _mm512_set1_ps(*word),
+    add: |sum, factor, values| _mm512_fmadd_ps(factor, values, sum),
+);

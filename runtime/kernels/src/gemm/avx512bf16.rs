@@ -10,7 +10,9 @@ use std::arch::x86_64::{
 };
 use std::cell::RefCell;
 
-use super::tiles::{BLOCK, COLS, Left, Micro, Place, Rows, Stretch, Words, by_rows, with_rows_of_words};
+use super::tiles::{
+    BLOCK, COLS, Left, Micro, Place, Rows, Stretch, Words, by_rows, kernel, with_rows_of_words,
+};
 use super::{Factor, Mat};
 use crate::pairs::{Word, as_pairs, couple, interleave, whole_pairs};
 use crate::slice::Weight;
@@ -142,27 +144,9 @@ fn prefetch(line: Weight<'_>) {
     }
 }
 
-/// # Safety
-///
-/// As for [`Micro::tile`].
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn kernel<const R: usize>(a: Rows, b: *const Word, words: usize, place: Place) {
-    let mut sums: [[__m512; 3]; R] = [[_mm512_setzero_ps(); 3]; R];
-    let (mut column, mut line) = (a.start.cast::<i32>(), b);
-    for _ in 0..words {
-        // SAFETY: step `p` reads row `p` of the panel and column `p` of the rows of `a`.
-        unsafe {
-            let pairs = [0, 16, 32].map(|i| as_pairs(_mm512_loadu_si512(line.add(i).cast())));
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let factor = as_pairs(_mm512_set1_epi32(*column.add(r * a.row_stride)));
-                for (sum, pairs) in sums.iter_mut().zip(pairs) {
-                    *sum = _mm512_dpbf16_ps(*sum, factor, pairs);
-                }
-            }
-        }
-        column = column.wrapping_add(a.step);
-        line = line.wrapping_add(COLS);
-    }
-    // SAFETY: passed on to the caller.
-    unsafe { place.write(sums) }
-}
+kernel!(
+    "avx512f,avx512bf16",
+    load: |at| as_pairs(_mm512_loadu_si512(at.cast())),
+    spread: |word| as_pairs(_mm512_set1_epi32(*word.cast::<i32>())),
+    add: |sum, factor, pairs| _mm512_dpbf16_ps(sum, factor, pairs),
+);

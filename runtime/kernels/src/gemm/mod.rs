@@ -212,18 +212,50 @@ mod tests {
         (128, 50, 1536),
     ];
 
-    pub(super) fn kernels() -> Vec<Kernels> {
-        let mut all = vec![Kernels::Portable];
-        #[cfg(target_arch = "x86_64")]
-        match Kernels::best() {
-            Kernels::Avx512 => all.push(Kernels::Avx512),
-            Kernels::Avx512Bf16 => all.extend([Kernels::Avx512, Kernels::Avx512Bf16, Kernels::AmxStandIn]),
-            Kernels::Amx => {
-                all.extend([Kernels::Avx512, Kernels::Avx512Bf16, Kernels::AmxStandIn, Kernels::Amx]);
+    /// A test for each of these functions and each kernel. Those of kernels that this processor lacks are reported as ignored.
+    macro_rules! on_each_kernel {
+        ($($test:ident),*) => {
+            mod on_portable {
+                $(#[test] fn $test() { super::$test(super::Kernels::Portable); })*
             }
-            Kernels::Portable | Kernels::AmxStandIn => {}
-        }
-        all
+            on_each_kernel! { on_avx512, Avx512, cpu_avx512, "no AVX-512", $($test),* }
+            on_each_kernel! { on_avx512bf16, Avx512Bf16, cpu_avx512bf16, "no AVX-512 BF16", $($test),* }
+            on_each_kernel! { on_amx_stand_in, AmxStandIn, cpu_avx512bf16, "no AVX-512 BF16", $($test),* }
+            on_each_kernel! { on_amx, Amx, cpu_amx, "no AMX", $($test),* }
+        };
+        ($name:ident, $kernels:ident, $unit:ident, $lacks:literal, $($test:ident),*) => {
+            #[cfg(target_arch = "x86_64")]
+            mod $name {
+                $(
+                    #[test]
+                    #[cfg_attr(not($unit), ignore = concat!("this processor has ", $lacks))]
+                    fn $test() {
+                        crate::gemm::tests::check_present(super::Kernels::$kernels);
+                        super::$test(super::Kernels::$kernels);
+                    }
+                )*
+            }
+        };
+    }
+    pub(super) use on_each_kernel;
+
+    /// Fails on a processor without what the kernels need, which is another one than the tests were built on.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn check_present(kernels: Kernels) {
+        let present = match kernels {
+            Kernels::Portable => true,
+            Kernels::Avx512 => crate::simd::has_avx512(),
+            Kernels::Avx512Bf16 | Kernels::AmxStandIn => crate::pairs::available(),
+            Kernels::Amx => amx::available(),
+        };
+        assert!(
+            present,
+            "this processor lacks what {kernels:?} needs; the tests were built on another: build them again"
+        );
+    }
+
+    on_each_kernel! {
+        f32_products_agree_with_f64_sums, bf16_products_are_sums_over_rounded_operands, what_is_no_number_stays_none
     }
 
     fn turned(x: &[f32], rows: usize, cols: usize, stride: usize) -> Vec<f32> {
@@ -234,8 +266,8 @@ mod tests {
         x.iter().map(|&v| bf16::from_f32(v)).collect()
     }
 
-    /// Every layout of both factors on every kernel, against sums in f64 of operands as `round` leaves them.
-    fn check(compute: Compute, right_is_bf16: bool, round: impl Fn(f32) -> f32) {
+    /// Every layout of both factors, against sums in f64 of operands as `round` leaves them.
+    fn check(kernels: Kernels, compute: Compute, right_is_bf16: bool, round: impl Fn(f32) -> f32) {
         for (m, n, k) in SHAPES {
             let a = values(&random(1, &[m, k + 2]));
             let b = values(&if right_is_bf16 { random_bf16(2, &[k, n]) } else { random(2, &[k, n]) });
@@ -253,7 +285,7 @@ mod tests {
             let stride = n + 3;
             let expected: Vec<f64> = (0..m * n).map(|i| 0.5 * exact(i / n.max(1), i % n.max(1))).collect();
             for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
-                for (kernels, add) in kernels().into_iter().flat_map(|k| [(k, false), (k, true)]) {
+                for add in [false, true] {
                     let start = vec![0.25; m * stride];
                     let (mut alone, mut shared) = (start.clone(), start);
                     let to = Out { data: &mut alone, row_stride: stride, add };
@@ -278,32 +310,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn f32_products_agree_with_f64_sums() {
-        check(Compute::F32, false, |v| v);
-        check(Compute::F32, true, |v| v);
+    fn f32_products_agree_with_f64_sums(kernels: Kernels) {
+        check(kernels, Compute::F32, false, |v| v);
+        check(kernels, Compute::F32, true, |v| v);
     }
 
-    #[test]
-    fn bf16_products_are_sums_over_rounded_operands() {
+    fn bf16_products_are_sums_over_rounded_operands(kernels: Kernels) {
         let round = |v: f32| bf16::from_f32(v).to_f32();
-        check(Compute::BF16, false, round);
-        check(Compute::BF16, true, round);
+        check(kernels, Compute::BF16, false, round);
+        check(kernels, Compute::BF16, true, round);
     }
 
-    #[test]
-    fn what_is_no_number_stays_none() {
+    fn what_is_no_number_stays_none(kernels: Kernels) {
         for compute in [Compute::F32, Compute::BF16] {
             for bad in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::INFINITY] {
                 let mut a = vec![1.0; 40];
                 a[7] = bad;
                 let b = vec![1.0; 40 * 20];
-                for kernels in kernels() {
-                    let mut out = vec![0.0; 20];
-                    let to = Out { data: &mut out, row_stride: 20, add: false };
-                    run(None, compute, kernels, Mat::new(&a, 1, 40), Mat::new(&b, 40, 20).into(), 1.0, to);
-                    assert!(out.iter().all(|v| !v.is_finite()), "{kernels:?} {compute:?} {bad}: {out:?}");
-                }
+                let mut out = vec![0.0; 20];
+                let to = Out { data: &mut out, row_stride: 20, add: false };
+                run(None, compute, kernels, Mat::new(&a, 1, 40), Mat::new(&b, 40, 20).into(), 1.0, to);
+                assert!(out.iter().all(|v| !v.is_finite()), "{kernels:?} {compute:?} {bad}: {out:?}");
             }
         }
     }

@@ -336,6 +336,48 @@ macro_rules! by_rows {
 }
 pub(super) use by_rows;
 
+/// The function `kernel::<R>(a, b, words, place)`: a tile of `R` rows, as [`Micro::tile`] says. `load` reads 16 words of a
+/// row of the panel, `spread` repeats a word of `a`, and `add` multiplies the two and adds them to a sum.
+macro_rules! kernel {
+    (
+        $features:literal,
+        load: |$at:ident| $load:expr,
+        spread: |$word:ident| $spread:expr,
+        add: |$sum:ident, $factor:ident, $values:ident| $add:expr $(,)?
+    ) => {
+        /// # Safety
+        ///
+        /// As for [`Micro::tile`].
+        #[target_feature(enable = $features)]
+        unsafe fn kernel<const R: usize>(a: Rows, b: *const f32, words: usize, place: Place) {
+            let mut sums: [[__m512; 3]; R] = [[_mm512_setzero_ps(); 3]; R];
+            let (mut column, mut line) = (a.start, b);
+            for _ in 0..words {
+                // SAFETY: step `w` reads row `w` of the panel and column `w` of the rows of `a`.
+                unsafe {
+                    let values = [0, 16, 32].map(|i| {
+                        let $at = line.add(i);
+                        $load
+                    });
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let $word = column.add(r * a.row_stride);
+                        let $factor = $spread;
+                        for (sum, $values) in sums.iter_mut().zip(values) {
+                            let $sum = *sum;
+                            *sum = $add;
+                        }
+                    }
+                }
+                column = column.wrapping_add(a.step);
+                line = line.wrapping_add(COLS);
+            }
+            // SAFETY: passed on to the caller.
+            unsafe { place.write(sums) }
+        }
+    };
+}
+pub(super) use kernel;
+
 /// A block of rows of `a` over one stretch: word `w` of row `r` of a tile lies at `r · row_stride + w · step`.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {

@@ -1,13 +1,18 @@
 //! The output layer with its cross-entropy: log-probabilities of labelled tokens, and gradients, in
 //! chunks of rows, so that `[tokens, vocab]` never exists and unlabelled positions cost nothing.
 
+mod chunked;
 mod fast;
+mod labels;
 
 use candle_core::{D, DType, Tensor};
 
 use super::slice::{read, tensor};
 use super::{Exec, Want, check, reference};
 use crate::{Error, Result};
+
+pub use chunked::{OfLogits, chunk_rows, chunked};
+pub use labels::{Labels, Terms};
 
 /// What happens to logits between the product and the softmax: first the scale, then the cap.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -25,48 +30,11 @@ impl Head {
     }
 }
 
-/// The labelled positions of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labels {
-    rows: Vec<u32>,
-    targets: Vec<u32>,
-    tokens: usize,
-}
-
-impl Labels {
-    /// From one label per token, negative where there is none.
-    pub fn new(labels: &[i32]) -> Self {
-        let found = labels.iter().enumerate().filter(|(_, label)| **label >= 0);
-        let (rows, targets) = found.map(|(row, label)| (row as u32, *label as u32)).unzip();
-        Self { rows, targets, tokens: labels.len() }
-    }
-
-    /// The number of labelled positions, `n`.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether nothing is labelled.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// The labelled positions, rising.
-    pub fn rows(&self) -> &[u32] {
-        &self.rows
-    }
-
-    /// The label at each labelled position.
-    pub fn targets(&self) -> &[u32] {
-        &self.targets
-    }
-}
-
 /// What the backward of the head returns.
 #[derive(Debug, Clone)]
 pub struct HeadGrads {
-    /// Log-probability of each label, `[n]`.
-    pub logp: Tensor,
+    /// The log-probability of each label (with its terms), or what a loss over logits is there, `[n]`.
+    pub values: Tensor,
     /// Gradient of the hidden states, `[T, D]`, zero where nothing is labelled.
     pub dh: Tensor,
     /// Gradient of the weight, f32: `[V, D]` or `[nnz]`.
@@ -78,7 +46,7 @@ pub fn logits(exec: &Exec, head: Head, h: &Tensor, w: &Tensor) -> Result<Tensor>
     finish(head, super::linear::forward(exec, h, w, None)?)
 }
 
-/// The natural log-probability of each label: `h [T, D]`, `w [V, D]` → `[n]`.
+/// The natural log-probability of each label, with the terms of `labels`: `h [T, D]`, `w [V, D]` → `[n]`.
 pub fn logp(exec: &Exec, head: Head, h: &Tensor, w: &Tensor, labels: &Labels) -> Result<Tensor> {
     let (width, vocab) = checked(h, w, labels)?;
     if exec.fast(h) {
@@ -93,7 +61,7 @@ pub fn logp(exec: &Exec, head: Head, h: &Tensor, w: &Tensor, labels: &Labels) ->
     let (h, w) = (&reference::operand(exec, h)?, reference::operand(exec, w)?);
     let mut parts = Vec::new();
     for (rows, targets) in chunks(labels, h)? {
-        parts.push(compose(head, &h.index_select(&rows, 0)?, &w, &targets)?);
+        parts.push(compose(head, labels.terms, &h.index_select(&rows, 0)?, &w, &targets)?);
     }
     Ok(Tensor::cat(&parts, 0)?)
 }
@@ -132,7 +100,7 @@ pub fn backward(
         done += count;
         let mut found = None;
         let [dhidden, dweight] = reference::gradients([&part, &w], &dpart, |[h, w]| {
-            let logp = compose(head, h, w, &targets)?;
+            let logp = compose(head, labels.terms, h, w, &targets)?;
             found = Some(logp.detach());
             Ok(logp)
         })?;
@@ -145,16 +113,20 @@ pub fn backward(
             });
         }
     }
-    let logp =
+    let values =
         if parts.is_empty() { Tensor::zeros(0, DType::F32, h.device())? } else { Tensor::cat(&parts, 0)? };
-    let dw = match (want, dw) {
+    Ok(HeadGrads { values, dh, dw: wanted(exec, want, dw, &w)? })
+}
+
+/// What is wanted of the gradient of the weight `w`; `dw` is all of it, or none where nothing is labelled.
+fn wanted(exec: &Exec, want: &Want, dw: Option<Tensor>, w: &Tensor) -> Result<Option<Tensor>> {
+    Ok(match (want, dw) {
         (Want::No, _) => None,
         (Want::Dense, Some(dw)) => Some(dw),
         (Want::Dense, None) => Some(w.zeros_like()?),
         (Want::At(index), Some(dw)) => Some(super::scatter::gather(exec, &dw, index)?),
-        (Want::At(index), None) => Some(Tensor::zeros(index.nnz(), DType::F32, h.device())?),
-    };
-    Ok(HeadGrads { logp, dh, dw })
+        (Want::At(index), None) => Some(Tensor::zeros(index.nnz(), DType::F32, w.device())?),
+    })
 }
 
 /// Rows of the reference path's chunks.
@@ -189,12 +161,17 @@ fn finish(head: Head, logits: Tensor) -> Result<Tensor> {
     reference::soft_cap(logits, head.softcap)
 }
 
-fn compose(head: Head, h: &Tensor, w: &Tensor, targets: &Tensor) -> Result<Tensor> {
+fn compose(head: Head, terms: Terms, h: &Tensor, w: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let logits = finish(head, h.matmul(&w.t()?)?)?;
     let max = logits.detach().max_keepdim(D::Minus1)?;
     let lse = (logits.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()? + max)?;
     let picked = logits.gather(&targets.unsqueeze(1)?, 1)?;
-    Ok((picked - lse)?.squeeze(1)?)
+    if terms.is_empty() {
+        return Ok((picked - lse)?.squeeze(1)?);
+    }
+    let (smoothing, z) = (f64::from(terms.smoothing), f64::from(terms.z));
+    let spread = ((picked * (1.0 - smoothing))? + (logits.mean_keepdim(D::Minus1)? * smoothing)?)?;
+    Ok(((spread - &lse)? - (lse.sqr()? * z)?)?.squeeze(1)?)
 }
 
 #[cfg(test)]

@@ -40,9 +40,9 @@ fn one(rows: usize, cols: usize) -> Arc<Universe> {
     Universe::new(vec![spec]).expect("valid")
 }
 
-fn scores(rows: usize, cols: usize, data: &[f32]) -> Scores {
+fn scores(rows: usize, cols: usize, data: &[f32]) -> Values {
     let tensor = Tensor::from_slice(data, (rows, cols), &Device::Cpu).expect("fits");
-    Scores::new(one(rows, cols), vec![Some(tensor)]).expect("fits")
+    Values::new(one(rows, cols), vec![Some(tensor)]).expect("fits")
 }
 
 fn lacking(adapter: &Adapter, data: &[f32]) -> f64 {
@@ -131,7 +131,7 @@ fn what_cannot_be_extracted_says_why() {
         .iter()
         .map(|s| Tensor::zeros(s.shape.clone(), DType::F32, &Device::Cpu).ok())
         .collect();
-    let source = Scores::new(universe(), zeros).expect("fits");
+    let source = Values::new(universe(), zeros).expect("fits");
     let text = |params: &[usize], rank| {
         let options = ExtractOptions { rank, ..OPTIONS };
         Adapter::extract(&source, params, &options, &exec, &host).expect_err("cannot").to_string()

@@ -114,3 +114,26 @@ fn a_mask_becomes_the_index_of_training() {
     assert_eq!(index.iter().collect::<Vec<_>>(), mask.set(3).iter().collect::<Vec<_>>());
     assert_eq!(mask.index(6).expect("a vector").nnz(), 0);
 }
+
+#[test]
+fn tensors_must_fit_and_be_numbers() {
+    let of =
+        |tensor: Tensor| Mask::of_tensors::<Error>(universe(), |p, _| Ok((p == 6).then(|| tensor.clone())));
+    let norm = |values: [f64; 4]| Tensor::new(&values, &Device::Cpu).expect("tensor");
+    // Too small for f32, and yet not zero.
+    let mask = of(norm([0.0, 1e-300, -0.0, -2.0])).expect("fits");
+    assert_eq!(mask.set(6).iter().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(mask.count(), 2);
+    assert_eq!(
+        text(of(norm([f64::NAN; 4]))),
+        "the tensor of parameter model.norm.weight holds a value that is not a number (NaN)"
+    );
+    assert_eq!(
+        text(of(norm([1.0; 4]).reshape((2, 2)).expect("reshapes"))),
+        "parameter model.norm.weight has shape [4], and its tensor has [2, 2]"
+    );
+    assert_eq!(
+        text(Mask::of_positions::<Error>(universe(), |p, _| Ok(if p == 6 { vec![4] } else { Vec::new() }))),
+        "entry 4 is past the end of parameter model.norm.weight, which has 4 entries"
+    );
+}

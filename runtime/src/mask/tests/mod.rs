@@ -17,7 +17,7 @@ use roaring::RoaringBitmap;
 
 use super::*;
 use crate::model::Role;
-use crate::vectors::{Delta, Generated, Scores, Source};
+use crate::vectors::{Delta, Generated, Part, Source, Values};
 
 /// A small model: an embedding, two layers and a norm.
 pub fn universe() -> Arc<Universe> {
@@ -57,7 +57,7 @@ pub fn any_mask() -> impl Strategy<Value = Mask> {
 }
 
 /// Scores of the small model, with many ties and zeros; some parameters have none.
-pub fn any_scores() -> impl Strategy<Value = Scores> {
+pub fn any_scores() -> impl Strategy<Value = Values> {
     let value = prop_oneof![
         Just(0.0f32),
         Just(-0.0),
@@ -71,7 +71,7 @@ pub fn any_scores() -> impl Strategy<Value = Scores> {
     let scored = proptest::collection::vec(prop::bool::weighted(0.8), universe().len());
     (proptest::collection::vec(value, total), scored).prop_map(|(values, scored)| {
         let mut rest = values.as_slice();
-        Scores::from_fn(universe(), |i, spec| {
+        Values::from_fn(universe(), |i, spec| {
             let (here, behind) = rest.split_at(spec.entries() as usize);
             rest = behind;
             let tensor = Tensor::from_slice(here, spec.shape.clone(), &Device::Cpu)?;

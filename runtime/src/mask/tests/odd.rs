@@ -69,7 +69,7 @@ fn set(mask: &Mask) -> Set {
 }
 
 /// A model, scores of some of its parameters as (tensors, numbers by entry), and three sets.
-type Case = (Arc<Universe>, Scores, BTreeMap<(usize, u32), f32>, [Set; 3]);
+type Case = (Arc<Universe>, Values, BTreeMap<(usize, u32), f32>, [Set; 3]);
 
 fn any_case() -> impl Strategy<Value = Case> {
     any_universe().prop_flat_map(|universe| {
@@ -83,7 +83,7 @@ fn any_case() -> impl Strategy<Value = Case> {
         let scored = vec(prop::bool::weighted(0.85), universe.len());
         (values, kinds, scored, sets).prop_map(move |(values, kind, scored, sets)| {
             let mut rest = values.as_slice();
-            let scores = Scores::from_fn(universe.clone(), |p, spec| {
+            let scores = Values::from_fn(universe.clone(), |p, spec| {
                 let (here, behind) = rest.split_at(spec.entries() as usize);
                 rest = behind;
                 let tensor = Tensor::from_slice(here, spec.shape.clone(), &Device::Cpu)?.to_dtype(kind)?;
@@ -91,7 +91,8 @@ fn any_case() -> impl Strategy<Value = Case> {
             })
             .expect("fits");
             let mut numbers = BTreeMap::new();
-            for (p, tensor) in scores.values().iter().enumerate() {
+            for (p, part) in scores.parts().iter().enumerate() {
+                let tensor = part.as_ref().map(crate::vectors::Part::tensor);
                 let Some(tensor) = tensor else { continue };
                 let flat = tensor.flatten_all().and_then(|t| t.to_dtype(DType::F32)?.to_vec1::<f32>());
                 numbers.extend((0..).zip(flat.expect("floats")).map(|(i, v)| ((p, i), v)));
@@ -135,6 +136,9 @@ fn sorted(
             candidates.push((value.abs(), entry));
         }
     }
+    if takes_nothing(budget, groups.values().map(|(population, _)| *population)) {
+        return None;
+    }
     let mut chosen = Set::new();
     for (population, mut candidates) in groups.into_values() {
         let k = budget.of(population).expect("in range") as usize;
@@ -149,6 +153,13 @@ fn sorted(
         chosen.extend(first.iter().map(|(_, entry)| *entry));
     }
     Some(chosen)
+}
+
+/// Whether a density above 0 rounds to none in every group, which is an error.
+fn takes_nothing(budget: Budget, populations: impl Iterator<Item = u64> + Clone) -> bool {
+    matches!(budget, Budget::Density(d) if d > 0.0)
+        && populations.clone().any(|n| n > 0)
+        && populations.clone().all(|n| budget.of(n).expect("in range") == 0)
 }
 
 fn any_scope() -> impl Strategy<Value = Scope> {
@@ -201,19 +212,21 @@ proptest! {
         let expected = numbers.iter().filter(|(_, value)| **value != 0.0);
         prop_assert_eq!(set(&moved), expected.map(|(entry, _)| *entry).collect::<Set>());
 
-        let kept = nm(scores, n, m, &host);
+        let kept = nm(scores, n, m, bounds.0.then_some(&inside), bounds.1.then_some(&outside), &host);
         let fits = |p: usize| universe.spec(p).rows_cols().1.is_multiple_of(m);
-        if n > m || !(0..universe.len()).all(|p| scores.get(p).is_none() || fits(p)) {
+        if n > m || !(0..universe.len()).all(|p| scores.part(p).is_none() || fits(p)) {
             prop_assert!(kept.is_err());
         } else {
             let mut neighbours: BTreeMap<(usize, usize), Vec<(f32, u32)>> = BTreeMap::new();
             for (&(p, i), value) in numbers {
-                neighbours.entry((p, i as usize / m)).or_default().push((value.abs(), i));
+                if (!bounds.0 || a.contains(&(p, i))) && (!bounds.1 || !b.contains(&(p, i))) {
+                    neighbours.entry((p, i as usize / m)).or_default().push((value.abs(), i));
+                }
             }
             let mut expected = Set::new();
             for ((p, _), mut group) in neighbours {
                 group.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-                expected.extend(group[..n].iter().map(|(_, i)| (p, *i)));
+                expected.extend(group.iter().take(n).map(|(_, i)| (p, *i)));
             }
             prop_assert_eq!(set(&kept.expect("fits")), expected);
         }
@@ -239,8 +252,9 @@ proptest! {
             }
         }
         let enough = groups.values().all(|(population, free)| budget.of(*population).expect("in range") <= *free);
+        let nothing = takes_nothing(budget, groups.values().map(|(population, _)| *population));
         let drawn = draw();
-        prop_assert_eq!(drawn.is_ok(), enough);
+        prop_assert_eq!(drawn.is_ok(), enough && !nothing);
         let Ok(drawn) = drawn else { return Ok(()) };
         prop_assert_eq!(&drawn, &draw().expect("again"));
         prop_assert!(set(&drawn).iter().all(|entry| a.contains(entry) && !b.contains(entry)));
@@ -251,6 +265,63 @@ proptest! {
         for (key, count) in counts {
             prop_assert_eq!(count, budget.of(groups[&key].0).expect("in range"));
         }
+    }
+
+    #[test]
+    fn budgets_of_parameters_hold_for_each_of_them(
+        case in any_case(), budgets in vec(any_budget(), 6), scope in select(vec![Scope::PerParameter, Scope::PerRow]),
+        seed in any::<u64>(),
+    ) {
+        let (universe, scores, numbers, [a, b, _]) = &case;
+        let (inside, outside) = (mask(universe, a), mask(universe, b));
+        let each = Budgets::Each(budgets.iter().take(universe.len()).copied().map(Some).collect());
+        let check = |chosen: Result<Mask>, possible: &Set| -> std::result::Result<(), TestCaseError> {
+            let mut groups: BTreeMap<_, (usize, u64, u64)> = BTreeMap::new();
+            for entry in possible {
+                let (p, population, free) = groups.entry(group(universe, scope, *entry)).or_default();
+                *p = entry.0;
+                *population += u64::from(a.contains(entry));
+                *free += u64::from(a.contains(entry) && !b.contains(entry));
+            }
+            // A parameter of which nothing lies within needs no budget, and gets nothing.
+            let asked = |(p, population, _): &(usize, u64, u64)| match inside.set(*p).is_empty() {
+                true => 0,
+                false => budgets[*p].of(*population).expect("in range"),
+            };
+            let enough = groups.values().all(|of| asked(of) <= of.2);
+            let given = |of: &(usize, u64, u64)| {
+                of.1 > 0 && matches!(budgets[of.0], Budget::Density(density) if density > 0.0)
+            };
+            let nothing = groups.values().any(given) && groups.values().all(|of| asked(of) == 0);
+            prop_assert_eq!(chosen.is_ok(), enough && !nothing, "{:?}", chosen);
+            let Ok(chosen) = chosen else { return Ok(()) };
+            prop_assert!(chosen.is_subset(&inside).expect("same") && chosen.is_disjoint(&outside).expect("same"));
+            let mut counts: BTreeMap<_, u64> = groups.keys().map(|key| (*key, 0)).collect();
+            set(&chosen).into_iter().for_each(|entry| *counts.entry(group(universe, scope, entry)).or_default() += 1);
+            for (key, count) in counts {
+                prop_assert_eq!(count, asked(&groups[&key]));
+            }
+            Ok(())
+        };
+        let (within, avoid, host) = (Some(&inside), Some(&outside), Host::default());
+        let scored: Set = numbers.keys().copied().collect();
+        check(top(scores, each.clone(), scope, within, avoid, false, &host), &scored)?;
+        check(random(&inside, avoid, each, scope, &mut Rng::new(seed), &host), &everything(universe))?;
+    }
+
+    #[test]
+    fn tensors_and_positions_are_masks_written_out(case in any_case()) {
+        let (universe, scores, numbers, [a, b, c]) = &case;
+        let (inside, outside, own) = (mask(universe, a), mask(universe, b), mask(universe, c));
+        let back = Mask::of_tensors::<Error>(universe.clone(), |p, _| own.tensor(p).map(Some)).expect("fits");
+        prop_assert_eq!(&back, &own);
+        let back = Mask::of_positions::<Error>(universe.clone(), |p, _| Ok(own.positions(p)?.to_vec1()?)).expect("fits");
+        prop_assert_eq!(&back, &own);
+        let nonzero = Mask::of_tensors::<Error>(universe.clone(), |p, _| Ok(scores.part(p).map(|part| part.tensor().clone()))).expect("numbers");
+        prop_assert!(support(scores, &Host::default()).expect("numbers").is_subset(&nonzero).expect("same"));
+        prop_assert!(set(&nonzero).iter().all(|entry| numbers.contains_key(entry)));
+        let clipped = bounded(own, Some(&inside), Some(&outside)).expect("same");
+        prop_assert_eq!(set(&clipped), &(c & a) - b);
     }
 
     #[test]
@@ -359,16 +430,20 @@ proptest! {
         universe in any_universe(), seed in any::<u64>(), unit in select(vec![
             Unit::Row, Unit::Column, Unit::Block(1, 1), Unit::Block(2, 3), Unit::Block(64, 1), Unit::Block(100, 100),
         ]), budget in any_budget(), largest in any::<bool>(),
-        scope in select(vec![Scope::Global, Scope::PerParameter, Scope::PerLayer]),
+        scope in select(vec![Scope::Global, Scope::PerParameter, Scope::PerLayer]), bounds in any::<(bool, bool)>(),
     ) {
         // Small whole numbers, whose sums are exact in any order; a quarter of them zero.
         let mut rng = Rng::new(seed);
         let values: Vec<Vec<f32>> = universe.specs().iter()
             .map(|spec| (0..spec.entries()).map(|_| rng.below(4) as f32 - rng.below(2) as f32 * 2.0).collect())
             .collect();
-        let scores = Scores::from_fn(universe.clone(), |p, spec| {
+        let scores = Values::from_fn(universe.clone(), |p, spec| {
             Ok(Some(Tensor::from_slice(&values[p], spec.shape.clone(), &Device::Cpu)?))
         }).expect("fits");
+        // Most units lie within as a whole, and most are to be avoided nowhere.
+        let mut some = |odds: u64| everything(&universe).into_iter().filter(|_| rng.below(odds) > 0).collect::<Set>();
+        let (a, b) = (some(60), &everything(&universe) - &some(60));
+        let (inside, outside) = (mask(&universe, &a), mask(&universe, &b));
         type Members = Vec<(usize, u32)>;
         let mut units: BTreeMap<(usize, usize, usize), (f64, Members)> = BTreeMap::new();
         for (p, i) in everything(&universe) {
@@ -385,11 +460,16 @@ proptest! {
         }
         let mut groups: BTreeMap<_, Vec<(f64, Members)>> = BTreeMap::new();
         for (_, (sum, entries)) in units {
-            groups.entry(group(&universe, scope, entries[0])).or_default().push((sum / entries.len() as f64, entries));
+            let units = groups.entry(group(&universe, scope, entries[0])).or_default();
+            if !bounds.0 || entries.iter().all(|entry| a.contains(entry)) {
+                units.push((sum / entries.len() as f64, entries));
+            }
         }
-        let mut expected = Some(Set::new());
+        let nothing = takes_nothing(budget, groups.values().map(|units| units.len() as u64));
+        let mut expected = (!nothing).then(Set::new);
         for mut ranked in groups.into_values() {
             let k = budget.of(ranked.len() as u64).expect("in range") as usize;
+            ranked.retain(|(_, entries)| !bounds.1 || entries.iter().all(|entry| !b.contains(entry)));
             ranked.sort_by(|a, b| if largest { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) });
             if k > ranked.len() || largest && ranked[..k].iter().any(|(mean, _)| *mean == 0.0) {
                 expected = None;
@@ -399,7 +479,8 @@ proptest! {
                 expected.extend(ranked[..k].iter().flat_map(|(_, entries)| entries));
             }
         }
-        let found = top_units(&scores, unit, budget, scope, largest, &Host::default());
+        let (within, avoid) = (bounds.0.then_some(&inside), bounds.1.then_some(&outside));
+        let found = top_units(&scores, unit, budget, scope, within, avoid, largest, &Host::default());
         match expected {
             Some(expected) => prop_assert_eq!(set(&found.expect("enough")), expected),
             None => prop_assert!(found.is_err()),
@@ -412,7 +493,7 @@ proptest! {
     ) {
         let all: Vec<(usize, u32)> = everything(&universe).into_iter().collect();
         let (p, bad) = all[at.index(all.len())];
-        let scores = Scores::from_fn(universe.clone(), |i, spec| {
+        let scores = Values::from_fn(universe.clone(), |i, spec| {
             let mut values = vec![1.0f32; spec.entries() as usize];
             if i == p {
                 values[bad as usize] = -f32::NAN;
@@ -427,7 +508,8 @@ proptest! {
         prop_assert_eq!(text(refused), expected.clone());
         prop_assert_eq!(text(top(&scores, Budget::Count(k), scope, None, None, false, &host)), expected.clone());
         prop_assert_eq!(text(threshold(&scores, 0.0, None, None, &host)), expected.clone());
-        prop_assert_eq!(text(nm(&scores, 1, 1, &host)), expected.clone());
-        prop_assert_eq!(text(top_units(&scores, Unit::Row, Budget::Count(1), Scope::Global, true, &host)), expected);
+        prop_assert_eq!(text(nm(&scores, 1, 1, None, None, &host)), expected.clone());
+        let units = top_units(&scores, Unit::Row, Budget::Count(1), Scope::Global, None, None, true, &host);
+        prop_assert_eq!(text(units), expected);
     }
 }

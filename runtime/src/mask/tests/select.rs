@@ -4,10 +4,10 @@ use super::*;
 use crate::host::Host;
 
 /// All candidates as (group, magnitude, parameter, entry).
-fn candidates(scores: &Scores, scope: Scope, within: &Mask, avoid: &Mask) -> Vec<(String, f32, usize, u32)> {
+fn candidates(scores: &Values, scope: Scope, within: &Mask, avoid: &Mask) -> Vec<(String, f32, usize, u32)> {
     let mut found = Vec::new();
     for (p, spec) in universe().specs().iter().enumerate() {
-        let Some(tensor) = scores.get(p) else { continue };
+        let Some(tensor) = scores.part(p).map(Part::tensor) else { continue };
         let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32");
         let cols = spec.rows_cols().1;
         for (i, value) in values.iter().enumerate() {
@@ -94,9 +94,9 @@ proptest! {
 
     #[test]
     fn n_of_m_keeps_n_of_every_m(scores in any_scores(), n in 0usize..=2) {
-        let mask = nm(&scores, n, 2, &Host::default()).expect("four columns");
+        let mask = nm(&scores, n, 2, None, None, &Host::default()).expect("four columns");
         for (p, spec) in universe().specs().iter().enumerate() {
-            let Some(tensor) = scores.get(p) else { prop_assert!(mask.set(p).is_empty()); continue };
+            let Some(tensor) = scores.part(p).map(Part::tensor) else { prop_assert!(mask.set(p).is_empty()); continue };
             let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32");
             for start in (0..spec.entries() as u32).step_by(2) {
                 prop_assert_eq!(mask.set(p).range_cardinality(start..start + 2), n as u64);
@@ -123,9 +123,14 @@ fn wide() -> (Arc<Universe>, Vec<f32>) {
     (universe.clone(), (0..universe.entries()).map(value).collect())
 }
 
-pub(super) fn of_values(universe: &Arc<Universe>, values: &[f32]) -> Scores {
+/// The tensors of dense values.
+fn tensors(values: &Values) -> Vec<Option<Tensor>> {
+    values.parts().iter().map(|part| part.as_ref().map(|part| part.tensor().clone())).collect()
+}
+
+pub(super) fn of_values(universe: &Arc<Universe>, values: &[f32]) -> Values {
     let mut rest = values;
-    Scores::from_fn(universe.clone(), |_, spec| {
+    Values::from_fn(universe.clone(), |_, spec| {
         let (here, behind) = rest.split_at(spec.entries() as usize);
         rest = behind;
         Ok(Some(Tensor::from_slice(here, spec.shape.clone(), &Device::Cpu)?))
@@ -190,8 +195,7 @@ fn a_difference_needs_no_tensor_of_its_own() {
     let after = of_values(&universe, &values);
     let before = after.map(|_, t| Ok((t * 0.5)?)).expect("maps");
     let delta = after.zip(&before, |_, a, b| Ok((a - b)?)).expect("zips");
-    let lazy = Delta::new(universe.clone(), after.values().to_vec(), before.values().to_vec())
-        .expect("the same shapes");
+    let lazy = Delta::new(universe.clone(), tensors(&after), tensors(&before)).expect("the same shapes");
     let select = |source: &dyn Source| {
         top(source, Budget::Density(0.3), Scope::PerParameter, None, None, true, &Host::default())
             .expect("enough")
@@ -248,21 +252,21 @@ fn refusals_say_what_there_is() {
         assert_eq!(text(top(&bad, Budget::Count(0), scope, None, None, true, &host)), nan);
     }
     assert_eq!(text(threshold(&bad, 0.5, None, None, &host)), nan);
-    assert_eq!(text(nm(&bad, 1, 2, &host)), nan);
+    assert_eq!(text(nm(&bad, 1, 2, None, None, &host)), nan);
     assert_eq!(
-        text(nm(&bad, 3, 2, &host)),
+        text(nm(&bad, 3, 2, None, None, &host)),
         "3:2 is no pattern: of m neighbours (at least 1) keep n (at most m)"
     );
     assert_eq!(
-        text(nm(&scores, 1, 3, &host)),
+        text(nm(&scores, 1, 3, None, None, &host)),
         "parameter model.embed_tokens.weight has 4 columns, which cannot be cut into groups of 3"
     );
 
     let mut shapes = vec![None; 7];
     shapes[1] = Some(Tensor::zeros((2, 8), candle_core::DType::F32, &Device::Cpu).expect("zeros"));
     assert_eq!(
-        text(Scores::new(universe(), shapes)),
-        "scores: parameter model.layers.0.self_attn.q_proj.weight has shape [4, 4], and its tensor has [2, 8]"
+        text(Values::new(universe(), shapes)),
+        "values: parameter model.layers.0.self_attn.q_proj.weight needs shape [4, 4], and its tensor has [2, 8]"
     );
 }
 
@@ -277,14 +281,16 @@ fn a_cancelled_selection_stops() {
 #[test]
 fn whole_rows_columns_and_blocks_are_ranked_by_their_mean() {
     // Entries of each parameter count up from 0, so that later rows and columns are larger.
-    let scores = Scores::from_fn(universe(), |_, spec| {
+    let scores = Values::from_fn(universe(), |_, spec| {
         let values: Vec<f32> = (0..spec.entries()).map(|i| -(i as f32)).collect();
         let tensor = Tensor::from_vec(values, spec.shape.clone(), &Device::Cpu)?;
         Ok(spec.adaptable().then_some(tensor))
     })
     .expect("fits");
     let host = Host::default();
-    let units = |unit, k, scope, largest| top_units(&scores, unit, Budget::Count(k), scope, largest, &host);
+    let units = |unit, k, scope, largest| {
+        top_units(&scores, unit, Budget::Count(k), scope, None, None, largest, &host)
+    };
     let entries = |mask: Result<Mask>, p: usize| mask.expect("enough").set(p).iter().collect::<Vec<_>>();
     let rows = units(Unit::Row, 3, Scope::Global, true);
     // Ties of the two layers go to the first: rows 5, 5 and then 4 of the first.
@@ -297,7 +303,43 @@ fn whole_rows_columns_and_blocks_are_ranked_by_their_mean() {
     assert_eq!(entries(blocks, 3), [19, 23]);
     assert_eq!(
         text(units(Unit::Column, 17, Scope::PerLayer, false)),
-        "asked for 17 units of layer 0, but there are only 8"
+        "asked for 17 units of layer 0, but only 8 may be selected"
     );
     assert_eq!(text(units(Unit::Block(0, 3), 1, Scope::Global, true)), "a block of 0 by 3 has no entries");
+}
+
+#[test]
+fn budgets_of_parameters_are_those_of_their_groups() {
+    let scores = of_values(&universe(), &(1..=116).map(|i| i as f32).collect::<Vec<_>>());
+    let (host, universe) = (Host::default(), universe());
+    // The embedding, the two layers (three parameters and two) and the norm.
+    let layered = |norm| {
+        let of = |layer: Option<usize>| match layer {
+            Some(layer) => Some(Budget::Count(layer as u64 + 1)),
+            None => norm,
+        };
+        Budgets::Each(universe.specs().iter().map(|spec| of(spec.layer)).collect())
+    };
+    let ask = |budgets: &Budgets, scope| top(&scores, budgets.clone(), scope, None, None, true, &host);
+    let chosen = ask(&layered(Some(Budget::Density(0.5))), Scope::PerLayer).expect("enough");
+    let by: Vec<u64> = chosen.sets().iter().map(RoaringBitmap::len).collect();
+    assert_eq!(by, [14, 0, 0, 1, 0, 2, 2]);
+    let rows = ask(&layered(Some(Budget::Density(0.5))), Scope::PerRow).expect("enough");
+    assert_eq!(rows.sets().iter().map(RoaringBitmap::len).collect::<Vec<_>>(), [14, 4, 1, 6, 8, 12, 2]);
+    assert_eq!(
+        text(ask(&layered(None), Scope::PerLayer)),
+        "parameter model.embed_tokens.weight has no density or count: give every parameter that is chosen from one"
+    );
+    assert_eq!(
+        text(ask(&layered(Some(Budget::Density(0.5))), Scope::Global)),
+        "parameters model.embed_tokens.weight and model.layers.0.self_attn.q_proj.weight share one budget in this scope, but \
+         have a density of 0.5 and a count of 1: give them the same, or use the scope \"parameter\""
+    );
+    // Where nothing lies within, no budget is missed.
+    let layers = Mask::matching(universe.clone(), &["model.layers.*"]).expect("matches");
+    let within =
+        top(&scores, layered(None), Scope::PerLayer, Some(&layers), None, true, &host).expect("enough");
+    assert_eq!(within.count(), 3);
+    let drawn = random(&layers, None, layered(None), Scope::PerLayer, &mut crate::host::Rng::new(1), &host);
+    assert_eq!(drawn.expect("enough").count(), 3);
 }

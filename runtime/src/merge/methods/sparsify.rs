@@ -75,7 +75,7 @@ impl<F: Fn(usize, &[&[f32]], &mut [f32]) + Sync> Source for Computed<'_, F> {
         &self.universe
     }
 
-    fn scored(&self, _: usize) -> bool {
+    fn has(&self, _: usize) -> bool {
         true
     }
 

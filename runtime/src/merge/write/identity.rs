@@ -9,6 +9,9 @@ use crate::Result;
 use crate::merge::files::{json_text, tokenizer_files};
 use crate::merge::plan::{Plan, Task};
 
+/// The name of the configuration beside the weights.
+pub(super) const CONFIG: &str = "mergekit_config.yml";
+
 /// Hashes that differ where results might.
 pub(super) struct Identity {
     /// Of what decides the tensors; `None` for a method that may change from one run to the next.
@@ -26,7 +29,7 @@ impl Identity {
         let mut others = vec![("config.json".to_string(), config.into_bytes())];
         others.extend(tokenizer_files(plan)?);
         if let Some(source) = &options.source {
-            others.push(("mergekit_config.yml".to_string(), source.clone().into_bytes()));
+            others.push((CONFIG.to_string(), source.clone().into_bytes()));
         }
         let mut hash = Hash::default();
         for (name, bytes) in &others {

@@ -6,7 +6,6 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::record::sync_folder;
 use super::write_at::write_at;
 use crate::host::container::shards::{self, INDEX};
 use crate::host::container::{self, Declared};
@@ -73,7 +72,7 @@ impl Layout {
             let file = OpenOptions::new().create_new(true).write(true).open(&path).map_err(failed)?;
             write_at(&file, &shard.header, 0).and_then(|()| file.set_len(shard.length)).map_err(failed)?;
         }
-        sync_folder(folder)
+        Ok(crate::host::sync_folder(folder)?)
     }
 
     /// Whether a folder has these files, with these headers and of this length.

@@ -8,6 +8,7 @@ mod identity;
 mod journal;
 mod layout;
 mod left;
+mod others;
 mod place;
 mod record;
 mod shards;
@@ -20,10 +21,10 @@ use self::identity::Identity;
 use self::journal::Journal;
 use self::layout::Layout;
 use self::left::Left;
+pub use self::others::{check_replaceable, discard};
 use self::place::Places;
 pub use self::place::hidden;
 use self::record::Record;
-pub use self::record::discard;
 use self::shards::Shards;
 use super::files::put;
 use super::plan::Plan;
@@ -50,11 +51,12 @@ pub enum Existing {
     /// It is an error.
     #[default]
     Refuse,
-    /// It is replaced, with all that is in it.
+    /// It is replaced. If it holds files that belong to no model, that is an error that names them.
     Replace,
     /// If this very merge has made it, it is the result; anything else is an error.
     Keep,
-    /// If this very merge has made it, it is the result; if another merge has, it is replaced; anything else is an error.
+    /// If this very merge has made it, it is the result; if another merge has, it is replaced as by `Replace`;
+    /// anything else is an error.
     Renew,
 }
 
@@ -86,6 +88,10 @@ impl Plan {
             return Ok(record.written.iter().map(|name| folder.join(name)).collect());
         }
         let names = self.build(&places, &identity, &layout, options, exec, host)?;
+        // Somebody may have put files there while the merge ran. The result waits in the hidden folder.
+        if places.folder.exists() {
+            check_replaceable(&places.folder)?;
+        }
         places.put_in_place(host)?;
         host.events.emit(Event::Saved(folder.to_path_buf()));
         Ok(names.into_iter().map(|name| folder.join(name)).collect())
@@ -144,7 +150,11 @@ impl Plan {
             return Ok(Some(same.clone()));
         }
         let empty = std::fs::read_dir(&places.folder).is_ok_and(|mut entries| entries.next().is_none());
-        if empty || options.existing == Existing::Replace {
+        if empty {
+            return Ok(None);
+        }
+        if options.existing == Existing::Replace {
+            check_replaceable(&places.folder)?;
             return Ok(None);
         }
         if options.existing == Existing::Renew {
@@ -153,6 +163,7 @@ impl Plan {
                     "{shown} is there already and was not made by a merge: move it away, or choose another folder"
                 )));
             }
+            check_replaceable(&places.folder)?;
             host.events
                 .notice(format!("{shown} was made by another merge or from other models: it is made again"));
             return Ok(None);

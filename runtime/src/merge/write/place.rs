@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
-use super::record::{Record, sync_folder};
-use crate::host::Host;
+use super::others::check_hidden;
+use super::record::Record;
+use crate::host::{Host, sync_folder};
 use crate::{Error, Result};
 
 /// The folders of one merge.
@@ -45,7 +46,8 @@ impl Places {
         Ok(Self { folder, building, old })
     }
 
-    /// An error if a hidden folder is a link or a file: what is written there would go somewhere else.
+    /// An error if a hidden folder is a link or a file (what is written there would go somewhere else), or holds what no
+    /// merge has made (it would be removed).
     pub(super) fn check(&self) -> Result<()> {
         for path in [&self.building, &self.old] {
             if path.symlink_metadata().is_ok_and(|data| !data.is_dir()) {
@@ -53,6 +55,9 @@ impl Places {
                     path,
                     "is in the way of a folder that a merge makes there: remove it",
                 ));
+            }
+            if path.is_dir() {
+                check_hidden(path)?;
             }
         }
         Ok(())
@@ -106,7 +111,7 @@ impl Places {
 
     fn rename(&self, from: &Path) -> Result<()> {
         std::fs::rename(from, &self.folder).map_err(|e| Error::io(&self.folder, e))?;
-        sync_folder(parent(&self.folder))
+        Ok(sync_folder(parent(&self.folder))?)
     }
 }
 

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::FolderOptions;
 use super::identity::Identity;
 use super::journal::Journal;
+use crate::host::sync_folder;
 use crate::merge::files::put;
 use crate::merge::plan::Plan;
 use crate::{Error, Result};
 
-const NAME: &str = "lota_merge.json";
+pub(super) const NAME: &str = "lota_merge.json";
 /// No record comes near this.
 const LONGEST: u64 = 16 << 20;
 
@@ -99,36 +100,11 @@ impl Record {
     }
 }
 
-/// Removes a folder that a merge has made. The record goes last, so that what a crash leaves of the folder is still known
-/// as that of a merge, and can be replaced.
-pub fn discard(folder: &Path) -> Result<()> {
-    let failed = |e| Error::io(folder, e);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_name() != NAME {
-            remove_entry(&entry)?;
-        }
-    }
-    std::fs::remove_dir_all(folder).map_err(failed)
-}
-
-fn remove_entry(entry: &std::fs::DirEntry) -> Result<()> {
+/// Removes a file or a folder of a folder.
+pub(super) fn remove_entry(entry: &std::fs::DirEntry) -> Result<()> {
     let failed = |e| Error::io(entry.path(), e);
     match entry.file_type().map_err(failed)?.is_dir() {
         true => std::fs::remove_dir_all(entry.path()).map_err(failed),
         false => std::fs::remove_file(entry.path()).map_err(failed),
     }
-}
-
-/// Forces the names in a folder to the disk, where the system can.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    #[cfg(unix)]
-    match std::fs::File::open(folder).and_then(|f| f.sync_all()) {
-        // Some network file systems have no such operation.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::io(folder, e)),
-        _ => {}
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
 }

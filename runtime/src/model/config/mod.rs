@@ -164,6 +164,15 @@ impl Config {
         Value::Object(json)
     }
 
+    /// The description of the same model with an output head of its own.
+    #[must_use]
+    pub fn untied(&self) -> Self {
+        let mut config = self.clone();
+        config.tied = false;
+        config.json.insert("tie_word_embeddings".to_string(), Value::Bool(false));
+        config
+    }
+
     /// What the configuration asks for in training that is not done, in words: dropout.
     pub fn not_done(&self) -> Vec<String> {
         let asked = |key: &&str| self.json.get(*key).and_then(Value::as_f64).is_some_and(|p| p > 0.0);

@@ -1,11 +1,14 @@
 //! The backward pass: the loss, the head, the blocks from the last to the lowest that is wanted, and
 //! the embedding.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::block::{Attend, Block, Saved};
 use super::block_backward::{Backward, Found};
 use super::grad::{Checkpoint, Grad, GradSink};
+use super::head_factors::HeadFactors;
+use super::head_pass::{self, HeadPass};
+use super::layout::Factors;
 use super::loss::{LossFn, LossOut, weighted_sum};
 use super::run::Run;
 use super::{Decoder, Params};
@@ -41,7 +44,7 @@ impl Decoder {
     ) -> Result<LossOut> {
         self.check(params, batch)?;
         self.check_wants(wants)?;
-        let labels = head::Labels::new(&batch.labels);
+        let labels = head::Labels::new(&batch.labels).with_terms(loss.terms());
         if labels.is_empty() {
             return Err(Error::argument("no position of the batch has a label, so there is no loss"));
         }
@@ -49,7 +52,8 @@ impl Decoder {
         let lowest = self.lowest(wants);
         let Some(lowest) = lowest else { return self.loss(exec, host, params, batch, loss) };
 
-        let run = Run::new(exec, host, &self.config, params, &batch.segments, &batch.positions)?;
+        let mut run = Run::new(exec, host, &self.config, params, &batch.segments, &batch.positions)?;
+        run.dropout = self.dropout(batch);
         let mut kept: Vec<Kept> = Vec::new();
         let mut x = self.embed(exec, params, &batch.tokens)?;
         for index in 0..layout.blocks.len() {
@@ -84,7 +88,10 @@ impl Decoder {
         }
         if let Some(dx) = dx.filter(|_| lowest.embed) {
             host.cancel.check()?;
-            sink.grad(layout.embed, self.embed_backward(exec, batch, &dx, dhead, &wants[layout.embed])?)?;
+            if wants[layout.embed].any() {
+                sink.grad(layout.embed, self.embed_backward(exec, batch, &dx, dhead, &wants[layout.embed])?)?;
+            }
+            self.embed_factors_backward(exec, params, batch, &dx, wants, sink)?;
         }
         Ok(out)
     }
@@ -104,25 +111,39 @@ impl Decoder {
         sink: &mut dyn GradSink,
     ) -> Result<(LossOut, Option<Tensor>, Option<Tensor>)> {
         let (exec, params, layout) = (run.exec, run.params, &self.layout);
-        let (norm, w) = (params.get(layout.norm), params.get(layout.head));
+        let norm = params.get(layout.norm);
         let (h, inv) = rms_norm::forward(exec, run.norm, &x, norm)?;
-        let logp = if loss.needs_logp() {
-            head::logp(exec, self.head(), &h, w, labels)?
-        } else {
-            Tensor::zeros(labels.len(), candle_core::DType::F32, exec.device())?
-        };
-        let (value, weights) = loss.weights(batch, &logp)?;
-        if weights.dims() != [labels.len()] {
-            return Err(Error::argument(format!(
-                "the loss returned derivatives of shape {:?} for {} log-probabilities",
-                weights.dims(),
-                labels.len()
-            )));
-        }
-        run.cancel.check()?;
+        let (operand, w) = self.head_operands(exec, params, &h, run.dropout)?;
         let want = &wants[layout.head];
-        let grads = head::backward(exec, self.head(), &h, w, labels, &weights, want)?;
-        let value = if loss.needs_logp() { value } else { weighted_sum(&weights, &grads.logp)? };
+        let zeros = || Tensor::zeros(labels.len(), DType::F32, exec.device());
+        // Of a head that is frozen, the gradient of `Σ w·logp` by a hidden state is w times that of logp.
+        let frozen =
+            !want.any() && !layout.head_factors.is_some_and(|f| wants[f.a].any() || wants[f.b].any());
+        let at_once = loss.needs_logp() && frozen;
+        let (mut value, weights) = if at_once {
+            (0.0, zeros()?.ones_like()?)
+        } else {
+            let needed = loss.needs_logp();
+            let logp = if needed { head::logp(exec, self.head(), &operand, &w, labels)? } else { zeros()? };
+            head_pass::weights(loss, batch, &logp)?
+        };
+        run.cancel.check()?;
+        let pass = HeadPass { head: self.head(), labels, weights: &weights, batch };
+        let mut grads = match layout.head_factors {
+            None => pass.backward(exec, run.cancel, loss, (&operand, &w), want)?,
+            Some(factors) => {
+                let head = HeadFactors { decoder: self, run, factors, wants };
+                head.backward(&h, (&operand, &w), pass, loss, sink)?
+            }
+        };
+        if at_once {
+            let (found, weights) = head_pass::weights(loss, batch, &grads.values)?;
+            run.cancel.check()?;
+            value = found;
+            grads.dh = head_pass::scaled(&grads.dh, labels, &weights)?;
+        } else if !loss.needs_logp() {
+            value = weighted_sum(&weights, &grads.values)?;
+        }
         let want_norm = &wants[layout.norm];
         let mut dx = None;
         let mut dnorm = None;
@@ -143,7 +164,7 @@ impl Decoder {
             let grad = if matches!(want, Want::Dense) { Grad::Dense(dw) } else { Grad::At(dw) };
             sink.grad(layout.head, grad)?;
         }
-        Ok((LossOut { loss: value, logp: grads.logp }, dhead, dx))
+        Ok((LossOut { loss: value, values: grads.values }, dhead, dx))
     }
 
     /// The embedding's gradient, with that of its use as the head if they are tied.
@@ -174,14 +195,15 @@ impl Decoder {
     /// How far down the backward must go; `None` where nothing is wanted.
     fn lowest(&self, wants: &[Want]) -> Option<Lowest> {
         let layout = &self.layout;
-        if wants[layout.embed].any() {
+        let factors = |f: Option<Factors>| f.is_some_and(|f| wants[f.a].any() || wants[f.b].any());
+        if wants[layout.embed].any() || factors(layout.embed_factors) {
             return Some(Lowest { block: 0, embed: true });
         }
         let wanted = |range: &std::ops::Range<usize>| wants[range.clone()].iter().any(Want::any);
-        if let Some(block) = layout.blocks.iter().position(|b| wanted(&b.all)) {
+        if let Some(block) = layout.blocks.iter().position(|b| wanted(&b.all) || wanted(&b.factors)) {
             return Some(Lowest { block, embed: false });
         }
-        let top = wants[layout.norm].any() || wants[layout.head].any();
+        let top = wants[layout.norm].any() || wants[layout.head].any() || factors(layout.head_factors);
         top.then_some(Lowest { block: layout.blocks.len(), embed: false })
     }
 

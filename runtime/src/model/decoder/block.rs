@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::factors;
 use super::layout::{BlockLayout, GateUp, Linear, QkvIn};
 use super::run::Run;
 use crate::Result;
@@ -97,7 +98,16 @@ impl Block<'_> {
     fn linear(&self, layer: Linear, x: &Tensor) -> Result<Tensor> {
         self.run.cancel.check()?;
         let params = self.run.params;
-        linear::forward(self.run.exec, x, params.get(layer.weight), layer.bias.map(|i| params.get(i)))
+        let bias = layer.bias.map(|i| params.get(i));
+        let y = linear::forward(self.run.exec, x, params.get(layer.weight), bias)?;
+        let y = match layer.factors {
+            Some(factors) => factors::forward(self.run, factors, x, y)?,
+            None => y,
+        };
+        if let Some(observer) = self.run.observer {
+            observer.show(layer.weight, x, &y)?;
+        }
+        Ok(y)
     }
 
     /// A norm that may not be there.

@@ -3,11 +3,12 @@
 use candle_core::Tensor;
 
 use super::block::{Block, Saved, SavedNorm};
+use super::factors;
 use super::grad::Grad;
 use super::layout::{BlockLayout, GateUp, Linear, QkvIn};
 use crate::Result;
 use crate::ops::linear::Input;
-use crate::ops::{Want, attention, elementwise, glu, linear, rms_norm, rope};
+use crate::ops::{Want, attention, elementwise, glu, linear, low_rank, rms_norm, rope};
 
 /// The gradients of a block's parameters, until all are known.
 pub(super) type Found = Vec<(usize, Grad)>;
@@ -42,15 +43,19 @@ impl Backward<'_> {
         let exec = run.exec;
         let dadded = elementwise::scale(exec, &dy, run.config.residual_scale as f32)?;
         let ddown = self.norm(layout.after_mlp, saved.after_mlp.as_ref(), dadded, found)?;
-        if self.wants[layout.down.weight].any() {
+        let u = if self.needs_input(layout.down) {
             let inner = self.block.gated(&saved.gate, &saved.up)?;
-            self.weight(layout.down, &ddown, &Input::new(&inner), found)?;
-        }
+            let inner = Input::new(&inner);
+            self.weight(layout.down, &ddown, &inner, found)?;
+            self.factors(layout.down, &ddown, &inner, found)?
+        } else {
+            None
+        };
         self.bias(layout.down, &ddown, found)?;
         if !reach.gate_up {
             return Ok(None);
         }
-        let dinner = self.input(layout.down, &ddown)?;
+        let dinner = self.input(layout.down, &ddown, u)?;
         drop(ddown);
         let (dgate, dup) = glu::backward(exec, run.act, &saved.gate, &saved.up, &dinner)?;
         drop(dinner);
@@ -80,12 +85,14 @@ impl Backward<'_> {
         let exec = run.exec;
         let dadded = elementwise::scale(exec, &dy, run.config.residual_scale as f32)?;
         let doutput = self.norm(layout.after_attention, saved.after_attention.as_ref(), dadded, found)?;
-        self.weight(layout.output, &doutput, &Input::new(&saved.attention_out), found)?;
+        let attention_out = Input::new(&saved.attention_out);
+        self.weight(layout.output, &doutput, &attention_out, found)?;
+        let u = self.factors(layout.output, &doutput, &attention_out, found)?;
         self.bias(layout.output, &doutput, found)?;
         if !reach.qkv {
             return Ok(None);
         }
-        let dout = self.input(layout.output, &doutput)?;
+        let dout = self.input(layout.output, &doutput, u)?;
         drop(doutput);
         let kept = attention::Saved {
             q: &saved.q,
@@ -134,9 +141,10 @@ impl Backward<'_> {
         let x = Input::new(x);
         for (layer, dy) in parts {
             self.weight(*layer, dy, &x, found)?;
+            let u = self.factors(*layer, dy, &x, found)?;
             self.bias(*layer, dy, found)?;
             if input {
-                let part = self.input(*layer, dy)?;
+                let part = self.input(*layer, dy, u)?;
                 dx = Some(match dx {
                     Some(sum) => elementwise::add(exec, &sum, &part)?,
                     None => part,
@@ -146,22 +154,75 @@ impl Backward<'_> {
         Ok(dx)
     }
 
-    /// The gradient of a linear layer's input.
-    fn input(&self, layer: Linear, dy: &Tensor) -> Result<Tensor> {
+    /// The gradient of a linear layer's input; `u` is what [`Self::factors`] found on its way.
+    fn input(&self, layer: Linear, dy: &Tensor, u: Option<Tensor>) -> Result<Tensor> {
         let run = self.block.run;
         run.cancel.check()?;
-        linear::backward_input(run.exec, dy, run.params.get(layer.weight))
+        let dx = linear::backward_input(run.exec, dy, run.params.get(layer.weight))?;
+        let Some(f) = layer.factors else { return Ok(dx) };
+        let u = match u {
+            Some(u) => u,
+            None => low_rank::inner_gradient(run.exec, dy, run.params.get(f.b), f.scale)?,
+        };
+        factors::add_input(run.exec, run.params, f, &u, dx, run.dropout)
+    }
+
+    /// Whether a gradient of the layer's weight or of its factors needs the layer's input.
+    fn needs_input(&self, layer: Linear) -> bool {
+        let any = |index: usize| self.wants[index].any();
+        any(layer.weight) || layer.factors.is_some_and(|f| any(f.a) || any(f.b))
+    }
+
+    /// The gradients of a layer's factors. Returns `scale · dy B`, `[T, rank]`, if it was needed.
+    fn factors(
+        &self,
+        layer: Linear,
+        dy: &Tensor,
+        x: &Input<'_>,
+        found: &mut Found,
+    ) -> Result<Option<Tensor>> {
+        let run = self.block.run;
+        let Some(f) = layer.factors.filter(|f| self.wants[f.a].any() || self.wants[f.b].any()) else {
+            return Ok(None);
+        };
+        run.cancel.check()?;
+        let dropped;
+        let masked;
+        let x = match run.dropout {
+            Some(_) => {
+                dropped = factors::dropped(run.exec, x.tensor(), f, run.dropout)?;
+                masked = Input::new(&dropped);
+                &masked
+            }
+            None => x,
+        };
+        let (a, b) = (run.params.get(f.a), run.params.get(f.b));
+        if self.wants[f.b].any() {
+            let t = low_rank::inner(run.exec, x.tensor(), a, f.scale)?;
+            self.product(f.b, dy, &Input::new(&t), found)?;
+        }
+        if !self.wants[f.a].any() {
+            return Ok(None);
+        }
+        let u = low_rank::inner_gradient(run.exec, dy, b, f.scale)?;
+        self.product(f.a, &u, x, found)?;
+        Ok(Some(u))
     }
 
     fn weight(&self, layer: Linear, dy: &Tensor, x: &Input<'_>, found: &mut Found) -> Result<()> {
-        let exec = self.block.run.exec;
         self.block.run.cancel.check()?;
-        let grad = match &self.wants[layer.weight] {
+        self.product(layer.weight, dy, x, found)
+    }
+
+    /// What is wanted of the gradient `dyᵀ x` of a parameter.
+    fn product(&self, param: usize, dy: &Tensor, x: &Input<'_>, found: &mut Found) -> Result<()> {
+        let exec = self.block.run.exec;
+        let grad = match &self.wants[param] {
             Want::No => return Ok(()),
             Want::Dense => Grad::Dense(linear::weight_grad_dense(exec, dy, x.tensor())?),
             Want::At(index) => Grad::At(linear::weight_grad_at(exec, dy, x, index)?),
         };
-        found.push((layer.weight, grad));
+        found.push((param, grad));
         Ok(())
     }
 
@@ -211,7 +272,8 @@ impl Reach {
     fn of(layout: &BlockLayout, wants: &[Want], below: bool) -> Self {
         let any = |index: usize| wants[index].any();
         let norm = |index: Option<usize>| index.is_some_and(any);
-        let linear = |layer: Linear| any(layer.weight) || norm(layer.bias);
+        let factors = |layer: Linear| layer.factors.is_some_and(|f| any(f.a) || any(f.b));
+        let linear = |layer: Linear| any(layer.weight) || norm(layer.bias) || factors(layer);
         let attention_input = below || norm(layout.before_attention);
         let projections = match layout.qkv {
             QkvIn::Split { q, k, v } => linear(q) || linear(k) || linear(v),

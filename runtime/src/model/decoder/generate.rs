@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::block::{Attend, Block};
-use super::run::Run;
+use super::run::{self, Run};
 use super::{Decoder, Params};
 use crate::host::Host;
 use crate::ops::attention::Cache;
@@ -92,6 +92,65 @@ impl Decoder {
         cache: &mut KvCache,
         tokens: &[impl AsRef<[u32]>],
     ) -> Result<Tensor> {
+        let mut x = self.extend(exec, host, params, cache, tokens)?;
+        let lengths = tokens.iter().map(|new| new.as_ref().len() as u32);
+        let ends = lengths.scan(0, |end, len| {
+            *end += len;
+            Some(*end - 1)
+        });
+        let last: Vec<u32> = ends.collect();
+        if last.len() < x.dim(0)? {
+            x = x.index_select(&Tensor::new(last, exec.device())?, 0)?;
+        }
+        let (h, w) = self.cached_head(exec, host, params, &x)?;
+        head::logits(exec, self.head(), &h, &w)
+    }
+
+    /// Appends tokens to every sequence of the cache, and no more: a prompt that is to be continued.
+    pub fn read(
+        &self,
+        exec: &Exec,
+        host: &Host,
+        params: &Params,
+        cache: &mut KvCache,
+        tokens: &[impl AsRef<[u32]>],
+    ) -> Result<()> {
+        self.extend(exec, host, params, cache, tokens).map(drop)
+    }
+
+    /// Appends tokens to every sequence of the cache, and returns the natural log-probability of the token that is to follow
+    /// each of them: `next` has one for each token, sequence after sequence, and so has the result, `[tokens]`.
+    pub fn cached_logp(
+        &self,
+        exec: &Exec,
+        host: &Host,
+        params: &Params,
+        cache: &mut KvCache,
+        tokens: &[impl AsRef<[u32]>],
+        next: &[u32],
+    ) -> Result<Tensor> {
+        let x = self.extend(exec, host, params, cache, tokens)?;
+        let (h, w) = self.cached_head(exec, host, params, &x)?;
+        let labels: Vec<i32> = next.iter().map(|&id| id as i32).collect();
+        head::logp(exec, self.head(), &h, &w, &head::Labels::new(&labels))
+    }
+
+    /// What the head multiplies, from outputs of the last block.
+    fn cached_head(&self, exec: &Exec, host: &Host, params: &Params, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        let h = rms_norm::forward(exec, run::norm(&self.config), x, params.get(self.layout.norm))?.0;
+        host.cancel.check()?;
+        self.head_operands(exec, params, &h, None)
+    }
+
+    /// The last block's output for new tokens of every sequence, which are added to the cache.
+    fn extend(
+        &self,
+        exec: &Exec,
+        host: &Host,
+        params: &Params,
+        cache: &mut KvCache,
+        tokens: &[impl AsRef<[u32]>],
+    ) -> Result<Tensor> {
         self.check_params(params)?;
         if tokens.len() != cache.len() || cache.layers.len() != self.layout.blocks.len() {
             return Err(Error::argument(format!(
@@ -102,7 +161,7 @@ impl Decoder {
                 self.layout.blocks.len()
             )));
         }
-        let (mut ids, mut positions, mut segments, mut last) = (Vec::new(), Vec::new(), vec![0], Vec::new());
+        let (mut ids, mut positions, mut segments) = (Vec::new(), Vec::new(), vec![0]);
         for (new, &length) in tokens.iter().zip(&cache.lengths) {
             let new = new.as_ref();
             if new.is_empty() {
@@ -111,7 +170,6 @@ impl Decoder {
             ids.extend_from_slice(new);
             positions.extend(length..length + new.len() as u32);
             segments.push(ids.len() as u32);
-            last.push(ids.len() as u32 - 1);
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             let vocab = self.config.vocab_size;
@@ -126,12 +184,7 @@ impl Decoder {
         for (length, new) in cache.lengths.iter_mut().zip(tokens) {
             *length += new.as_ref().len() as u32;
         }
-        if last.len() < ids.len() {
-            x = x.index_select(&Tensor::new(last, exec.device())?, 0)?;
-        }
-        let h = rms_norm::forward(exec, run.norm, &x, params.get(self.layout.norm))?.0;
-        host.cancel.check()?;
-        head::logits(exec, self.head(), &h, params.get(self.layout.head))
+        Ok(x)
     }
 
     /// Whether a sequence of `before` cached tokens cannot become one of `after`: its rotary embedding

@@ -7,11 +7,20 @@ use crate::Result;
 use crate::model::config::{Config, NormPlacement, QkNorm};
 use crate::model::{ParamSpec, Role, Universe};
 
-/// A linear layer: the indices of its weight and its bias.
+/// The factors of low rank beside a weight: the indices of A and B, and what their product is multiplied with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Factors {
+    pub a: usize,
+    pub b: usize,
+    pub scale: f32,
+}
+
+/// A linear layer: the indices of its weight, its bias and its factors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linear {
     pub weight: usize,
     pub bias: Option<usize>,
+    pub factors: Option<Factors>,
 }
 
 /// The projections into attention.
@@ -43,6 +52,48 @@ pub(super) struct BlockLayout {
     pub after_mlp: Option<usize>,
     /// All of the block's parameters: the indices from the first to the one past the last.
     pub all: std::ops::Range<usize>,
+    /// The same of its factors, which come after all weights.
+    pub factors: std::ops::Range<usize>,
+}
+
+impl BlockLayout {
+    fn linears(&mut self) -> Vec<&mut Linear> {
+        let mut all = match &mut self.qkv {
+            QkvIn::Split { q, k, v } => vec![q, k, v],
+            QkvIn::Fused(qkv) => vec![qkv],
+        };
+        match &mut self.gate_up {
+            GateUp::Split { gate, up } => all.extend([gate, up]),
+            GateUp::Fused(both) => all.push(both),
+        }
+        all.extend([&mut self.output, &mut self.down]);
+        all
+    }
+
+    /// The linear layers, each with the first that takes the same input.
+    pub fn inputs(&self) -> Vec<(Linear, Linear)> {
+        let mut all = match self.qkv {
+            QkvIn::Split { q, k, v } => vec![(q, q), (k, q), (v, q)],
+            QkvIn::Fused(qkv) => vec![(qkv, qkv)],
+        };
+        all.push((self.output, self.output));
+        match self.gate_up {
+            GateUp::Split { gate, up } => all.extend([(gate, gate), (up, gate)]),
+            GateUp::Fused(both) => all.push((both, both)),
+        }
+        all.push((self.down, self.down));
+        all
+    }
+
+    /// Puts factors beside the weight at an index; false if it is of no linear layer here. A block's factors are given one
+    /// after the other, A and B of each.
+    pub fn attach(&mut self, weight: usize, factors: Factors) -> bool {
+        let Some(linear) = self.linears().into_iter().find(|l| l.weight == weight) else { return false };
+        linear.factors = Some(factors);
+        let first = if self.factors.is_empty() { factors.a } else { self.factors.start };
+        self.factors = first..factors.b + 1;
+        true
+    }
 }
 
 /// The parameters of a model.
@@ -54,6 +105,8 @@ pub(super) struct Layout {
     pub norm: usize,
     /// The head's weight; the embedding where they are tied.
     pub head: usize,
+    pub embed_factors: Option<Factors>,
+    pub head_factors: Option<Factors>,
 }
 
 struct Builder {
@@ -74,7 +127,7 @@ impl Builder {
     fn linear(&mut self, name: &str, out: usize, inner: usize, role: Role, bias: bool) -> Linear {
         let weight = self.add(&format!("{name}.weight"), &[out, inner], role);
         let bias = bias.then(|| self.add(&format!("{name}.bias"), &[out], Role::Bias));
-        Linear { weight, bias }
+        Linear { weight, bias, factors: None }
     }
 
     fn norm(&mut self, name: &str, size: usize) -> usize {
@@ -94,7 +147,8 @@ impl Layout {
         } else {
             b.linear("lm_head", config.vocab_size, config.hidden_size, Role::Head, false).weight
         };
-        Ok(Self { universe: Universe::new(b.specs)?, embed, blocks, norm, head })
+        let universe = Universe::new(b.specs)?;
+        Ok(Self { universe, embed, blocks, norm, head, embed_factors: None, head_factors: None })
     }
 }
 
@@ -163,5 +217,6 @@ fn block(b: &mut Builder, config: &Config, index: usize) -> BlockLayout {
         before_mlp,
         after_mlp,
         all: first..b.specs.len(),
+        factors: 0..0,
     }
 }

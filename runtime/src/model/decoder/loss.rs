@@ -1,11 +1,15 @@
-//! Losses: functions of the log-probabilities of the labelled tokens.
+//! Losses: functions of the log-probabilities of the labelled tokens, or of the logits there.
+
+use std::ops::Range;
 
 use candle_core::Tensor;
 
 use crate::data::Batch;
+use crate::ops::head::Terms;
 use crate::{Error, Result};
 
-/// A loss over the log-probabilities of a batch's labelled tokens.
+/// A loss over one number of each labelled position of a batch: the log-probability of its label, or, of a loss over
+/// logits, what that is there.
 pub trait LossFn {
     /// The loss, and its derivative by each log-probability; both `[n]` in f32, in the order of the
     /// labelled positions.
@@ -19,6 +23,57 @@ pub trait LossFn {
     fn needs_logp(&self) -> bool {
         true
     }
+
+    /// What is added to the log-probabilities.
+    fn terms(&self) -> Terms {
+        Terms::default()
+    }
+
+    /// What makes the number of each labelled position of its logits, where it is not the log-probability. Such a loss
+    /// has weights that do not depend on those numbers, and does not need log-probabilities.
+    fn of_logits(&mut self) -> Option<&mut dyn LogitsLoss> {
+        None
+    }
+}
+
+/// A loss over logits: a number for each labelled position, computed from its logits a chunk of positions at a time.
+pub trait LogitsLoss {
+    /// The loss at each position of a chunk, `[n]`, and its derivative by each of the chunk's logits `[n, vocab]`; all f32,
+    /// on the device of the logits. What it is at a position may depend on the logits of that position alone, since which
+    /// others are in its chunk depends on memory.
+    fn chunk(&mut self, rows: Rows<'_>, logits: &Tensor) -> Result<(Tensor, Tensor)>;
+}
+
+/// The rows of a chunk of logits. The chunks of a pass over a batch come in order.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
+    /// Which of its labelled positions they are, counted from 0.
+    pub labelled: Range<usize>,
+}
+
+/// A loss over logits, summed up as cross-entropy is.
+pub struct OverLogits<'a> {
+    /// The loss at each position.
+    pub inner: &'a mut dyn LogitsLoss,
+    /// How it sums up.
+    pub count: CrossEntropy,
+}
+
+impl LossFn for OverLogits<'_> {
+    fn weights(&mut self, batch: &Batch, values: &Tensor) -> Result<(f64, Tensor)> {
+        let (value, weights) = self.count.weights(batch, values)?;
+        Ok((-value, weights.neg()?))
+    }
+
+    fn needs_logp(&self) -> bool {
+        false
+    }
+
+    fn of_logits(&mut self) -> Option<&mut dyn LogitsLoss> {
+        Some(self.inner)
+    }
 }
 
 /// What a pass over a batch found.
@@ -26,8 +81,8 @@ pub trait LossFn {
 pub struct LossOut {
     /// The loss.
     pub loss: f64,
-    /// The log-probability of each label, `[n]`.
-    pub logp: Tensor,
+    /// The number of each labelled position, `[n]`: its log-probability, or what the loss made of its logits.
+    pub values: Tensor,
 }
 
 /// How cross-entropy sums up.
@@ -60,12 +115,14 @@ pub struct CrossEntropy {
     /// What to divide the sum by instead of this batch's own count of labelled positions (or of
     /// sequences): the count of all micro-batches together, where gradients accumulate.
     pub over: Option<f64>,
+    /// Label smoothing and z-loss.
+    pub terms: Terms,
 }
 
 impl CrossEntropy {
     /// With a reduction over each batch on its own.
     pub fn new(reduction: Reduction) -> Self {
-        Self { reduction, over: None }
+        Self { reduction, ..Self::default() }
     }
 
     /// What a batch counts for under this reduction.
@@ -86,6 +143,10 @@ impl LossFn for CrossEntropy {
 
     fn needs_logp(&self) -> bool {
         false
+    }
+
+    fn terms(&self) -> Terms {
+        self.terms
     }
 }
 

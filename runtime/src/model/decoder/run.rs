@@ -1,10 +1,12 @@
 //! What all blocks of one pass share.
 
+use super::observe::Look;
 use crate::Result;
 use crate::host::{Cancel, Host};
 use crate::model::Params;
 use crate::model::config::{Activation, Config, Rope};
 use crate::ops::Exec;
+use crate::ops::dropout::Dropout;
 use crate::ops::glu::Act;
 use crate::ops::rms_norm::RmsNorm;
 use crate::ops::rope::Rotation;
@@ -21,6 +23,10 @@ pub(super) struct Run<'a> {
     pub rotations: Vec<Rotation>,
     pub norm: RmsNorm,
     pub act: Act,
+    /// Of the input of factors of low rank, in a training step.
+    pub dropout: Option<Dropout>,
+    /// Who is shown what flows through the linear layers.
+    pub observer: Option<&'a dyn Look>,
 }
 
 impl<'a> Run<'a> {
@@ -46,10 +52,17 @@ impl<'a> Run<'a> {
             params,
             segments,
             rotations: rotations?,
-            norm: RmsNorm { eps: config.norm_eps as f32, offset: config.norm_offset },
+            norm: norm(config),
             act,
+            dropout: None,
+            observer: None,
         })
     }
+}
+
+/// The constants of a configuration's norms.
+pub(super) fn norm(config: &Config) -> RmsNorm {
+    RmsNorm { eps: config.norm_eps as f32, offset: config.norm_offset }
 }
 
 /// The rotation of every token of a batch. Where frequencies depend on length, each sequence has those

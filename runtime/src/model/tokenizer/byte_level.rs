@@ -42,7 +42,7 @@ pub(super) fn build(vocabulary: &Vocabulary<'_>) -> Result<(Tokenizer, bool)> {
     let mut tokenizer = Tokenizer::new(model);
     let failed = |e: tokenizers::Error| vocabulary.bad(format!("its tokenizer cannot be built: {e}"));
     if splitting.compose {
-        tokenizer.with_normalizer(Some(NFC));
+        tokenizer.with_normalizer(Some(NFC)).map_err(failed)?;
     }
     tokenizer.with_pre_tokenizer(Some(pre_tokenizer(&splitting).map_err(failed)?));
     tokenizer.with_decoder(Some(ByteLevel::new(false, true, true)));

@@ -30,7 +30,7 @@ impl Tokenizer {
                 )));
             }
         };
-        add_tokens(&mut inner, &vocabulary);
+        add_tokens(&mut inner, &vocabulary)?;
         let begins = meta.flag_or("tokenizer.ggml.add_bos_token")?.unwrap_or(begins);
         let ends = meta.flag_or("tokenizer.ggml.add_eos_token")?.unwrap_or(false);
         let bos = vocabulary.special("bos")?.filter(|_| begins);
@@ -44,7 +44,7 @@ impl Tokenizer {
 
 /// Control tokens are special; tokens the author defined are matched as they stand, before
 /// anything else.
-fn add_tokens(inner: &mut tokenizers::Tokenizer, vocabulary: &Vocabulary<'_>) {
+fn add_tokens(inner: &mut tokenizers::Tokenizer, vocabulary: &Vocabulary<'_>) -> Result<()> {
     let of = |wanted: &[u8], special: bool| -> Vec<AddedToken> {
         let pairs = vocabulary.tokens.iter().zip(&vocabulary.kinds);
         pairs
@@ -52,8 +52,10 @@ fn add_tokens(inner: &mut tokenizers::Tokenizer, vocabulary: &Vocabulary<'_>) {
             .map(|(token, _)| AddedToken::from(token.clone(), special).normalized(false))
             .collect()
     };
-    inner.add_special_tokens(&of(&[kind::CONTROL, kind::UNKNOWN], true));
-    inner.add_tokens(&of(&[kind::USER_DEFINED], false));
+    let failed = |e: tokenizers::Error| vocabulary.bad(format!("its tokens cannot be added: {e}"));
+    inner.add_special_tokens(of(&[kind::CONTROL, kind::UNKNOWN], true)).map_err(failed)?;
+    inner.add_tokens(of(&[kind::USER_DEFINED], false)).map_err(failed)?;
+    Ok(())
 }
 
 /// The step that puts a beginning before every text and an end after it.

@@ -52,7 +52,7 @@ pub(super) fn build(vocabulary: &Vocabulary<'_>) -> Result<Tokenizer> {
         decoders.push(Strip::new(' ', 1, 0).into());
     }
     normalizers.push(Replace::new(" ", SPACE).map_err(failed)?.into());
-    tokenizer.with_normalizer(Some(NormalizerSequence::new(normalizers)));
+    tokenizer.with_normalizer(Some(NormalizerSequence::new(normalizers))).map_err(failed)?;
     tokenizer.with_decoder(Some(DecoderSequence::new(decoders)));
     Ok(tokenizer)
 }

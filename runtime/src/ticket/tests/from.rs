@@ -54,7 +54,7 @@ fn adaptable(universe: &Universe) -> Vec<usize> {
 
 fn options(universe: &Universe, density: f64) -> FromOptions {
     FromOptions {
-        budget: Budget::Density(density),
+        budget: Budget::Density(density).into(),
         scope: Scope::Global,
         params: adaptable(universe),
         shared_rows: false,
@@ -173,7 +173,7 @@ fn vocabularies_of_other_sizes_are_compared_only_when_asked() {
             "{refused}"
         );
         options.shared_rows = true;
-        options.budget = Budget::Count(32);
+        options.budget = Budget::Count(32).into();
         let ticket = Ticket::from_models(&a, &b, &options, &exec, &host).expect("made");
         assert_eq!(ticket.mask().set(0).iter().collect::<Vec<_>>(), (40 * 32..41 * 32).collect::<Vec<_>>());
         assert_eq!(ticket.values(0), [7.0; 32]);

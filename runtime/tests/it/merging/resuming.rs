@@ -229,10 +229,19 @@ fn a_leftover_of_the_folder_that_was_replaced_does_not_block() {
     let dir = tempfile::tempdir().expect("a folder");
     two(dir.path());
     merge(&linear(), dir.path(), "out", Existing::Refuse, None).0.expect("writes");
-    std::fs::create_dir(dir.path().join(".out.old")).expect("a folder");
-    std::fs::write(dir.path().join(".out.old/x"), "x").expect("writes");
+    let old = dir.path().join(".out.old");
+    std::fs::create_dir(&old).expect("a folder");
+    std::fs::write(old.join("config.json"), "{}").expect("writes");
     merge(&linear(), dir.path(), "out", Existing::Replace, None).0.expect("replaces");
     assert_eq!(hidden(dir.path()), [""; 0]);
+    // What is no part of a model is somebody's, and nothing of it is removed.
+    std::fs::create_dir(&old).expect("a folder");
+    std::fs::write(old.join("notes.txt"), "x").expect("writes");
+    let refused = merge(&linear(), dir.path(), "out", Existing::Replace, None)
+        .0
+        .expect_err("it holds a file of another");
+    assert!(refused.to_string().contains("notes.txt"), "{refused}");
+    assert!(old.join("notes.txt").exists());
 }
 
 #[test]
@@ -277,9 +286,42 @@ fn folders_that_are_there_are_not_lost() {
     write("out", false).expect("writes");
     let text = write("out", false).expect_err("there").to_string();
     assert!(text.contains("is there already"), "{text}");
-    std::fs::write(dir.path().join("out/stale"), "x").expect("writes");
+    // Files of a model are replaced, also those that the new one has not.
+    std::fs::write(dir.path().join("out/merges.txt"), "x").expect("writes");
     write("out", true).expect("replaces");
-    assert!(!dir.path().join("out/stale").exists() && dir.path().join("out/config.json").exists());
+    assert!(!dir.path().join("out/merges.txt").exists() && dir.path().join("out/config.json").exists());
+    // What belongs to no model is named and kept.
+    std::fs::write(dir.path().join("out/notes.md"), "mine").expect("writes");
+    std::fs::create_dir_all(dir.path().join("out/runs/one")).expect("a folder");
+    let before = weights(&dir.path().join("out"));
+    let text = write("out", true).expect_err("holds files of others").to_string();
+    assert!(text.contains("belong to no model: notes.md, runs; move them away"), "{text}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("out/notes.md")).expect("reads"), "mine");
+    assert_eq!((weights(&dir.path().join("out")), hidden(dir.path())), (before, vec![]));
+}
+
+#[test]
+fn files_put_into_the_folder_while_a_merge_runs_are_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    two(dir.path());
+    merge(&linear(), dir.path(), "out", Existing::Refuse, None).0.expect("writes");
+    let notes = dir.path().join("out/notes.md");
+    let mut host = Host::default();
+    let at = notes.clone();
+    host.events = Events::new(move |event| {
+        if matches!(event, Event::Progress { .. }) {
+            std::fs::write(&at, "mine").expect("writes");
+        }
+    });
+    let options = FolderOptions { existing: Existing::Replace, ..FolderOptions::default() };
+    let plan = plan(&linear(), dir.path()).expect("plans");
+    let refused = plan.write(&dir.path().join("out"), &options, &Exec::cpu(), &host).expect_err("a new file");
+    assert!(refused.to_string().contains("notes.md"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&notes).expect("reads"), "mine");
+    // Once it is moved away, what was made is put in place.
+    std::fs::remove_file(&notes).expect("removes");
+    let (made, seen, _) = merge(&linear(), dir.path(), "out", Existing::Replace, None);
+    assert!(made.is_ok() && seen == 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use lota_runtime::mask::Mask;
 use lota_runtime::merge::{Input, Overlay};
 use lota_runtime::ticket::{Meta, Ticket};
-use lota_runtime::vectors::Scores;
+use lota_runtime::vectors::Values;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ fn empty_tickets_and_task_vectors_mix_with_models() {
     let nothing = Mask::new(universe.clone(), vec![RoaringBitmap::new()]).expect("fits");
     let empty = Ticket::new(nothing, vec![Vec::new()], Meta::new("base", "test")).expect("fits");
     let vector = Tensor::full(0.25f32, n, &Device::Cpu).expect("a tensor");
-    let vector = Scores::new(universe, vec![Some(vector)]).expect("fits");
+    let vector = Values::new(universe, vec![Some(vector)]).expect("fits");
     let inputs = [
         base.clone(),
         single("model", &[n], &tuned),

@@ -115,16 +115,7 @@ mod tests {
     use super::*;
 
     fn input<'a>(text: &'a str, end: &'a End) -> Input<'a> {
-        Input {
-            text,
-            end,
-            expression: true,
-            statement: false,
-            values: 1,
-            shown: true,
-            plain: false,
-            kept: None,
-        }
+        Input { expression: true, statement: false, values: 1, shown: true, ..Input::of(text, end) }
     }
 
     fn written(text: &str, change: impl FnOnce(&mut Input<'_>)) -> String {
@@ -167,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_failed_is_tried_again_where_it_can_have_done_something() {
-        let end = End::Failed { known: Vec::new(), new: Vec::new() };
+        let end = End::Failed { known: Vec::new(), new: Vec::new(), imported: Vec::new() };
         let mut failed = input("x = 1 error 'no'", &end);
         failed.expression = false;
         assert_eq!(line(&failed), "pcall(function(...) -- it failed\nx = 1 error 'no'\nend)");

@@ -1,8 +1,11 @@
 //! A session as a script that does the same: each input as statements of that script, written for its language.
 
 mod lua;
+mod pieces;
 mod rhai;
 mod versions;
+
+use lota::Language;
 
 use super::syntax::Token;
 
@@ -17,6 +20,8 @@ pub enum End {
         known: Vec<String>,
         /// Those of them that it declared.
         new: Vec<String>,
+        /// The modules that it imported, by their names in scripts.
+        imported: Vec<String>,
     },
     /// It was stopped, or cannot be done again: it is left out.
     Stopped,
@@ -43,13 +48,30 @@ pub struct Input<'a> {
     pub kept: Option<usize>,
 }
 
-/// The lines of a script for inputs that were run one after the other.
-pub type Write = fn(&[Input<'_>]) -> Vec<String>;
+#[cfg(test)]
+impl<'a> Input<'a> {
+    /// A statement that ended so and showed nothing.
+    fn of(text: &'a str, end: &'a End) -> Self {
+        Self {
+            text,
+            end,
+            expression: false,
+            statement: true,
+            values: 0,
+            shown: false,
+            plain: false,
+            kept: None,
+        }
+    }
+}
 
-/// [`Write`] for Lua.
-pub const LUA: Write = lua::lines;
-/// [`Write`] for Rhai.
-pub const RHAI: Write = rhai::lines;
+/// The inputs of a session, run one after the other, as lines of a script that prints what the prompt showed.
+pub fn lines(language: Language, inputs: &[Input<'_>]) -> Vec<String> {
+    match language {
+        Language::Lua => lua::lines(inputs),
+        Language::Rhai => rhai::lines(inputs),
+    }
+}
 
 /// An input without the semicolons and comments at its end, and those comments.
 pub(in crate::repl) fn body<'a>(text: &'a str, found: &[Token]) -> (&'a str, String) {

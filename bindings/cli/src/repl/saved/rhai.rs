@@ -1,11 +1,9 @@
 //! Inputs as statements of a Rhai script.
 
-use super::versions::{deeper, distinct};
+use super::pieces::{Piece, code_of, pieces};
+use super::versions::distinct;
 use super::{End, Input, body, comment, with_comments};
-use crate::repl::syntax::{RHAI, Token, tokens};
-
-/// Words that begin what declares something, which must not stand in a block of its own.
-const DECLARE: [&str; 6] = ["let", "const", "fn", "private", "import", "export"];
+use crate::repl::syntax::{RHAI, tokens};
 
 pub(super) fn lines(inputs: &[Input<'_>]) -> Vec<String> {
     let texts = distinct(inputs);
@@ -27,7 +25,7 @@ fn line(input: &Input<'_>, constants: &[&str]) -> String {
     }
     let written = match input.end {
         End::Done => done(input, code),
-        End::Failed { known, new } => failed(code, known, new, constants),
+        End::Failed { known, new, imported } => failed(code, known, new, imported, constants),
         End::Stopped => return comment("//", "Left out:", input.text),
     };
     with_comments(written, &comments)
@@ -81,7 +79,7 @@ fn value(input: &Input<'_>, code: &str) -> String {
 }
 
 /// An input that failed after it had begun. All up to the last variable that it declared has run; what follows is tried.
-fn failed(code: &str, known: &[String], new: &[String], constants: &[&str]) -> String {
+fn failed(code: &str, known: &[String], new: &[String], imported: &[String], constants: &[&str]) -> String {
     let all = pieces(code);
     let declares = |name: &String| all.iter().position(|p| p.declared().is_some_and(|(n, _)| n == name));
     let ran = new.iter().filter_map(declares).max().map_or(0, |at| at + 1);
@@ -90,9 +88,11 @@ fn failed(code: &str, known: &[String], new: &[String], constants: &[&str]) -> S
     let last = rest.iter().rposition(|piece| !piece.is_function());
     let mut inside = Vec::new();
     for (i, piece) in rest.iter().enumerate() {
-        // What stands last is what failed. A constant cannot be assigned to, only declared again.
+        // What stands last is what failed. A constant cannot be assigned to, only declared again. A module that was imported
+        // is known after the block; an import that was not reached, or failed, stays in it.
         let constant = piece.declared().is_some_and(|(name, _)| constants.contains(&name));
-        if piece.is_function() || ((piece.first == "import" || constant) && Some(i) != last) {
+        let import = piece.import_name().is_some_and(|name| imported.iter().any(|known| known == name));
+        if piece.is_function() || import || (constant && Some(i) != last) {
             before.push(closed(piece.text));
             continue;
         }
@@ -119,70 +119,10 @@ fn closed(text: &str) -> String {
     }
 }
 
-/// A part of a text between semicolons; a function is a part of its own.
-struct Piece<'a> {
-    text: &'a str,
-    /// Where it begins.
-    at: usize,
-    first: &'a str,
-}
-
-impl<'a> Piece<'a> {
-    fn is_function(&self) -> bool {
-        matches!(self.first, "fn" | "private")
-    }
-
-    /// Whether something that it declares would be gone at the end of a block.
-    fn declares(&self) -> bool {
-        DECLARE.contains(&self.first)
-    }
-
-    /// The variable that it declares, and what follows its name.
-    fn declared(&self) -> Option<(&'a str, &'a str)> {
-        if !matches!(self.first, "let" | "const") {
-            return None;
-        }
-        let found = tokens(&RHAI, self.text);
-        let name = found.iter().filter(|t| !t.is_comment()).nth(1)?;
-        Some((name.text(self.text), self.text[name.end..].trim()))
-    }
-}
-
-fn pieces(code: &str) -> Vec<Piece<'_>> {
-    let mut out = Vec::new();
-    let (mut depth, mut last) = (0, None::<Token>);
-    let mut from: Option<(usize, &str)> = None;
-    for token in tokens(&RHAI, code).into_iter().filter(|t| !t.is_comment()) {
-        let word = token.text(code);
-        // A block needs no semicolon: `if a { } let x = 1`.
-        if let Some((at, first)) = from
-            && let Some(block) = last.filter(|t| depth == 0 && t.text(code) == "}")
-            && DECLARE.contains(&word)
-        {
-            out.push(Piece { text: &code[at..block.end], at, first });
-            from = None;
-        }
-        let (at, first) = *from.get_or_insert((token.start, word));
-        depth = deeper(depth, word);
-        let ends_function = word == "}" && matches!(first, "fn" | "private");
-        if depth == 0 && (word == ";" || ends_function) {
-            if first != ";" {
-                out.push(Piece { text: &code[at..token.end], at, first });
-            }
-            from = None;
-        }
-        last = Some(token);
-    }
-    if let Some((at, first)) = from {
-        out.push(Piece { text: &code[at..], at, first });
-    }
-    out
-}
-
 /// Whether a text leaves a script early. One with functions or closures may do so for itself.
 fn returns(text: &str) -> bool {
-    let found = tokens(&RHAI, text);
-    let has = |word: &str| found.iter().any(|t| !t.is_comment() && t.text(text) == word);
+    let found = code_of(text);
+    let has = |word: &str| found.iter().any(|t| t.text(text) == word);
     has("return") && !has("fn") && !has("|") && !has("||")
 }
 
@@ -192,16 +132,7 @@ mod tests {
 
     fn written(text: &str, change: impl FnOnce(&mut Input<'_>)) -> String {
         let end = End::Done;
-        let mut input = Input {
-            text,
-            end: &end,
-            expression: true,
-            statement: true,
-            values: 1,
-            shown: true,
-            plain: false,
-            kept: None,
-        };
+        let mut input = Input { expression: true, values: 1, shown: true, ..Input::of(text, &end) };
         change(&mut input);
         line(&input, &[])
     }
@@ -244,18 +175,10 @@ mod tests {
 
     #[test]
     fn what_failed_keeps_what_it_had_declared() {
-        let end = End::Failed { known: vec!["a".into(), "b".into()], new: vec!["b".into()] };
+        let end =
+            End::Failed { known: vec!["a".into(), "b".into()], new: vec!["b".into()], imported: Vec::new() };
         let text = "fn f() { 1 } let a = 1; let b = 2; let c = boom();";
-        let input = Input {
-            text,
-            end: &end,
-            expression: false,
-            statement: true,
-            values: 0,
-            shown: false,
-            plain: false,
-            kept: None,
-        };
+        let input = Input::of(text, &end);
         assert_eq!(
             line(&input, &[]),
             "fn f() { 1 }\nlet a = 1;\nlet b = 2;\ntry { // it failed\nlet c = boom();\n} catch { }"
@@ -264,17 +187,18 @@ mod tests {
 
     #[test]
     fn what_failed_changes_a_variable_that_was_there() {
-        let end = End::Failed { known: vec!["x".into()], new: Vec::new() };
-        let input = Input {
-            text: "let x = 2; boom()",
-            end: &end,
-            expression: false,
-            statement: true,
-            values: 0,
-            shown: false,
-            plain: false,
-            kept: None,
-        };
+        let end = End::Failed { known: vec!["x".into()], new: Vec::new(), imported: Vec::new() };
+        let input = Input::of("let x = 2; boom()", &end);
         assert_eq!(line(&input, &[]), "try { // it failed\nx = 2;\nboom();\n} catch { }");
+    }
+
+    #[test]
+    fn an_import_stands_outside_of_what_failed_only_if_it_ran() {
+        let end = End::Failed { known: Vec::new(), new: Vec::new(), imported: vec!["a".into()] };
+        let text = "import \"a\" as a; boom(); import \"b\" as b; b::f()";
+        assert_eq!(
+            line(&Input::of(text, &end), &[]),
+            "import \"a\" as a;\ntry { // it failed\nboom();\nimport \"b\" as b;\nb::f();\n} catch { }"
+        );
     }
 }

@@ -3,7 +3,8 @@
 //! do copies of the functions that call them.
 
 use super::Input;
-use crate::repl::syntax::{RHAI, Token, tokens};
+use super::pieces::{Piece, code_of, deeper, pieces};
+use crate::repl::syntax::Token;
 
 /// A function by its name and the number of its arguments.
 type Key = (String, usize);
@@ -83,7 +84,7 @@ fn callers(texts: &[String], key: &Key) -> Vec<Key> {
 
 /// The tokens of a text that call some functions, or define them.
 fn calls(text: &str, keys: &[Key]) -> Vec<Token> {
-    let found = code(text);
+    let found = code_of(text);
     let is_it = |i: usize| {
         let method = i > 0 && found[i - 1].text(text) == ".";
         let open = found.get(i + 1).is_some_and(|t| t.text(text) == "(");
@@ -106,53 +107,22 @@ fn rename(text: &str, keys: &[Key], suffix: &str, place: impl Fn(usize) -> bool)
     out + &text[from..]
 }
 
-fn code(text: &str) -> Vec<Token> {
-    tokens(&RHAI, text).into_iter().filter(|t| !t.is_comment()).collect()
-}
-
 fn definitions(text: &str) -> Vec<Definition> {
-    let found = code(text);
-    let mut out = Vec::new();
-    let mut depth = 0usize;
-    for (i, token) in found.iter().enumerate() {
-        let word = token.text(text);
-        if word == "fn" && depth == 0 && i + 2 < found.len() {
-            let private = i > 0 && found[i - 1].text(text) == "private";
-            let start = if private { found[i - 1].start } else { token.start };
-            let key = (found[i + 1].text(text).to_string(), arity(text, &found, i + 2));
-            out.push(Definition { key, start, end: body_end(text, &found[i + 2..]) });
-        }
-        depth = deeper(depth, word);
-    }
-    out
-}
-
-/// How many brackets are open after one more token.
-pub(super) fn deeper(depth: usize, text: &str) -> usize {
-    match text {
-        "(" | "[" | "{" | "#{" | "?[" => depth + 1,
-        ")" | "]" | "}" => depth.saturating_sub(1),
-        _ => depth,
-    }
-}
-
-/// Where the block after arguments ends.
-fn body_end(text: &str, found: &[Token]) -> usize {
-    let mut depth = 0usize;
-    for token in found {
-        let word = token.text(text);
-        depth = deeper(depth, word);
-        if depth == 0 && word == "}" {
-            return token.end;
-        }
-    }
-    text.len()
+    let functions = pieces(text).into_iter().filter(Piece::is_function);
+    functions
+        .filter_map(|piece| {
+            let found = code_of(piece.text);
+            let name = found.iter().position(|t| t.text(piece.text) == "fn")? + 1;
+            let key = (found.get(name)?.text(piece.text).to_string(), arity(piece.text, &found, name + 1));
+            Some(Definition { key, start: piece.at, end: piece.at + piece.text.len() })
+        })
+        .collect()
 }
 
 /// How many values stand between the brackets that open at a token.
 fn arity(text: &str, found: &[Token], open: usize) -> usize {
     let (mut depth, mut commas, mut last) = (0usize, 0, "");
-    for token in &found[open..] {
+    for token in found.get(open..).unwrap_or_default() {
         let word = token.text(text);
         depth = deeper(depth, word);
         if depth == 0 {
@@ -172,17 +142,7 @@ mod tests {
 
     fn texts(inputs: &[&str]) -> Vec<String> {
         let end = End::Done;
-        let input = |text| Input {
-            text,
-            end: &end,
-            expression: false,
-            statement: true,
-            values: 0,
-            shown: false,
-            plain: false,
-            kept: None,
-        };
-        let inputs: Vec<Input<'_>> = inputs.iter().map(|text| input(*text)).collect();
+        let inputs: Vec<Input<'_>> = inputs.iter().map(|text| Input::of(text, &end)).collect();
         distinct(&inputs)
     }
 

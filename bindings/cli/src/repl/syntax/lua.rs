@@ -3,7 +3,6 @@
 use lota::Language;
 
 use super::{Kind, Quote, Syntax, Token};
-use crate::repl::saved;
 
 /// PUC Lua 5.4.
 pub static LUA: Syntax = Syntax {
@@ -38,7 +37,6 @@ pub static LUA: Syntax = Syntax {
     promote,
     around_expression: ("return ", ""),
     around_statement: ("do ", "\nend"),
-    save: saved::LUA,
     header,
 };
 

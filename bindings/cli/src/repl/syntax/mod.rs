@@ -11,8 +11,6 @@ pub use lex::{Kind, Token, tokens};
 pub use lua::LUA;
 pub use rhai::RHAI;
 
-use super::saved::Write;
-
 /// A kind of string.
 pub struct Quote {
     /// What opens it.
@@ -77,8 +75,6 @@ pub struct Syntax {
     pub around_expression: (&'static str, &'static str),
     /// What around a text makes code that parses if the text is a statement.
     pub around_statement: (&'static str, &'static str),
-    /// The inputs of a session as lines of a script that prints what the prompt showed.
-    pub save: Write,
     /// The first lines of a saved session.
     pub header: fn(version: &str, help: bool) -> String,
 }

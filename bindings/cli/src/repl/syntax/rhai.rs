@@ -3,7 +3,6 @@
 use lota::Language;
 
 use super::{Quote, Syntax};
-use crate::repl::saved;
 
 const HELP: &str = "fn help() { lota::help() } fn help(value) { lota::help(value) }";
 
@@ -47,7 +46,6 @@ pub static RHAI: Syntax = Syntax {
     promote: |source, _| source.to_string(),
     around_expression: ("(", "\n)"),
     around_statement: ("", ""),
-    save: saved::RHAI,
     header,
 };
 

@@ -1,0 +1,145 @@
+--- Methods x orders x seeds: the same tasks in several orders, each with several seeds, under each method.
+--
+--   local results = study(run, model, tasks, { methods = { "lotto" }, orders = 3, seeds = 3, steps = 100, lr = 1e-4 })
+--   results[i]   { method, order, seed, tasks = names in order, R, untrained, probes, capacity, and the figures of
+--                  lota.cl.metrics.all }
+--
+-- The controls `random` and `full` are always among the methods. Order 1 is the one given, the others are shuffled, so
+-- order 2 is the same on every machine. `run` is a run folder (lota.run.start): scores and results go to its
+-- metrics.jsonl. With `resume`, a study that was stopped goes on: finished sequences are read from there, and the one
+-- that was stopped goes on in its middle. The model has its first weights again at the end.
+
+local lota = require "lota"
+local metrics = require "lota.cl.metrics"
+local options = require "lota.options"
+local phase = require "lota.adapt.phase"
+local report = require "lota.report"
+local sequence = require "lota.cl.sequence"
+
+local defaults = {
+  methods = { { "lotto" }, "names in lota.cl.methods; random and full are added" },
+  orders = { 1, "how many orders of the tasks", least = 1 },
+  seeds = { 1, "how many seeds", least = 1 },
+  first_seed = { 1, "the first seed; the others follow it", least = 0 },
+  resume = { false, "go on with what is in the run folder" },
+  progress = { nil, "called as f(method, order, seed) before each sequence that is run", type = "function" },
+}
+
+--- The tasks in their `order`-th order: as given, or shuffled.
+local function ordered(tasks, order)
+  return order == 1 and tasks or lota.rng(order):shuffle(tasks)
+end
+
+--- The methods that are run: those asked for, then the controls that are not among them.
+local function with_controls(names)
+  local out, seen = {}, {}
+  for _, list in ipairs { names, { "random", "full" } } do
+    for _, name in ipairs(list) do
+      out[#out + 1] = not seen[name] and name or nil
+      seen[name] = true
+    end
+  end
+  return out
+end
+
+--- What decides the results of a study, for the record that a later call with the same run is compared with.
+local function asked(model, tasks, settings)
+  local names = {}
+  for i, task in ipairs(tasks) do
+    names[i] = ("%s (%d rows)"):format(tostring(task.name), #task.train)
+  end
+  local out = { kind = "study", base = model:fingerprint(), tasks = table.concat(names, ", ") }
+  for name, value in pairs(settings) do
+    local kind = type(value)
+    if name ~= "save_every" and (kind == "number" or kind == "string" or kind == "boolean") then
+      out[name] = value
+    end
+  end
+  return out
+end
+
+--- An error if the run holds the results of another study.
+local function check_same(run, now)
+  local was = report.where(run:records(), { kind = "study" })[1]
+  if not was then
+    run:log(now)
+    return
+  end
+  for name in pairs(options.with(was, now)) do
+    if was[name] ~= now[name] then
+      local text = "cl.study: the run folder holds another study, whose %s was %s and is now %s; start a run of its own"
+      error(text:format(name, tostring(was[name]), tostring(now[name])), 3)
+    end
+  end
+end
+
+--- Removes the training that was kept for going on in the middle of a sequence.
+local function forget(folder, count)
+  for i = 1, count do
+    phase.forget(("%s/task-%d"):format(folder, i))
+  end
+  os.remove(folder)
+end
+
+return function(run, model, tasks, given)
+  local o = options.read("cl.study", defaults, options.pick(defaults, given or {}))
+  local settings = options.without(given or {}, { "methods", "orders", "seeds", "first_seed", "resume", "progress" })
+  for _, name in ipairs { "method", "seed", "record", "known", "save_to" } do
+    if settings[name] ~= nil then
+      error(("cl.study: `%s` is set for each sequence by the study itself; leave it out"):format(name), 2)
+    end
+  end
+  if type(o.methods) ~= "table" then
+    error('cl.study: option `methods` must be a list of names, as { "lotto" }', 2)
+  end
+  for _, method in ipairs(with_controls(o.methods)) do
+    sequence(model, tasks, options.with(settings, { method = method, dry_run = true }))
+  end
+  if settings.dry_run then
+    return {}
+  end
+  check_same(run, asked(model, tasks, settings))
+  local base, results, before = model:snapshot(), {}, run:records()
+  for order = 1, o.orders do
+    local list, names = ordered(tasks, order), {}
+    for i, task in ipairs(list) do
+      names[i] = task.name
+    end
+    for seed = o.first_seed, o.first_seed + o.seeds - 1 do
+      for _, method in ipairs(with_controls(o.methods)) do
+        local this = { method = method, order = order, seed = seed }
+        local result = report.where(before, options.with(this, { kind = "sequence" }))[1]
+        if not result then
+          local folder = run:path(("training/%s-%d-%d"):format(method, order, seed))
+          if o.progress then
+            o.progress(method, order, seed)
+          end
+          model:restore(base)
+          local out = sequence(
+            model,
+            list,
+            options.with(settings, {
+              method = method,
+              seed = seed,
+              save_to = folder,
+              resume = o.resume,
+              known = report.where(before, options.with(this, { kind = "score" })),
+              record = function(record)
+                run:log(options.with(options.with(this, { kind = "score" }), record))
+              end,
+            })
+          )
+          result = options.with(options.with(this, { kind = "sequence", tasks = names }), out)
+          result.stages = nil
+          result = options.with(result, metrics.all(out.R, out.untrained, out.probes))
+          run:log(result)
+          forget(folder, #list)
+        end
+        results[#results + 1] = result
+      end
+    end
+  end
+  os.remove(run:path "training")
+  model:restore(base)
+  return results
+end
