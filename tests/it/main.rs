@@ -4,6 +4,7 @@ mod cli;
 mod durable;
 mod embed;
 mod engine;
+mod features;
 mod generated;
 mod layers;
 #[cfg(unix)]

@@ -9,11 +9,11 @@ use lota_runtime::model::{Init, LoadOptions, Role, load};
 use lota_runtime::train::{AdamW, Selection, TrainOptions, Trainer};
 use serde_json::Value;
 
-use crate::common::{exec, on_the_reference_path};
+use crate::common::exec;
 use crate::data::{Need, whole_trajectories};
 
-/// Runs of the folder of reference values, and the file with the start of A of each. The first two tell most: the scale by
-/// alpha, weight decay, the larger rate; the scale of rslora, other modules, the smaller rate.
+/// Runs of the folder of reference values, and the file with the start of A of each. The first tells most: the scale by
+/// alpha, weight decay, the larger rate.
 const RUNS: &[(&str, &str)] = &[
     ("lora_r8_alpha4_lr1e-3_wd0.5", "lora_r8_A"),
     ("lora_r64_qv_rslora", "lora_r64_qv_A"),
@@ -22,20 +22,13 @@ const RUNS: &[(&str, &str)] = &[
 ];
 
 pub fn follows_the_reference() {
-    // What the runs differ in is the same code on every path: a few steps of one show that the slower reference path
-    // computes the same products.
-    let (runs, steps) = match (on_the_reference_path(), whole_trajectories()) {
-        (true, _) => (&RUNS[..1], 3),
-        (false, false) => (&RUNS[..2], usize::MAX),
-        (false, true) => (RUNS, usize::MAX),
-    };
+    let runs = if whole_trajectories() { RUNS } else { &RUNS[..1] };
     for (run, start) in runs {
-        follow(run, start, steps);
+        follow(run, start);
     }
 }
 
-/// Follows a run for `steps` at most; what it must end at is compared only if it is followed to its end.
-fn follow(run: &str, start: &str, steps: usize) {
+fn follow(run: &str, start: &str) {
     let oracles = Need::Shared.path().join("oracles");
     let methods = oracles.join("methods");
     let text = std::fs::read_to_string(methods.join(format!("{run}.json"))).expect("reads");
@@ -75,7 +68,7 @@ fn follow(run: &str, start: &str, steps: usize) {
     let losses = reference["losses"].as_array().expect("a list");
     let print = base.fingerprint().expect("hashes");
     let mut worst = 0f64;
-    for (batch, want) in batches.iter().zip(losses).take(steps) {
+    for (batch, want) in batches.iter().zip(losses) {
         let step = trainer.step((&model).into(), &host, std::slice::from_ref(batch)).expect("a step");
         let off = (step.loss - number(want)).abs();
         eprintln!(
@@ -86,9 +79,6 @@ fn follow(run: &str, start: &str, steps: usize) {
         worst = worst.max(off);
     }
     assert_eq!(base.fingerprint().expect("hashes"), print, "the weights stay as they are");
-    if steps < losses.len() {
-        return;
-    }
     let mut entropy = CrossEntropy::default();
     let end =
         model.decoder.loss(&model.exec, &host, &model.params, &batches[0], &mut entropy).expect("runs").loss;

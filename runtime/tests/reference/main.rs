@@ -11,7 +11,7 @@ mod train;
 mod wanda;
 
 use data::Need::{Shared, SmolLm2};
-use data::trial;
+use data::{training, trial};
 use libtest_mimic::Arguments;
 
 fn main() {
@@ -33,18 +33,18 @@ fn main() {
         trial("smollm2_generates_the_reference_tokens", &both, smollm2::generates_the_reference_tokens),
         // A measurement: run it alone, in release.
         trial("smollm2_speed_of_generation", &both, smollm2::speed_of_generation).with_ignored_flag(true),
-        trial(
+        training(
             "smollm2_follows_the_reference_from_full_fine_tuning_to_masked_training",
             &both,
             train::follows_the_reference,
         ),
-        trial("smollm2_factors_of_low_rank_follow_the_reference", &both, lora::follows_the_reference),
-        trial(
+        training("smollm2_factors_of_low_rank_follow_the_reference", &both, lora::follows_the_reference),
+        training(
             "smollm2_projects_gradients_as_the_reference",
             &both,
             methods::projects_gradients_as_the_reference,
         ),
-        trial(
+        training(
             "smollm2_consolidates_weights_as_the_reference",
             &both,
             methods::consolidates_weights_as_the_reference,
@@ -54,7 +54,7 @@ fn main() {
             &both,
             wanda::has_the_input_norms_and_masks_of_wanda,
         ),
-        trial("smollm2_in_bf16_stays_within_one_percent", &both, train::in_bf16_stays_within_one_percent),
+        training("smollm2_in_bf16_stays_within_one_percent", &both, train::in_bf16_stays_within_one_percent),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

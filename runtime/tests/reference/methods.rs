@@ -13,7 +13,7 @@ use lota_runtime::vectors::Values;
 use serde_json::Value;
 
 use crate::common::exec;
-use crate::data::Need;
+use crate::data::{Need, whole_trajectories};
 
 pub struct Setup {
     pub model: Model,
@@ -164,7 +164,7 @@ pub fn consolidates_weights_as_the_reference() {
     let penalty = Penalty { anchor: Arc::new(start), weight: Strength::Each(Arc::new(weight)) };
     let options = TrainOptions { penalty: Some(penalty), ..TrainOptions::new(rmsprop(), 1e-5) };
     let mut trainer = Trainer::new(model.into(), all(model), options).expect("fits");
-    let steps = if model.exec.fast(model.params.get(0)) { 8 } else { 2 };
+    let steps = if whole_trajectories() { 8 } else { 3 };
     for (i, batch) in setup.arc.iter().enumerate().take(steps) {
         let step = trainer.step(model.into(), &host, std::slice::from_ref(batch)).expect("a step");
         let (task, pull) = (number(&wanted["task_losses"][i]), number(&wanted["penalties"][i]));
