@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 
-use crate::common::on_the_reference_path;
-
 /// Something a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -55,13 +53,6 @@ pub fn trial(name: &str, needs: &[Need], test: fn()) -> Trial {
         Ok(())
     })
     .with_ignored_flag(missing)
-}
-
-/// A test that trains: on the reference path, several times as slow, only where whole trajectories are asked for. It computes
-/// the same losses and gradients there as the tests before it, and makes the same steps of them as on the other path.
-pub fn training(name: &str, needs: &[Need], test: fn()) -> Trial {
-    let trial = trial(name, needs, test);
-    if on_the_reference_path() && !whole_trajectories() { trial.with_ignored_flag(true) } else { trial }
 }
 
 /// Whether every step of every run is compared: with `LOTA_TEST_TRAJECTORY=1`, as `.ci/evidence` does. Without it a test

@@ -143,9 +143,7 @@ pub fn in_bf16_stays_within_one_percent() {
         model.exec = model.exec.with_compute(compute);
         let selection = Selection::masked(&setup.reference_mask()).expect("not empty");
         let before = frozen_fingerprint(&model.params, &selection).expect("hashes");
-        setup.train(&model, selection.clone(), rmsprop(), "lota_rmsprop_lr1e-5_10pct", |loss| {
-            0.01 * loss
-        });
+        setup.train(&model, selection.clone(), rmsprop(), "lota_rmsprop_lr1e-5_10pct", |loss| 0.01 * loss);
         assert_eq!(before, frozen_fingerprint(&model.params, &selection).expect("hashes"));
     }
 }
