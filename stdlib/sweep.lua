@@ -86,7 +86,8 @@ local function from_record(kept)
 end
 
 --- Runs `f(setting, seed)` for each setting and seed that `run` has no record of. It returns a map of numbers. Returns a
---- list of { setting, seed, result }, settings in order, seeds inside. A setting that occurs twice is an error.
+--- list of { setting, seed, result }, settings in order, seeds inside. A setting that occurs twice is an error. Whether
+--- `f` has changed since a record was made cannot be seen: after a change, start a run of its own.
 function sweep.run(run, given, f, more)
   local defaults = {
     seeds = { 1, "how many seeds", least = 1 },
@@ -109,6 +110,15 @@ function sweep.run(run, given, f, more)
       seen[name] = true
       todo[#todo + 1] = { name = name, setting = setting, seed = seed }
     end
+  end
+  local there = 0
+  for _, one in ipairs(todo) do
+    there = there + (known[one.name] and 1 or 0)
+  end
+  if there > 0 then
+    local text = "sweep: %d of %d results are in %s already and are not made again; after a change of the function, start a run"
+      .. " of its own"
+    lota.print(text:format(there, #todo, run:dir()))
   end
   local results, bar = {}, report.progress("sweep", #todo)
   for i, one in ipairs(todo) do

@@ -447,6 +447,14 @@ function Rows:sequences() end
 ---@class Run
 local Run = {}
 
+---@class lota.Run.asked.Options
+---@field resume? boolean the run goes on, so it must be asked the same
+
+---Keeps what a run is asked to do, or compares with what it kept.
+---@param what table what decides the result
+---@param options? lota.Run.asked.Options
+function Run:asked(what, options) end
+
 ---The folder of this run.
 ---@return string # the path
 function Run:dir() end
@@ -1512,6 +1520,11 @@ function lota.eval.perplexity(model, data, options) end
 ---@param options? lota.eye.Options
 ---@return Tensor # n by n
 function lota.eye(n, options) end
+
+---A hash of what a value says, to tell whether it is the same as before.
+---@param value any a boolean, number, string, function, list or map, or one of the types named above
+---@return string # hexadecimal
+function lota.fingerprint(value) end
 
 ---@class lota.full.Options
 ---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64

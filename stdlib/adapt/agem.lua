@@ -21,7 +21,7 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.agem", defaults, given)
-  local earlier = phase.joined("adapt.agem", o.earlier)
+  local earlier = phase.joined("adapt.agem", "earlier", o.earlier)
   phase.check_unsaved("adapt.agem", o)
   phase.check("adapt.agem", model, { task, earlier }, o)
   if o.dry_run then

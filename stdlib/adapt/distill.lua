@@ -72,6 +72,7 @@ return function(model, task, given)
   elseif o.teacher == model then
     error("adapt.distill: option `teacher` is the model itself; give a clone, which stays as it is", 2)
   end
+  phase.check_own_loss("adapt.distill", o)
   phase.check("adapt.distill", model, { task }, o)
   if o.dry_run then
     return o

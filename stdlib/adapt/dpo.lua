@@ -53,6 +53,7 @@ end
 
 return function(model, task, given)
   local o = options.read("adapt.dpo", defaults, given)
+  phase.check_own_loss("adapt.dpo", o)
   local pairs_of = answers(task, o.seed)
   phase.check("adapt.dpo", model, { pairs_of }, o)
   if o.dry_run then

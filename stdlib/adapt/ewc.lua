@@ -41,7 +41,7 @@ end
 
 return function(model, task, given)
   local o = options.read("adapt.ewc", defaults, given)
-  local earlier = (o.earlier or not o.fisher) and phase.joined("adapt.ewc", o.earlier)
+  local earlier = (o.earlier or not o.fisher) and phase.joined("adapt.ewc", "earlier", o.earlier)
   phase.check("adapt.ewc", model, { task, earlier or nil }, o)
   if o.dry_run then
     return o

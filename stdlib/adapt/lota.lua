@@ -71,13 +71,16 @@ return function(model, task, given)
 
   local scored
   if o.score then
-    scored = o.score(model, before, task)
+    local ok
+    ok, scored = pcall(o.score, model, before, task)
+    model:restore(before)
+    if not ok then
+      error(scored, 0)
+    end
+    phase.scored("adapt.lota", scored, model)
   else
     scored = scores.delta(model, before, { params = o.params })
-  end
-  model:restore(before)
-  if o.score then
-    phase.scored("adapt.lota", scored, model)
+    model:restore(before)
   end
   local mask = o.select and phase.selected("adapt.lota", o.select(scored, model), o)
     or lota.mask.from_scores(scored, phase.budget(o, { within = within, avoid = o.avoid }))

@@ -25,6 +25,7 @@ phase.defaults = {
   warmup = { 0, "steps over which the learning rate rises; at most half of the phase", least = 0 },
   label_smoothing = { 0.0, "the share of each label spread evenly over the vocabulary", least = 0, most = 1 },
   z_loss = { 0.0, "the weight of the square of the logits' log-sum-exp", least = 0 },
+  loss = { nil, "a loss of your own, as `lota.train.new` takes it", type = "function", also = { "table" } },
   clip_norm = { nil, "the norm above which a gradient is made smaller", type = "number", least = 0 },
   checkpoint = { nil, "`block` recomputes activations: less memory, more time", type = "string" },
   keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
@@ -44,7 +45,7 @@ phase.defaults = {
 local settings = { optimizer = true, lr = true, schedule = true, steps = true, accumulate = true, clip_norm = true }
 settings.checkpoint, settings.keep_packed = true, true
 settings.label_smoothing, settings.z_loss = true, true
-settings.penalty, settings.loss = true, true -- set by methods, no options of theirs
+settings.loss, settings.penalty = true, true -- a penalty is set by methods, and no option of theirs
 for _, optimizer in ipairs(lota.train.optimizers()) do
   for name in pairs(optimizer.options) do
     settings[name] = true
@@ -130,6 +131,13 @@ function phase.check_unsaved(where, o)
   end
 end
 
+--- An error if a method whose loss is what it is about is given another.
+function phase.check_own_loss(where, o)
+  if o.loss then
+    error(where .. ": option `loss` is not for this method, whose loss is its own", 3)
+  end
+end
+
 --- The budget of a mask as the options say, with more options of a mask's constructor.
 function phase.budget(o, more)
   -- A scope is for one number: numbers of each parameter hold in each.
@@ -211,43 +219,8 @@ local function all_losses(log, fit, last)
   return losses
 end
 
---- What does not change the bits of a training: a run that goes on may set it otherwise.
-local passing =
-  { save_to = true, save_every = true, resume = true, dry_run = true, keep_packed = true, checkpoint = true }
-
---- What a training was asked to do, for the record that a resumed one is compared with: the weights it begins with, all
--- options that are numbers, words or switches, and the weights of those that are models.
-local function identity(model, o)
-  local asked = { model = model:fingerprint() }
-  for name, value in pairs(o) do
-    local kind = phase.kind(value)
-    if kind == "Model" then
-      asked[name] = value:fingerprint()
-    elseif not passing[name] and (kind == "number" or kind == "string" or kind == "boolean") then
-      asked[name] = value
-    end
-  end
-  return asked
-end
-
---- An error if a training is to be resumed that was asked for something else; the log keeps what was asked.
-local function check_same(log, now, o)
-  local was
-  for _, record in ipairs(log:records()) do
-    was = record.asked or was
-  end
-  if not (o.resume and was) then
-    log:log { asked = now }
-    return
-  end
-  for name in pairs(options.with(was, now)) do
-    if was[name] ~= now[name] then
-      local text = "%s: the training to be resumed had another `%s`: it was %s and is now %s. Resume with the same, or save"
-        .. " to another folder"
-      error(text:format(o.save_to, name, tostring(was[name]), tostring(now[name])), 0)
-    end
-  end
-end
+--- Options that do not change the bits of a training: a run that goes on may set them otherwise.
+local passing = { "save_to", "save_every", "resume", "dry_run", "keep_packed", "checkpoint", "on_step" }
 
 --- Trains `model` in place. `free` is a mask, or parameter names as `params` takes them ("all", a glob, a list).
 -- Returns the list of losses, one a step, each before its update, also those of the runs that a resumed one goes on
@@ -258,7 +231,9 @@ function phase.train(name, model, task, free, o)
   local training = trainer(model, free, o)
   local log = o.save_to and lota.run.start(("%s/%s-losses"):format(o.save_to, name), { resume = true })
   if log then
-    check_same(log, identity(model, o), o)
+    local asked =
+      options.with(options.without(o, passing), { model = model, free = free, data = batches:fingerprint() })
+    log:asked(asked, { resume = o.resume })
   end
   local on_step = (log or o.on_step)
     and function(info)
@@ -318,16 +293,19 @@ function phase.batches(model, task, o)
   return stream(examples(model, task, o), o)
 end
 
---- One task of all rows of a list of tasks, one after the other.
-function phase.joined(where, tasks)
+--- One task of all rows of a list of tasks, one after the other. `option` names the list in errors.
+function phase.joined(where, option, tasks)
   if type(tasks) ~= "table" or #tasks == 0 then
-    error(where .. ": option `earlier` must be a list of the tasks that came before, and not an empty one", 3)
+    error(("%s: option `%s` must be a list of tasks, and not an empty one"):format(where, option), 3)
   end
   local rows = {}
-  for _, task in ipairs(tasks) do
-    table.move(task.train or {}, 1, #(task.train or {}), #rows + 1, rows)
+  for i, task in ipairs(tasks) do
+    if type(task) ~= "table" or type(task.train) ~= "table" or #task.train == 0 then
+      error(("%s: option `%s`: task %d has no rows in `train`"):format(where, option, i), 3)
+    end
+    table.move(task.train, 1, #task.train, #rows + 1, rows)
   end
-  return { name = "earlier", train = rows }
+  return { name = option, train = rows }
 end
 
 --- A ticket of what `model` has at the entries of `mask`. `o.base` names the weights that it is to apply to.

@@ -25,7 +25,7 @@ end
 
 return function(model, task, given)
   local o = options.read("adapt.replay", defaults, given)
-  local earlier = phase.joined("adapt.replay", o.earlier)
+  local earlier = phase.joined("adapt.replay", "earlier", o.earlier)
   phase.check("adapt.replay", model, { task, earlier }, o)
   local count = math.floor(#task.train * o.fraction / (1 - o.fraction) + 0.5)
   if count > #earlier.train then

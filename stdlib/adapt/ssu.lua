@@ -26,10 +26,7 @@ local defaults = options.with(phase.defaults, {
 
 return function(model, task, given)
   local o = options.read("adapt.ssu", defaults, given)
-  if type(o.source) ~= "table" or #o.source == 0 then
-    error("adapt.ssu: option `source` must be a list of the tasks to protect, and not an empty one", 2)
-  end
-  local source = phase.joined("adapt.ssu", o.source)
+  local source = phase.joined("adapt.ssu", "source", o.source)
   source.train = table.move(source.train, 1, math.min(o.source_rows, #source.train), 1, {})
   phase.check("adapt.ssu", model, { task, source }, o)
   if o.dry_run then

@@ -51,6 +51,19 @@ local function capacity(model, stages)
   return lota.mask.capacity(masks, { within = lota.mask.all(model, { params = "adaptable" }) }).free
 end
 
+--- The score of a task now, which must be a number that can be compared with others.
+local function measured(task, index, model, count)
+  local score = task.score(model, count)
+  if type(score) ~= "number" or score ~= score or math.abs(score) == math.huge then
+    local text = "cl.sequence: the `score` of task %d (%s) must return a number, it returned %s"
+    error(
+      text:format(index, tostring(task.name), type(score) == "string" and ("%q"):format(score) or tostring(score)),
+      0
+    )
+  end
+  return score
+end
+
 --- Under which name a score is known.
 local function key(record)
   return table.concat({ record.after, record.phase or "", record.step or 0, record.task }, " ")
@@ -116,7 +129,7 @@ return function(model, tasks, given)
     local record = options.with(where, { task = j })
     record.score = known[key(record)]
     if not record.score then
-      record.score = (tasks[j].score(model, count))
+      record.score = measured(tasks[j], j, model, count)
       if o.record then
         o.record(record)
       end
@@ -143,7 +156,7 @@ return function(model, tasks, given)
         for j = 1, i - 1 do
           local where = { after = i - 1, phase = name, step = info.step, task = j }
           if not known[key(where)] then
-            where.score = (tasks[j].score(trained, o.probe_count or o.count))
+            where.score = measured(tasks[j], j, trained, o.probe_count or o.count)
             probes[#probes + 1] = where
             if o.record then
               o.record(where)

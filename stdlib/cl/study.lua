@@ -42,35 +42,14 @@ local function with_controls(names)
   return out
 end
 
---- What decides the results of a study, for the record that a later call with the same run is compared with.
+--- What decides the results of a study, which a later call with the same run must ask for too.
 local function asked(model, tasks, settings)
-  local names = {}
+  local names, rows = {}, {}
   for i, task in ipairs(tasks) do
-    names[i] = ("%s (%d rows)"):format(tostring(task.name), #task.train)
+    names[i], rows[i] = ("%s (%d rows)"):format(tostring(task.name), #task.train), task.train
   end
-  local out = { kind = "study", base = model:fingerprint(), tasks = table.concat(names, ", ") }
-  for name, value in pairs(settings) do
-    local kind = type(value)
-    if name ~= "save_every" and (kind == "number" or kind == "string" or kind == "boolean") then
-      out[name] = value
-    end
-  end
-  return out
-end
-
---- An error if the run holds the results of another study.
-local function check_same(run, now)
-  local was = report.where(run:records(), { kind = "study" })[1]
-  if not was then
-    run:log(now)
-    return
-  end
-  for name in pairs(options.with(was, now)) do
-    if was[name] ~= now[name] then
-      local text = "cl.study: the run folder holds another study, whose %s was %s and is now %s; start a run of its own"
-      error(text:format(name, tostring(was[name]), tostring(now[name])), 3)
-    end
-  end
+  local decisive = options.without(settings, { "save_every", "on_step" })
+  return options.with(decisive, { model = model, tasks = table.concat(names, ", "), rows = rows })
 end
 
 --- Removes the training that was kept for going on in the middle of a sequence.
@@ -98,7 +77,7 @@ return function(run, model, tasks, given)
   if settings.dry_run then
     return {}
   end
-  check_same(run, asked(model, tasks, settings))
+  run:asked(asked(model, tasks, settings), { resume = true })
   local base, results, before = model:snapshot(), {}, run:records()
   for order = 1, o.orders do
     local list, names = ordered(tasks, order), {}

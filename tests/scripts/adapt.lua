@@ -242,6 +242,56 @@ test.case("a dry run trains nothing, and returns the options", function()
   test.equal({ read.steps, read.calibration_steps, model:fingerprint() }, { 7, 100, fingerprint })
 end)
 
+test.case("a loss of one's own trains in every phase, and not where a method has its own", function()
+  local calls = 0
+  local function loss(logp)
+    calls = calls + 1
+    return logp:mean():neg() * 2
+  end
+  local result = adapt.lota(model, first, options.with(quick, { loss = loss }))
+  model:restore(base)
+  local plain = adapt.lota(model, first, quick)
+  model:restore(base)
+  test.equal(calls >= 2 * 2, true)
+  test.near(result.losses.calibrate[1], 2 * plain.losses.calibrate[1], 1e-4)
+  local rows = { train = { { prompt = "1+1=", chosen = "2", rejected = "3" } } }
+  test.raises(function()
+    adapt.dpo(model, rows, { steps = 1, loss = loss })
+  end, "whose loss is its own")
+  test.raises(function()
+    adapt.distill(model, first, { steps = 1, teacher = model:clone(), loss = loss })
+  end, "whose loss is its own")
+  test.raises(function()
+    adapt.fft(model, first, { steps = 1, loss = "mean" })
+  end, "option `loss` must be a function, or a table")
+end)
+
+test.case("a score that fails leaves the model as it was", function()
+  test.raises(function()
+    adapt.lota(
+      model,
+      first,
+      options.with(quick, {
+        score = function()
+          error "no score today"
+        end,
+      })
+    )
+  end, "no score today")
+  test.equal(model:fingerprint(), fingerprint)
+end)
+
+test.case("a task without rows among earlier ones is named", function()
+  for _, method in ipairs { adapt.ewc, adapt.agem, adapt.replay } do
+    test.raises(function()
+      method(model, first, { steps = 1, earlier = { first, { train = {} } } })
+    end, "option `earlier`: task 2 has no rows")
+  end
+  test.raises(function()
+    adapt.ssu(model, first, { steps = 1, source = { {} } })
+  end, "option `source`: task 1 has no rows")
+end)
+
 test.case("the settings of an optimizer are options", function()
   local function moved(given)
     adapt.fft(model, first, options.with({ steps = 2, lr = 1e-3, batch = 4, max_len = 64, optimizer = "sgd" }, given))
@@ -299,6 +349,30 @@ test.case("a method that was stopped goes on with the same bits", function()
   model:restore(base)
 end)
 
+test.case("an iterative method that was stopped goes on in the same script", function()
+  local function once(given)
+    model:restore(base)
+    local result = adapt.iterative(model, first, options.with(options.with(quick, { rounds = 2 }), given or {}))
+    return model:fingerprint(), result.losses.adapt
+  end
+  local bits, losses = once()
+  local folder = lota.run.start(os.tmpname() .. "-iterative"):path "training"
+  test.raises(function()
+    once {
+      save_to = folder,
+      save_every = 1,
+      on_step = function(info, phase)
+        if phase == "adapt" and info.step == 2 then
+          error "stopped on purpose"
+        end
+      end,
+    }
+  end, "stopped on purpose")
+  local again, all = once { save_to = folder, resume = true }
+  test.equal({ again, all }, { bits, losses })
+  model:restore(base)
+end)
+
 test.case("a training is gone on with only by the same method, with the same options, from the same weights", function()
   local folder = lota.run.start(os.tmpname() .. "-same"):path "training"
   local saved = options.with(quick, { save_to = folder, calibration_steps = nil, density = nil })
@@ -308,13 +382,14 @@ test.case("a training is gone on with only by the same method, with the same opt
   local function refused(method, more, what)
     test.raises(function()
       method(model, first, options.with(saved, options.with(more, { resume = true })))
-    end, "had another " .. what)
+    end, "was asked for another " .. what)
   end
   refused(adapt.fft, {}, "`model`") -- the weights are those that the training has made
   model:restore(base)
   refused(adapt.fft, { lr = 0.5 }, "`lr`")
   refused(adapt.fft, { steps = 1 }, "`steps`")
-  refused(adapt.l2sp, {}, "`strength`")
+  refused(adapt.l2sp, {}, "`penalty`")
+  refused(adapt.fft, { optimizer = "adamw", betas = { 0.5, 0.9 } }, "`betas`")
   adapt.fft(model, first, options.with(saved, { resume = true, keep_packed = true }))
   model:restore(base)
 end)

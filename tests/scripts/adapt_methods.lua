@@ -416,8 +416,8 @@ test.case("what a method cannot take is refused before its first step", function
     )
   end
   for _, method in ipairs { adapt.ewc, adapt.agem, adapt.replay } do
-    refused(method, { earlier = {} }, "option `earlier` must be a list of the tasks")
-    refused(method, { earlier = { {} } }, "a task must be a table whose `train`")
+    refused(method, { earlier = {} }, "option `earlier` must be a list of tasks")
+    refused(method, { earlier = { {} } }, "option `earlier`: task 1 has no rows")
   end
   refused(adapt.ewc, { fisher = 3 }, "option `fisher` must be a Values, got 3")
   refused(adapt.ewc, { earlier = earlier, strength = -1 }, "option `strength`")

@@ -102,6 +102,21 @@ test.case("a study that was stopped and resumed has the scores of one run", func
   test.equal(svg:find("after skip", 1, true) ~= nil, true)
 end)
 
+test.case("a score must be a number that can be compared", function()
+  for said, score in pairs { ["nil"] = false, ['"0.5"'] = "0.5", nan = 0 / 0, inf = math.huge } do
+    local task = options.with(learnt[1], {
+      score = function()
+        return score or nil
+      end,
+    })
+    local ok, why = pcall(cl.sequence, model, { task }, options.with(quick, { method = "full" }))
+    test.equal(ok, false)
+    local text = "the `score` of task 1 (" .. learnt[1].name .. ") must return a number, it returned "
+    test.equal(tostring(why):find(text, 1, true) ~= nil, true, tostring(why))
+    test.equal(tostring(why):find(said, 1, true) ~= nil, true, tostring(why))
+  end
+end)
+
 test.case("a run folder holds one study", function()
   model:restore(base)
   local run, o = lota.run.start(folder()), options.with(quick, { methods = { "random" } })
@@ -109,10 +124,14 @@ test.case("a run folder holds one study", function()
   local function refused(tasks, more, what)
     test.raises(function()
       cl.study(run, model, tasks, options.with(o, more))
-    end, "holds another study, whose " .. what)
+    end, "was asked for another " .. what)
   end
-  refused({ learnt[2] }, {}, "tasks was")
-  refused({ learnt[1] }, { lr = 0.5 }, "lr was")
+  refused({ learnt[2] }, {}, "`rows`")
+  refused({ learnt[1] }, { lr = 0.5 }, "`lr`: it was")
+  refused({ learnt[1] }, { own = { ewc = { strength = 2 } } }, "`own`")
+  local fewer = options.with(learnt[1], { train = table.move(learnt[1].train, 2, #learnt[1].train, 1, {}) })
+  fewer.train[#fewer.train + 1] = learnt[1].train[2]
+  refused({ fewer }, {}, "`rows`")
   test.raises(function()
     cl.study(run, model, { learnt[1] }, options.with(o, { methods = "lotto" }))
   end, "`methods` must be a list")

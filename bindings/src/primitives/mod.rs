@@ -4,10 +4,12 @@
 //! To add a primitive, add its record to the area's file (`mask/` for `mask.*` and `Mask:*`);
 //! a new area is one file with a `register` function and one line in [`standard`].
 
+mod asked;
 pub(crate) mod claims;
 mod constants;
 mod data;
 mod eval;
+mod fingerprint;
 pub mod help;
 mod json;
 mod logp;
@@ -39,6 +41,7 @@ pub fn standard() -> Registry {
     let r = &mut registry;
     data::register(r);
     eval::register(r);
+    fingerprint::register(r);
     help::register(r);
     json::register(r);
     logp::register(r);
@@ -50,6 +53,7 @@ pub fn standard() -> Registry {
     progress::register(r);
     rng::register(r);
     run::register(r);
+    asked::register(r);
     script_args::register(r);
     stats::register(r);
     tensor::register(r);

@@ -26,7 +26,7 @@ impl Scripted for Run {
 }
 
 impl Run {
-    fn folder(&self) -> MutexGuard<'_, RunFolder> {
+    pub(super) fn folder(&self) -> MutexGuard<'_, RunFolder> {
         self.folder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! A hash of the weights in a mask, or of those outside: the proof that frozen entries kept every bit.
+//! Hashes: of the weights in a mask, or of those outside, the proof that frozen entries kept every bit; of a mask; of a tensor.
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
@@ -47,6 +47,43 @@ pub fn hash(params: &Params, part: Part<'_>, host: &Host) -> Result<String> {
         all.update(&hash?);
     }
     Ok(all.finalize().to_hex().to_string())
+}
+
+impl Mask {
+    /// A hash of the parameters' names and shapes and of which entries the mask holds, in hexadecimal: equal for equal masks.
+    pub fn fingerprint(&self) -> String {
+        let mut all = blake3::Hasher::new();
+        all.update(self.universe().fingerprint().as_bytes());
+        let mut bytes = Vec::with_capacity(4 * PIECE);
+        for set in self.sets() {
+            all.update(&set.len().to_le_bytes());
+            let mut entries = set.iter();
+            loop {
+                bytes.clear();
+                bytes.extend(entries.by_ref().take(PIECE).flat_map(u32::to_le_bytes));
+                if bytes.is_empty() {
+                    break;
+                }
+                all.update(&bytes);
+            }
+        }
+        all.finalize().to_hex().to_string()
+    }
+}
+
+/// A hash of a tensor's shape, type and numbers, in hexadecimal. Whole numbers count as their f64, others as their f32
+/// (f64 as itself), which keeps every bit of a half type.
+pub fn hash_tensor(tensor: &Tensor) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{:?} {}\0", tensor.dims(), tensor.dtype().as_str()).as_bytes());
+    if matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+        update(&mut hasher, tensor, None)?;
+    } else {
+        for value in tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()? {
+            hasher.update(&value.to_le_bytes());
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Entries hashed at a time.
@@ -102,6 +139,22 @@ mod tests {
     fn mask(params: &Params) -> Mask {
         let set = (0..210_000).step_by(3).collect();
         Mask::new(Arc::clone(params.universe()), vec![set]).expect("fits")
+    }
+
+    #[test]
+    fn equal_masks_and_tensors_have_one_hash_and_others_another() {
+        let params = model(None);
+        let (one, same) = (mask(&params), mask(&params));
+        let other = Mask::new(Arc::clone(params.universe()), vec![(0..210_000).step_by(5).collect()]);
+        assert_eq!(one.fingerprint(), same.fingerprint());
+        assert_ne!(one.fingerprint(), other.expect("fits").fingerprint());
+        assert_ne!(one.fingerprint(), Mask::none(Arc::clone(params.universe())).fingerprint());
+        let tensor = |values: &[i64], shape: (usize, usize)| {
+            hash_tensor(&Tensor::from_slice(values, shape, &Device::Cpu).expect("a tensor")).expect("hashes")
+        };
+        assert_eq!(tensor(&[1, 2], (1, 2)), tensor(&[1, 2], (1, 2)));
+        assert_ne!(tensor(&[1, 2], (1, 2)), tensor(&[1, 2], (2, 1)));
+        assert_ne!(tensor(&[1, 2], (1, 2)), tensor(&[1, 3], (1, 2)));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use budget::{Budget, Budgets, Scope};
 pub use build::Block;
 pub(crate) use build::whole;
 pub use glob::{glob_matches, matching_params};
-pub use hash::{Part, hash};
+pub use hash::{Part, hash, hash_tensor};
 pub use heads::HeadLayout;
 pub use random::random;
 pub use report::{By, Capacity, Count, Overlap, capacity};

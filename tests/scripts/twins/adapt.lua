@@ -26,4 +26,14 @@ local model = lota.model.init("tiny", { seed = 1 })
 local replayed =
   adapt.replay(model, task(0), { earlier = { task(20), task(40) }, fraction = 0.4, steps = 3, lr = 1e-3 })
 out[6] = { replayed.replayed, replayed.losses, model:fingerprint() }
+local own = lota.model.init("tiny", { seed = 2 })
+local doubled = adapt.lota(own, task(3), {
+  steps = 2,
+  calibration_steps = 1,
+  lr = 1e-3,
+  loss = function(logp)
+    return logp:mean():neg():mul(2)
+  end,
+})
+out[7] = { doubled.losses, own:fingerprint() }
 return lota.json.encode(out)
