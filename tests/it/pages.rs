@@ -172,6 +172,16 @@ fn scripts_that_the_pages_name_are_there() {
 
 /// Links to files of the project lead somewhere.
 #[test]
+fn every_page_of_the_guide_is_in_its_table_of_contents() {
+    let folder = root().join("docs/guide/src");
+    let contents = read(&folder.join("SUMMARY.md"));
+    for page in pages().iter().filter(|page| page.starts_with(&folder)) {
+        let name = page.file_name().expect("a page").to_string_lossy();
+        assert!(name == "SUMMARY.md" || contents.contains(&format!("]({name})")), "{name} is missing in SUMMARY.md");
+    }
+}
+
+#[test]
 fn links_of_the_pages_lead_somewhere() {
     let mut found = 0;
     let more = ["ARCHITECTURE.md", "CHANGELOG.md", "docs/reference/README.md"].map(|name| root().join(name));
