@@ -26,6 +26,15 @@ options.optional = setmetatable({}, {
   end,
 })
 
+--- What a value is: Model, Mask, Tensor, string, table, …
+function options.kind(value)
+  if type(value) ~= "userdata" then
+    return type(value)
+  end
+  local shown = tostring(value) -- a tensor shows its numbers, then what it is
+  return shown:match "^%u%a*" or shown:match "Tensor" or "userdata"
+end
+
 --- Number of single-letter edits between two words.
 local function distance(a, b)
   local row = {}
@@ -114,7 +123,7 @@ local function is_of(value, kind)
   if plain then
     return type(value) == kind
   end
-  return type(value) == "userdata" and tostring(value):match "^%w+" == kind -- Mask, Model, Values, …
+  return options.kind(value) == kind
 end
 
 --- "a number above 0, and at most 1": what an entry's values are.
@@ -161,6 +170,9 @@ end
 --- A new table: the defaults of `defaults` overlaid with `given`. `where` names the function in the error about a name
 -- that is not known or a value that does not fit.
 function options.read(where, defaults, given)
+  if given ~= nil and type(given) ~= "table" then
+    error(("%s: the options must be a table { name = value }, got %s"):format(where, options.kind(given)), 3)
+  end
   local out = {}
   for name, value in pairs(defaults) do
     out[name] = entry(value)[1]

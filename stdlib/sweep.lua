@@ -161,13 +161,47 @@ local function by_setting(results)
   return out
 end
 
+--- An error unless `names` are settings, those that tell the results apart, and each of `fields` is in a result.
+local function check(where, results, names, fields)
+  if type(results) ~= "table" or #results == 0 then
+    error(where .. ": there are no results; give what sweep.run returned", 3)
+  end
+  local told, values = {}, {}
+  for _, name in ipairs(names) do
+    told[name] = true
+  end
+  for _, one in ipairs(results) do
+    for name, value in pairs(one.setting) do
+      values[name] = values[name] or { value }
+      if not told[name] and values[name][1] ~= value then
+        local text = "%s: the setting `%s` differs between the results too, which would look alike: name it, or choose results"
+          .. " that agree in it"
+        error(text:format(where, name), 3)
+      end
+    end
+  end
+  for _, name in ipairs(names) do
+    if not values[name] then
+      local text = "%s: no setting is called `%s`; did you mean `%s`?"
+      error(text:format(where, name, tostring(options.nearest(name, values))), 3)
+    end
+  end
+  for _, field in ipairs(fields) do
+    if #report.column(report.column(results, "result"), field) == 0 then
+      local text = "%s: no result has a `%s`; did you mean `%s`?"
+      error(text:format(where, field, tostring(options.nearest(field, results[1].result))), 3)
+    end
+  end
+end
+
 --- A Markdown table: a row for each setting, its `names`, then mean and spread over the seeds of each of `columns`, a list
 --- of { title, field of the result, format = "%.3f" }.
 function sweep.table(results, names, columns)
-  local heads, rows = table.move(names, 1, #names, 1, {}), {}
-  for _, column in ipairs(columns) do
-    heads[#heads + 1] = column[1]
+  local heads, rows, fields = table.move(names, 1, #names, 1, {}), {}, {}
+  for i, column in ipairs(columns) do
+    heads[#heads + 1], fields[i] = column[1], column[2]
   end
+  check("sweep.table", results, names, fields)
   for i, group in ipairs(by_setting(results)) do
     rows[i] = {}
     for n, name in ipairs(names) do
@@ -197,14 +231,13 @@ function sweep.plot(path, results, given)
   if not (o.x and o.y) then
     error("sweep.plot: options `x` and `y` are needed", 2)
   end
+  check("sweep.plot", results, { o.x, o.group }, { o.y })
   local lines, order = {}, {}
   for _, one in ipairs(by_setting(results)) do
     local x, values = one.setting[o.x], report.column(one.records, o.y)
     if type(x) ~= "number" or o.log_x and x <= 0 then
       local wanted = o.log_x and "a number above 0" or "a number"
       error(("sweep.plot: the setting `%s` must be %s, got %s"):format(o.x, wanted, tostring(x)), 2)
-    elseif #values == 0 then
-      error(("sweep.plot: no result has `%s`"):format(o.y), 2)
     end
     local name = o.group and ("%s %s"):format(o.group, tostring(one.setting[o.group])) or o.y
     if not lines[name] then

@@ -36,7 +36,7 @@ local defaults = options.with(phase.defaults, {
   scope = { "global", "where the density holds", choices = { "global", "parameter", "layer", "row" } },
   score = {
     nil,
-    "f(model, before, task) → Values, instead of |delta|; what it returns is looked at once it is called, after calibrating",
+    "f(model, before, task) → Values, instead of |delta|; called after calibrating, with the calibrated model and a Snapshot of the weights before; 0 calibration_steps are allowed with it",
     type = "function",
   },
   avoid = { nil, "a mask that neither phase may touch", type = "Mask" },
@@ -51,7 +51,10 @@ return function(model, task, given)
     error("adapt.lota: give `count` or `density`, not both", 2)
   end
   if o.calibration_steps == 0 and not (o.score or o.select) then
-    error("adapt.lota: nothing moves in 0 calibration_steps, so nothing can be chosen by it: give `score`", 2)
+    error(
+      "adapt.lota: nothing moves in 0 calibration_steps, so nothing can be chosen by it: give more, or a `score`",
+      2
+    )
   end
   local free = o.calibrate
   if o.avoid then

@@ -30,9 +30,16 @@ phase.defaults = {
   checkpoint = { nil, "`block` recomputes activations: less memory, more time", type = "string" },
   keep_packed = { false, "keep frozen matrices as products read them: more memory, less time" },
   seed = { 0, "orders the batches", least = 0 },
-  save_to = { nil, "a folder, for one call alone, that keeps each phase's training, also on Ctrl-C", type = "string" },
+  save_to = {
+    nil,
+    "a folder, for one call alone, that keeps each phase's training, also on Ctrl-C; one that holds a training needs `resume`",
+    type = "string",
+  },
   save_every = { 0, "steps between two savings; 0: only on Ctrl-C and at the end of a phase", least = 0 },
-  resume = { false, "go on from what is in save_to: the same bits as a run that was never stopped" },
+  resume = {
+    false,
+    "go on from what is in save_to: the same bits as a run that was never stopped, if functions that are given do the same",
+  },
   on_step = {
     nil,
     "called as f(info, phase name, trained model) after each step; false ends the phase",
@@ -61,10 +68,7 @@ local function trainer(model, free, o)
   return lota.train.new(model, given)
 end
 
---- What a value is: Model, Mask, string, table, …
-function phase.kind(value)
-  return type(value) == "userdata" and tostring(value):match "^%w+" or type(value)
-end
+phase.kind = options.kind
 
 --- The examples of a task.
 local function examples(model, task, o)
@@ -229,7 +233,8 @@ function phase.train(name, model, task, free, o)
   local rows = examples(model, task, o)
   local batches = stream(rows, o)
   local training = trainer(model, free, o)
-  local log = o.save_to and lota.run.start(("%s/%s-losses"):format(o.save_to, name), { resume = true })
+  -- A folder that holds a training is an error unless it is gone on with: what is there would be lost.
+  local log = o.save_to and lota.run.start(("%s/%s-losses"):format(o.save_to, name), { resume = o.resume })
   if log then
     local asked =
       options.with(options.without(o, passing), { model = model, free = free, data = batches:fingerprint() })
@@ -309,7 +314,8 @@ function phase.joined(where, option, tasks)
 end
 
 --- A ticket of what `model` has at the entries of `mask`. `o.base` names the weights that it is to apply to.
-function phase.ticket(method, model, task, mask, o, data)
+-- `steps` are those that were taken.
+function phase.ticket(method, model, task, mask, o, data, steps)
   return lota.ticket.new(model, mask, {
     method = method,
     base = o.base,
@@ -317,7 +323,9 @@ function phase.ticket(method, model, task, mask, o, data)
     data = data,
     task = task.name,
     density = type(o.density) == "number" and not o.count and not o.select and o.density or nil,
-    steps = o.steps,
+    steps = steps,
+    chosen_by = o.select and "select" or o.score and "score" or nil, -- functions of the script
+    loss = o.loss and "a function" or nil,
     calibration_steps = o.calibration_steps,
     lr = o.lr,
     optimizer = o.optimizer,
@@ -329,7 +337,7 @@ end
 function phase.sparse(method, model, task, mask, o)
   local base = o.base or model:fingerprint()
   local losses, data = phase.train("adapt", model, task, mask, o)
-  local ticket = phase.ticket(method, model, task, mask, options.with(o, { base = base }), data)
+  local ticket = phase.ticket(method, model, task, mask, options.with(o, { base = base }), data, #losses)
   return { mask = mask, ticket = ticket, losses = { adapt = losses } }
 end
 

@@ -68,6 +68,6 @@ return function(model, task, given)
     end
     return info
   end)
-  local ticket = phase.ticket("spiel", model, task, mask, options.with(o, { base = base }), data)
+  local ticket = phase.ticket("spiel", model, task, mask, options.with(o, { base = base }), data, #losses)
   return { mask = mask, ticket = ticket, changed = changed, losses = { adapt = losses } }
 end

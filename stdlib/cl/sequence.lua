@@ -27,7 +27,7 @@ local defaults = options.with(phase.defaults, {
   method = { "lotto", "a name in lota.cl.methods, or a function(model, task, settings, past)" },
   density = { 0.1, "fraction of the adaptable entries in a task's mask", above = 0, most = 1 },
   calibration_steps = {
-    0,
+    100,
     "optimizer steps of calibration, which lotto and lota need; others train as much longer",
     least = 0,
   },

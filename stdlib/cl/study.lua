@@ -1,6 +1,8 @@
 --- Methods x orders x seeds: the same tasks in several orders, each with several seeds, under each method.
 --
 --   local results = study(run, model, tasks, { methods = { "lotto" }, orders = 3, seeds = 3, steps = 100, lr = 1e-4 })
+--   study(run, model, tasks, { methods = { "lotto", { "mine", my_method } } })      a method of one's own beside it
+--
 --   results[i]   { method, order, seed, tasks = names in order, R, untrained, probes, capacity, and the figures of
 --                  lota.cl.metrics.all }
 --
@@ -10,6 +12,7 @@
 -- that was stopped goes on in its middle. The model has its first weights again at the end.
 
 local lota = require "lota"
+local methods = require "lota.cl.methods"
 local metrics = require "lota.cl.metrics"
 local options = require "lota.options"
 local phase = require "lota.adapt.phase"
@@ -17,7 +20,10 @@ local report = require "lota.report"
 local sequence = require "lota.cl.sequence"
 
 local defaults = {
-  methods = { { "lotto" }, "names in lota.cl.methods; random and full are added" },
+  methods = {
+    { "lotto" },
+    "names in lota.cl.methods, or pairs { name, function } as lota.cl.sequence takes one; random and full are added",
+  },
   orders = { 1, "how many orders of the tasks", least = 1 },
   seeds = { 1, "how many seeds", least = 1 },
   first_seed = { 1, "the first seed; the others follow it", least = 0 },
@@ -30,12 +36,22 @@ local function ordered(tasks, order)
   return order == 1 and tasks or lota.rng(order):shuffle(tasks)
 end
 
---- The methods that are run: those asked for, then the controls that are not among them.
-local function with_controls(names)
+--- The methods that are run, each { name, what lota.cl.sequence takes }: those asked for, then the controls that are not among
+-- them.
+local function with_controls(given)
   local out, seen = {}, {}
-  for _, list in ipairs { names, { "random", "full" } } do
-    for _, name in ipairs(list) do
-      out[#out + 1] = not seen[name] and name or nil
+  for _, list in ipairs { given, { "random", "full" } } do
+    for _, one in ipairs(list) do
+      local name, method = one, one
+      if type(one) == "table" then
+        name, method = one[1], one[2]
+      end
+      if type(name) ~= "string" or not (method == name or type(method) == "function") then
+        error("cl.study: option `methods` must hold names and pairs { name, function }", 3)
+      elseif method ~= name and methods[name] then
+        error(("cl.study: `%s` is a method of lota.cl.methods; give your own another name"):format(name), 3)
+      end
+      out[#out + 1] = not seen[name] and { name, method } or nil
       seen[name] = true
     end
   end
@@ -68,11 +84,15 @@ return function(run, model, tasks, given)
       error(("cl.study: `%s` is set for each sequence by the study itself; leave it out"):format(name), 2)
     end
   end
-  if type(o.methods) ~= "table" then
-    error('cl.study: option `methods` must be a list of names, as { "lotto" }', 2)
+  if options.kind(run) ~= "Run" then
+    error("cl.study: the first argument must be a Run, as lota.run.start gives one, got a " .. options.kind(run), 2)
   end
-  for _, method in ipairs(with_controls(o.methods)) do
-    sequence(model, tasks, options.with(settings, { method = method, dry_run = true }))
+  if type(o.methods) ~= "table" or #o.methods == 0 and next(o.methods) ~= nil then
+    error('cl.study: option `methods` must be a list, as { "lotto", { "mine", my_method } }', 2)
+  end
+  local all = with_controls(o.methods)
+  for _, method in ipairs(all) do
+    sequence(model, tasks, options.with(settings, { method = method[2], dry_run = true }))
   end
   if settings.dry_run then
     return {}
@@ -85,7 +105,8 @@ return function(run, model, tasks, given)
       names[i] = task.name
     end
     for seed = o.first_seed, o.first_seed + o.seeds - 1 do
-      for _, method in ipairs(with_controls(o.methods)) do
+      for _, one in ipairs(all) do
+        local method = one[1]
         local this = { method = method, order = order, seed = seed }
         local result = report.where(before, options.with(this, { kind = "sequence" }))[1]
         if not result then
@@ -98,7 +119,7 @@ return function(run, model, tasks, given)
             model,
             list,
             options.with(settings, {
-              method = method,
+              method = one[2],
               seed = seed,
               save_to = folder,
               resume = o.resume,

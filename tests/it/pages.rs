@@ -177,7 +177,10 @@ fn every_page_of_the_guide_is_in_its_table_of_contents() {
     let contents = read(&folder.join("SUMMARY.md"));
     for page in pages().iter().filter(|page| page.starts_with(&folder)) {
         let name = page.file_name().expect("a page").to_string_lossy();
-        assert!(name == "SUMMARY.md" || contents.contains(&format!("]({name})")), "{name} is missing in SUMMARY.md");
+        assert!(
+            name == "SUMMARY.md" || contents.contains(&format!("]({name})")),
+            "{name} is missing in SUMMARY.md"
+        );
     }
 }
 

@@ -373,6 +373,41 @@ test.case("an iterative method that was stopped goes on in the same script", fun
   model:restore(base)
 end)
 
+test.case("a folder that holds a training is not written over", function()
+  local folder = lota.run.start(os.tmpname() .. "-kept"):path "training"
+  adapt.fft(model, first, { steps = 1, lr = 1e-3, batch = 4, max_len = 64, save_to = folder })
+  model:restore(base)
+  test.raises(function()
+    adapt.fft(model, first, { steps = 1, lr = 1e-3, batch = 4, max_len = 64, save_to = folder })
+  end, "holds a run already")
+end)
+
+test.case("a ticket tells what chose its entries, its loss, and the steps that were taken", function()
+  local given = options.with(quick, {
+    score = function(trained, before)
+      return scores.delta(trained, before)
+    end,
+    loss = function(logp)
+      return -logp:mean()
+    end,
+    on_step = function(info, phase)
+      return not (phase == "adapt" and info.step == 2)
+    end,
+  })
+  local settings = adapt.lota(model, first, given).ticket:info().settings
+  model:restore(base)
+  test.equal({ settings.chosen_by, settings.loss, settings.steps }, { "score", "a function", 2 })
+end)
+
+test.case("options that are no table are told so", function()
+  test.raises(function()
+    adapt.fft(model, first, "quick")
+  end, "adapt.fft: the options must be a table { name = value }, got string")
+  test.raises(function()
+    adapt.fft(model, first, base)
+  end, "got Snapshot")
+end)
+
 test.case("a training is gone on with only by the same method, with the same options, from the same weights", function()
   local folder = lota.run.start(os.tmpname() .. "-same"):path "training"
   local saved = options.with(quick, { save_to = folder, calibration_steps = nil, density = nil })

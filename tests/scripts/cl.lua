@@ -117,6 +117,35 @@ test.case("a score must be a number that can be compared", function()
   end
 end)
 
+test.case("methods of one's own stand beside those that are built in", function()
+  model:restore(base)
+  local called = 0
+  local function mine(trained, task, settings)
+    called = called + 1
+    return require("lota.adapt").fft(
+      trained,
+      task,
+      options.pick({ steps = 1, lr = 1, batch = 1, max_len = 1, seed = 1 }, settings)
+    )
+  end
+  local o = options.with(quick, { methods = { { "mine", mine } } })
+  local results = cl.study(lota.run.start(folder()), model, { learnt[1] }, o)
+  test.equal({ called, #results, results[1].method }, { 1, 3, "mine" })
+  test.equal(results[1].R, results[3].R, "with the options of full, its scores")
+  for text, methods in pairs {
+    ["`methods` must be a list"] = { mine = mine },
+    ["names and pairs { name, function }"] = { mine },
+    ["give your own another name"] = { { "lotto", mine } },
+  } do
+    test.raises(function()
+      cl.study(lota.run.start(folder()), model, { learnt[1] }, options.with(quick, { methods = methods }))
+    end, text)
+  end
+  test.raises(function()
+    cl.study("runs/x", model, learnt, quick)
+  end, "must be a Run, as lota.run.start gives one, got a string")
+end)
+
 test.case("a run folder holds one study", function()
   model:restore(base)
   local run, o = lota.run.start(folder()), options.with(quick, { methods = { "random" } })

@@ -60,8 +60,27 @@ test.case("a sweep that is done does nothing more, and tells means over seeds", 
     test.equal(svg:find(part, 1, true) ~= nil, true, part)
   end
   test.raises(function()
-    sweep.plot(run:path "x.svg", results, { x = "name", y = "score" })
+    sweep.plot(run:path "x.svg", results, { x = "name", y = "score", group = "lr" })
   end, "must be a number")
+  for text, made in pairs {
+    ["sweep.plot: the setting `name` differs"] = function()
+      sweep.plot(run:path "x.svg", results, { x = "lr", y = "score" })
+    end,
+    ["sweep.table: the setting `lr` differs"] = function()
+      sweep.table(results, { "name" }, { { "score", "score" } })
+    end,
+    ["no setting is called `nam`; did you mean `name`"] = function()
+      sweep.table(results, { "lr", "name", "nam" }, { { "score", "score" } })
+    end,
+    ["no result has a `scor`; did you mean `score`"] = function()
+      sweep.table(results, { "lr", "name" }, { { "score", "scor" } })
+    end,
+    ["sweep.plot: there are no results"] = function()
+      sweep.plot(run:path "x.svg", {}, { x = "lr", y = "score" })
+    end,
+  } do
+    test.raises(made, text)
+  end
   local shifted = { { setting = { lr = 0 }, seed = 1, result = { score = 1 } } }
   test.raises(function()
     sweep.plot(run:path "x.svg", shifted, { x = "lr", y = "score", log_x = true })

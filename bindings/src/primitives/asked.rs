@@ -12,8 +12,9 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::method("Run", "asked", "Keeps what a run is asked to do, or compares with what it kept.")
             .details(
                 "Numbers, words and switches are kept as they are, everything else by its fingerprint; of a function only \
-                 that there is one. It is a record {asked =} in metrics.jsonl. With resume, and where there is such a record, \
-                 anything that differs is an error that names it.",
+                 that there is one. It is a record {asked =} in metrics.jsonl, of which the last counts. With resume, and where \
+                 there is such a record, the first name (in the alphabet) that differs is told in an error. Use it for what \
+                 lota.run.start cannot keep in a config: models, masks, rows, lists.",
             )
             .arg("what", "map", "what decides the result")
             .opt("resume", "boolean", false, "the run goes on, so it must be asked the same")

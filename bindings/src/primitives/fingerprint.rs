@@ -14,14 +14,14 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::new("fingerprint", "A hash of what a value says, to tell whether it is the same as before.")
             .details(
                 "Equal for equal values, in both languages, on every machine: names of a map in any order, 1 as 1.0. A model \
-                 counts by its weights, a mask by its entries, tensors and values by their numbers, a ticket by what it \
+                 counts by its weights (its own fingerprint is that of Model:fingerprint), a mask by its entries, tensors and values by their numbers, a ticket by what it \
                  holds. A function counts as a function: what it does cannot be read.",
             )
             .arg("value", "any", "a boolean, number, string, function, list or map, or one of the types named above")
             .returns("string", "hexadecimal")
             .example(format!(
                 "{TINY}assert(lota.fingerprint({{lr = 1, steps = {{2, 3}}}}) == lota.fingerprint({{steps = {{2, 3}}, lr = 1.0}}))\n\
-                 assert(lota.fingerprint(m) ~= lota.fingerprint('m'))"
+                 assert(lota.fingerprint(m) == m:fingerprint() and lota.fingerprint(m) ~= lota.fingerprint('m'))"
             ))
             .call(|_, args| fingerprint(&args.get("value")?)),
     );
@@ -29,6 +29,11 @@ pub(super) fn register(r: &mut Registry) {
 
 /// The hash of a value, in hexadecimal.
 pub(super) fn fingerprint(value: &Value) -> Result<String> {
+    if let Value::Object(object) = value
+        && let Some(model) = object.downcast_ref::<ScriptModel>()
+    {
+        return Ok(model.0.fingerprint()?);
+    }
     let mut hash = blake3::Hasher::new();
     add(&mut hash, value)?;
     Ok(hash.finalize().to_hex().to_string())

@@ -19,7 +19,6 @@
 local lota = require "lota"
 local adapt = require "lota.adapt" -- `lota doc adapt` describes it
 local report = require "lota.report"
-local task = require "STUDY-task"
 
 local args = lota.args({
   model = { "builtin", "a model folder, a GGUF file, a hub id, or `builtin`" },
@@ -36,6 +35,7 @@ if args.steps <= args.calibration_steps then
   local text = "--steps (%d) must be more than --calibration-steps (%d): the calibration is part of them"
   error(text:format(args.steps, args.calibration_steps), 0)
 end
+local task = require "STUDY-task"
 if type(task) ~= "table" then
   local text = [[STUDY-task.lua must return a task, which is a table, got %s; require("lota.tasks").open "skip" makes one]]
   error(text:format(type(task) == "string" and ("the text %q"):format(task) or "a " .. type(task)), 0)
