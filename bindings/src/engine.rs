@@ -181,7 +181,7 @@ impl Engine {
     pub fn run_file(&self, path: impl AsRef<Path>) -> Result<Value> {
         let path = path.as_ref();
         #[expect(clippy::disallowed_methods, reason = "the host names this file, not a script")]
-        let source = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))?;
+        let source = std::fs::read(path).map_err(|e| lota_runtime::Error::io(path, e))?;
         let source = String::from_utf8(source)
             .map_err(|_| Error::new(ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display())))?;
         self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));

@@ -7,7 +7,7 @@ mod page;
 
 use lota_script::Modules;
 
-pub use functions::{Function, functions};
+pub use functions::{Function, function, functions, functions_rhai, names_passed_on, passed_on};
 pub use options::{Declared, options};
 pub(crate) use page::{header, summary};
 

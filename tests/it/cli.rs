@@ -225,6 +225,40 @@ fn pages_are_found_by_the_end_of_their_name_and_scripts_by_theirs() {
         "error: nothing is called 'lota:mrege'; did you mean 'lota:merge'?\n"
     );
     assert!(text(&doc("report.curvs").stderr).contains("did you mean 'report.curves'?"));
+    let table = text(&doc("cl.table").stdout);
+    assert!(table.starts_with("cl.table(results), of require \"lota.cl\"\n"), "{table}");
+    assert!(text(&doc("cl").stdout).contains("\n    cl.table "));
+    assert!(text(&doc("cl.tabel").stderr).contains("did you mean 'cl.table'?"));
+}
+
+#[test]
+fn pages_in_rhai_are_of_rhai_or_say_on_top_that_they_are_not() {
+    let doc = |name: &str| text(&lota(&["doc", "--rhai", name]).stdout);
+    let spread = doc("report.spread");
+    assert!(
+        spread.starts_with(
+            "report::spread(values, style) and report::spread(values), of import \"lota/report\"\n    \"mean ± sd\""
+        ),
+        "{spread}"
+    );
+    assert!(
+        doc("cl.table").starts_with("cl::table(results), of import \"lota/cl\"\n"),
+        "{}",
+        doc("cl.table")
+    );
+    for (name, module, page) in [
+        ("adapt.agem", "lota.adapt.agem", "require \"lota.adapt.agem\"\n"),
+        ("sweep", "lota.sweep", "require \"lota.sweep\"\n"),
+        ("report.write", "lota.report", "report.write("),
+    ] {
+        let shown = doc(name);
+        let top =
+            format!("Rhai has no '{name}'; this is the page of Lua's, in `require \"{module}\"`:\n\n{page}");
+        assert!(shown.starts_with(&top), "{shown}");
+    }
+    for name in ["adapt.lora", "tasks", "mask.union", "report.spread"] {
+        assert!(!doc(name).contains("Rhai has no"), "{}", doc(name));
+    }
 }
 
 #[test]
@@ -269,13 +303,75 @@ fn the_prompt_reads_lines_without_a_terminal() {
 
 /// What a prompt says to the lines of a pipe: its output, its errors, and its exit code.
 fn piped(words: &[&str], lines: &str) -> (String, String, Option<i32>) {
+    piped_bytes(words, lines.as_bytes())
+}
+
+fn piped_bytes(words: &[&str], lines: &[u8]) -> (String, String, Option<i32>) {
     use std::io::Write as _;
     let mut command = Command::new(env!("CARGO_BIN_EXE_lota"));
     let command = command.arg("repl").args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
-    child.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("writes");
+    child.stdin.take().expect("a pipe").write_all(lines).expect("writes");
     let out = child.wait_with_output().expect("ends");
     (text(&out.stdout), text(&out.stderr), out.status.code())
+}
+
+#[test]
+fn a_piped_line_that_is_not_text_is_told_and_the_rest_goes_on() {
+    for (language, print) in [(&[][..], "print"), (&["--rhai"][..], "print")] {
+        let mut lines = b"1 + 1\n\"caf\xe9\"\n2 + 2\r\n".to_vec();
+        let (out, err, code) = piped_bytes(language, &lines);
+        assert_eq!((out.as_str(), code), ("2\n4\n", Some(1)), "{err}");
+        assert_eq!(err, "error: input:2: not UTF-8 text; the line is left out\n");
+        // What was open before it goes with it, and the lines are counted on.
+        lines.extend(format!("{print}(\n\"\u{e9}\"\n").into_bytes());
+        lines.extend(b"\xff)\n");
+        lines.extend(b"nowhere()\n");
+        let (out, err, _) = piped_bytes(language, &lines);
+        assert_eq!(out, "2\n4\n");
+        assert!(
+            err.contains(
+                "error: input:6: not UTF-8 text; the line is left out, with what of its input came before\n"
+            ),
+            "{err}"
+        );
+        assert!(err.contains("error: input:7: "), "{err}");
+    }
+}
+
+#[test]
+fn an_error_of_the_system_names_the_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let nowhere = folder.path().join("nowhere");
+    for words in [
+        &["run", "nowhere.lua"][..],
+        &["run", "nowhere.rhai"],
+        &["model", "info", "./nowhere"],
+        &["ticket", "info", "nowhere.lota"],
+        &["lora", "info", "./nowhere"],
+        &["merge", "nowhere.yml", "out"],
+        &["new", "nowhere/study"],
+        &["doc", "--markdown", "file/nowhere"],
+        &["bench", "step", "nowhere.json"],
+        &["bench", "step", "nowhere/model"],
+        &["bench", "select", "--scores", "nowhere.safetensors"],
+        &["eval", "require('lota').data.read('nowhere.jsonl')"],
+        &["eval", "require('lota').model.load('./nowhere')"],
+        &["eval", "require('lota').lora.load('./nowhere')"],
+        &["eval", "require('lota').tokenizer.load('./nowhere')"],
+        &["eval", "require('lota').data.padded('nowhere.safetensors')"],
+        &["eval", "require('lota').plot.lines({a = {1}}, {path = 'file/nowhere.svg'})"],
+        &["eval", "require('lota').run.start('file/nowhere')"],
+    ] {
+        std::fs::write(folder.path().join("file"), "no folder").expect("writes");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lota"));
+        let out = command.args(words).current_dir(&folder).stdin(Stdio::null()).output().expect("runs");
+        let told = text(&out.stderr);
+        assert!(!out.status.success(), "{words:?}");
+        let named = told.contains("nowhere") || told.contains("file: ");
+        assert!(named, "{words:?}: {told}");
+        assert!(!nowhere.exists());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod engine;
 mod features;
 mod generated;
 mod layers;
+mod lengths;
 #[cfg(unix)]
 mod links;
 mod merge;

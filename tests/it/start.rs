@@ -153,9 +153,33 @@ fn a_new_study_runs_as_it_is_written() {
     std::fs::remove_file(folder.path().join("plurals.lua")).expect("it is there");
     assert!(!lota(folder.path(), &["new", "plurals"]).status.success());
     assert!(!folder.path().join("plurals.lua").exists(), "both are written or none");
-    for wrong in ["a.b", "a b", ".."] {
-        assert_eq!(lota(folder.path(), &["new", wrong]).status.code(), Some(1), "{wrong}");
+    for wrong in ["a.b", "a b", "..", ".lua", "x/..", "_a", "lota", "lota.lua", "a*", "../a\\b"] {
+        let out = lota(folder.path(), &["new", wrong]);
+        assert_eq!(out.status.code(), Some(1), "{wrong}");
+        assert!(
+            text(&out.stderr).contains(&format!("'{wrong}' is no name of a study")),
+            "{}",
+            text(&out.stderr)
+        );
     }
+}
+
+#[test]
+fn a_study_elsewhere_is_told_by_its_whole_path() {
+    let folder = folder();
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).expect("a folder");
+    let whole = folder.path().canonicalize().expect("it is there");
+    let told = said(&inner, &["new", "../plurals"]);
+    for file in ["plurals.lua", "plurals-task.lua"] {
+        assert!(told.contains(&format!("{}  ", whole.join(file).display())), "{told}");
+        assert!(folder.path().join(file).is_file());
+    }
+    assert!(told.contains("lota run ../plurals.lua runs it."), "{told}");
+    assert!(
+        !said(&inner, &["new", "plurals"]).contains(&*whole.to_string_lossy()),
+        "here the name is enough"
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lota::Language;
+use lota::Result;
 use lota::api;
-use lota::{Error, Result};
 
 use super::failure::usage;
 use super::output::write_out;
@@ -44,7 +44,7 @@ pub(super) fn json() -> Result<()> {
 
 /// Writes the pages of the reference, and removes pages of areas that are gone.
 pub(super) fn markdown(folder: &Path) -> Result<()> {
-    let failed = |e: std::io::Error| Error::runtime(format!("{}: {e}", folder.display()));
+    let failed = |e| lota::runtime::Error::io(folder, e);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let pages = api::reference::pages(&api::standard(), &api::examples::rhai)?;
     for entry in std::fs::read_dir(folder).map_err(failed)? {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lota::{Error, Result};
+use lota::Result;
 
 use super::failure::usage;
 use super::output::write_out;
@@ -29,7 +29,8 @@ impl New {
             self.name.clone()
         };
         let name = plain.file_name().and_then(|n| n.to_str()).filter(|n| is_sound(n)).ok_or_else(|| {
-            let text = "is no name of a study: letters, digits, '-' and '_' make one, as in my-study";
+            let text = "is no name of a study: letters, digits, '-' and '_' make one, a letter or digit first, as in \
+                        my-study (and lota is the library's own)";
             usage(format!("'{}' {text}", self.name.display()))
         })?;
         let folder = plain.parent().unwrap_or(Path::new(""));
@@ -41,22 +42,32 @@ impl New {
         for (path, (_, text)) in paths.iter().zip(FILES) {
             write(path, &text.replace(PLACE, name))?;
         }
-        let [study, task] = paths.map(|path| path.display().to_string());
+        let run = paths[0].display().to_string();
+        let [study, task] = paths.map(|path| whole(&path));
         write_out(&format!(
             "{study}  the study: its options, its arms and its report\n{task}  its task: rows to train on and to test with\n\n\
-             lota run {study} runs it.\n"
+             lota run {run} runs it.\n"
         ));
         Ok(())
     }
 }
 
+/// Where a file is: its name alone in this folder, else the whole path, without `..` and links.
+fn whole(path: &Path) -> String {
+    let here = path.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+    let whole = if here { None } else { path.canonicalize().ok() };
+    whole.as_deref().unwrap_or(path).display().to_string()
+}
+
 /// Whether a name can be that of a file and of a module.
 fn is_sound(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+    name.starts_with(char::is_alphanumeric)
+        && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+        && name != "lota"
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let failed = |e: std::io::Error| Error::runtime(format!("{}: {e}", path.display()));
+    let failed = |e| lota::runtime::Error::io(path, e);
     let mut file = std::fs::File::create_new(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)
+    Ok(file.write_all(text.as_bytes()).map_err(failed)?)
 }

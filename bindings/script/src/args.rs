@@ -193,6 +193,11 @@ impl<'a> Args<'a> {
         std::mem::take(&mut self.extra)
     }
 
+    /// A position that was counted from 0 as the script counts it.
+    pub fn counted(&self, position: i64) -> i64 {
+        if position < 0 { position } else { position + self.language.index_base() }
+    }
+
     /// The error for an argument whose value is not possible: `option 'density' <what>`.
     pub fn wrong(&self, name: &str, what: impl std::fmt::Display) -> Error {
         let place = self.slot(name).map_or(Place::Option, |at| self.record.params()[at].place);

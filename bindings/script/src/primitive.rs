@@ -199,6 +199,12 @@ impl Primitive {
         self
     }
 
+    /// Says that it only shows what it is given: a table that is neither a list nor a map is no error then.
+    pub fn shows(mut self) -> Self {
+        self.record.plan.shows = true;
+        self
+    }
+
     /// Makes the result of calling it without arguments the value of the name itself.
     pub fn constant(mut self) -> Self {
         self.record.constant = true;

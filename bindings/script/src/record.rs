@@ -38,6 +38,8 @@ pub(crate) struct CallPlan {
     pub positions: Vec<usize>,
     /// Whether the result does.
     pub result_positions: bool,
+    /// Whether it takes what no value is made of, as a list with holes, to show it.
+    pub shows: bool,
 }
 
 impl Record {

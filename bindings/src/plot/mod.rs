@@ -14,3 +14,7 @@ mod ticks;
 
 pub use heatmap::HeatMap;
 pub use lines::{LineChart, Series};
+
+/// The largest number that a chart has a place for: the distance of two larger ones may be no number any more. On a
+/// logarithmic axis the least is one through it.
+pub const LARGEST: f64 = 1e300;

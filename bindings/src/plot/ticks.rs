@@ -1,5 +1,7 @@
 //! Round numbers along an axis.
 
+use super::LARGEST;
+
 /// Powers of ten that a logarithmic axis has lines between; over more they would be grey.
 const MINOR: f64 = 6.0;
 
@@ -32,7 +34,7 @@ impl Axis {
             let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
             let last = last.max(first + 1);
             let ticks = decades(first, last, count.max(2));
-            let ends = (10f64.powi(first), 10f64.powi(last));
+            let ends = (scaled(1, first), scaled(1, last));
             return Self {
                 low: ends.0,
                 high: ends.1,
@@ -95,7 +97,7 @@ impl Axis {
 
     /// Where `value` lies: 0 at the low end, 1 at the high end; `None` where it has no place.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
-        if !value.is_finite() || (self.log && value <= 0.0) {
+        if !has_place(value, self.log) {
             return None;
         }
         Some(if self.log {
@@ -131,10 +133,19 @@ impl Axis {
     }
 }
 
+/// The least distance that an axis shows: steps of less have no power of ten.
+const LEAST_SPAN: f64 = 1e-290;
+
+/// Whether an axis has a place for a value. A band around a value reaches a little further than the value may.
+fn has_place(value: f64, log: bool) -> bool {
+    let most = 4.0 * LARGEST;
+    value.abs() <= most && (!log || value >= most.recip())
+}
+
 /// The least and the greatest of the values that have a place, apart from each other.
 fn extent(values: impl Iterator<Item = f64>, log: bool) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for v in values.filter(|v| v.is_finite() && (!log || *v > 0.0)) {
+    for v in values.filter(|v| has_place(*v, log)) {
         low = low.min(v);
         high = high.max(v);
     }
@@ -142,9 +153,12 @@ fn extent(values: impl Iterator<Item = f64>, log: bool) -> (f64, f64) {
         return if log { (1.0, 10.0) } else { (0.0, 1.0) };
     }
     // A constant, or values so close that an f64 has no room for ticks between them.
-    if high - low <= low.abs().max(high.abs()) * 1e-9 {
-        let pad = if low == 0.0 { 0.5 } else { low.abs() * 0.1 };
+    if high - low <= (low.abs().max(high.abs()) * 1e-9).max(LEAST_SPAN) && !log {
+        let pad = if low.abs() < LEAST_SPAN { 0.5 } else { low.abs() * 0.1 };
         return (low - pad, high + pad);
+    }
+    if log && high / low <= 1.0 + 1e-9 {
+        return (low * 0.9, high * 1.1);
     }
     (low, high)
 }
@@ -241,6 +255,25 @@ mod tests {
     #[test]
     fn a_logarithmic_axis_has_powers_of_ten_and_no_place_for_zero() {
         assert_eq!(labels(&[0.002, 30.0, 0.0], true), ["0.001", "0.01", "0.1", "1", "10", "100"]);
+        for values in
+            [&[1e300, -1e300][..], &[4e300, -4e300], &[0.0, 5e-324], &[1e-310, 1.0], &[1e308, 1.0, 2.0]]
+        {
+            for axis in [
+                Axis::over(values.iter().copied(), 5, false),
+                Axis::fitted(values.iter().copied(), 5, false, 0.03),
+                Axis::over(values.iter().copied(), 5, true),
+                Axis::fitted(values.iter().copied(), 5, true, 0.03),
+            ] {
+                let places = values.iter().chain(&axis.ticks).filter_map(|v| axis.place(*v));
+                assert!(
+                    places.into_iter().all(|p| (-0.1..=1.1).contains(&p)),
+                    "{values:?}: {:?}",
+                    axis.ticks
+                );
+                assert!(!axis.ticks.is_empty() && axis.ticks.windows(2).all(|w| w[0] < w[1]), "{values:?}");
+                assert!(axis.ticks.iter().all(|t| axis.label(*t).parse::<f64>().is_ok()), "{values:?}");
+            }
+        }
         let axis = Axis::over([1.0, 100.0].into_iter(), 5, true);
         assert_eq!(axis.place(0.0), None);
         assert!((axis.place(10.0).expect("positive") - 0.5).abs() < 1e-12);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use lota_runtime::data::{Keep, encode_most};
 use lota_runtime::eval::{Choice, Normalize, choose, perplexity};
 use lota_script::{Args, Ctx, FromValue, Map, Mismatch, Primitive, Registry, Result, Value, to_json};
 
-use super::data::all_batches;
+use super::data::limited_batches;
 use super::model::{ScriptModel, TINY, generation, generation_options};
 
 pub(super) fn register(r: &mut Registry) {
@@ -22,10 +23,8 @@ pub(super) fn register(r: &mut Registry) {
             ))
             .call(|ctx, args| {
                 let model: Arc<ScriptModel> = args.get("model")?;
-                let limit: Option<usize> = args.opt("limit")?;
-                let batches = all_batches(args, "data")?;
-                let used = &batches[..limit.unwrap_or(usize::MAX).min(batches.len())];
-                let found = perplexity(&model.0, used.iter().map(|b| &**b), &ctx.host)?;
+                let batches = limited_batches(args, "data")?;
+                let found = perplexity(&model.0, batches.iter().map(|b| &**b), &ctx.host)?;
                 Ok(Map::new()
                     .with("loss", found.loss())
                     .with("perplexity", found.perplexity())
@@ -139,7 +138,11 @@ fn generate(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let rows: Vec<Value> = args.get("rows")?;
     let (bos, most): (bool, Option<usize>) = (args.get("bos")?, args.opt("max_prompt")?);
+    if most == Some(0) {
+        return Err(args.wrong("max_prompt", "must be at least 1, got 0"));
+    }
     let options = generation(args)?;
+    let tokenizer = model.tokenizer()?;
     let mut prompts = Vec::with_capacity(rows.len());
     for (i, row) in rows.into_iter().enumerate() {
         let inside =
@@ -156,10 +159,11 @@ fn generate(ctx: &Ctx, args: &mut Args) -> Result<Vec<String>> {
             },
             other => String::from_value(other).map_err(|m| inside(m, ""))?,
         };
-        let mut ids = model.tokenizer()?.encode(&text, false)?;
-        if let Some(most) = most.filter(|most| ids.len() > *most) {
-            ids.drain(..ids.len() - most);
-        }
+        let encode = |text: &str| tokenizer.encode(text, false);
+        let mut ids = match most {
+            Some(most) => encode_most(&encode, &text, Keep::End, most)?,
+            None => encode(&text)?,
+        };
         if bos {
             ids.splice(0..0, prompt(&model, args, "", true)?);
         }

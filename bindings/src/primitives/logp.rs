@@ -26,7 +26,8 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "Of a text, a list of token ids or a Batch it is one Tensor, [tokens, vocabulary]; the sequences of a Batch \
                  stand one after the other, and none sees another. Of Batches (their current epoch), Examples or a list of \
-                 Batch it is a list of such Tensors, one for each batch.",
+                 Batch it is a list of such Tensors, one for each batch. A notice says if a sequence is longer than those the \
+                 model was made for.",
             )
             .arg(
                 "tokens",
@@ -50,7 +51,9 @@ fn logp(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let model = args.this::<ScriptModel>()?;
     let m = &model.0;
     let mut all = Vec::new();
-    for batch in all_batches(args, "batch")? {
+    let batches = all_batches(args, "batch")?;
+    m.decoder.tell_long_in(&ctx.host, batches.iter().map(AsRef::as_ref));
+    for batch in batches {
         if batch.labelled() > 0 {
             all.push(m.decoder.logp(&m.exec, &ctx.host, &m.params, &batch)?);
         }
@@ -98,6 +101,7 @@ fn logits(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     };
     let row = m.config.vocab_size.saturating_mul(size_of::<f32>());
     ctx.reserve(batches.iter().map(|batch| batch.len()).sum::<usize>().saturating_mul(row))?;
+    m.decoder.tell_long_in(&ctx.host, batches.iter().map(AsRef::as_ref));
     let of = |batch: &Arc<Batch>| -> Result<Value> {
         let logits = m.decoder.logits(&m.exec, &ctx.host, &m.params, batch)?;
         Ok(ScriptTensor::of_weights(logits, m))

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use lota_script::{Args, Ctx, Error, FromValue, Map, Mismatch, Primitive, Registry, Result, Value};
 
-use crate::plot::{HeatMap, LineChart, Series, text};
+use crate::plot::{HeatMap, LARGEST, LineChart, Series, text};
 
 pub(super) fn register(r: &mut Registry) {
     r.area("plot", "Charts as SVG.");
@@ -106,9 +106,19 @@ fn lines(_: &Ctx, args: &mut Args) -> Result<String> {
     write(args, drawn)
 }
 
-/// The first value that a logarithmic axis has no place for, in words. What is not a number is a gap that is meant.
+/// The first value that an axis has no place for, in words. What is not a number is a gap that is meant.
 fn without_a_place(chart: &LineChart) -> Option<String> {
-    let wrong = |log: bool, value: f64| log && value <= 0.0;
+    let too_large = |series: &Series| {
+        let spread = series.spread.iter().map(|half| ("spread", *half));
+        let points = series.points.iter().flat_map(|(x, y)| [("x", *x), ("y", *y)]);
+        points.chain(spread).find(|(_, value)| is_too_large(*value))
+    };
+    if let Some((what, value, name)) =
+        chart.series.iter().find_map(|series| too_large(series).map(|(what, v)| (what, v, &series.name)))
+    {
+        return Some(format!("holds {value:e} as {what} of '{name}': {BEYOND}"));
+    }
+    let wrong = |log: bool, value: f64| log && value < LARGEST.recip();
     chart.series.iter().find_map(|series| {
         series.points.iter().enumerate().find_map(|(i, (x, y))| {
             let (axis, value) = match (wrong(chart.log_x, *x), wrong(chart.log_y, *y)) {
@@ -117,13 +127,20 @@ fn without_a_place(chart: &LineChart) -> Option<String> {
                 _ => return None,
             };
             Some(format!(
-                "has no place on the logarithmic {axis} axis for point {} of '{}', whose {axis} is {value}: values must \
-                 be above 0; leave the point out, or turn log_{axis} off",
+                "has no place on the logarithmic {axis} axis for point {} of '{}', whose {axis} is {value:?}: values must \
+                 be above 0, and at least 1e-300; leave the point out, or turn log_{axis} off",
                 i + 1,
                 series.name,
             ))
         })
     })
+}
+
+const BEYOND: &str = "a chart has places from -1e300 to 1e300";
+
+/// Whether a number is one, and too large for a chart.
+fn is_too_large(value: f64) -> bool {
+    value.is_finite() && value.abs() > LARGEST
 }
 
 fn marks(args: &mut Args) -> Result<Vec<(f64, String)>> {
@@ -132,7 +149,11 @@ fn marks(args: &mut Args) -> Result<Vec<(f64, String)>> {
         .into_iter()
         .enumerate()
         .map(|(i, value)| mark(value).map_err(|m| args.mismatched("marks", &m.inside(&format!("[{i}]")))));
-    read.collect()
+    let marks: Vec<(f64, String)> = read.collect::<Result<_>>()?;
+    match marks.iter().find(|(x, _)| is_too_large(*x)) {
+        Some((x, name)) => Err(args.wrong("marks", format!("holds {x:e} as x of '{name}': {BEYOND}"))),
+        None => Ok(marks),
+    }
 }
 
 fn mark(value: Value) -> Result<(f64, String), Mismatch> {
@@ -200,7 +221,20 @@ fn heatmap(_: &Ctx, args: &mut Args) -> Result<String> {
         let what = format!("names {} rows, but the matrix has {}", rows.len(), values.len());
         return Err(args.wrong(named_by, what));
     }
+    if let Some(value) = values.iter().flatten().find(|value| is_too_large(**value)) {
+        return Err(args.wrong("matrix", format!("holds {value:e}: {BEYOND}")));
+    }
     let (low, high): (Option<f64>, Option<f64>) = (args.opt("low")?, args.opt("high")?);
+    for (name, end) in [("low", low), ("high", high)] {
+        if let Some(end) = end.filter(|end| !end.is_finite() || is_too_large(*end)) {
+            return Err(args.wrong(name, format!("is {end:e}: {BEYOND}")));
+        }
+    }
+    if let (Some(low), Some(high)) = (low, high)
+        && low >= high
+    {
+        return Err(args.wrong("low", format!("must be below high, got {low} and {high}")));
+    }
     let finite = || values.iter().flatten().copied().filter(|v| v.is_finite());
     let range = match (low, high) {
         (None, None) => None,

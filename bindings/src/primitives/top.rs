@@ -25,6 +25,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("print", "Prints values, tables written out.")
             .rest("values", "any", "what to print")
+            .shows()
             .example("lota.print({a = 1, b = {2, 3}})")
             .call(|ctx, args| {
                 let values: Vec<Value> = args.get("values")?;

@@ -78,13 +78,19 @@ fn lines<'a>(out: &mut String, primitives: impl Iterator<Item = &'a Primitive>) 
 }
 
 /// A module of the standard library for scripts of a language: its name, its comment, its options if it is one function, and
-/// its functions. Modules that a language lacks are shown as Lua has them.
+/// its functions. One that Rhai lacks is shown as Lua has it, with a line on top that says so.
 fn module(name: &str, language: Language) -> Option<String> {
-    let rhai = match language {
-        Language::Rhai => module_rhai(name),
-        Language::Lua => None,
-    };
-    rhai.or_else(|| module_lua(name))
+    match language {
+        Language::Lua => module_lua(name),
+        Language::Rhai => {
+            module_rhai(name).or_else(|| Some(only_in_lua(name, &format!("lota.{name}"), &module_lua(name)?)))
+        }
+    }
+}
+
+/// The page of what Rhai has not, headed by a line that says so.
+fn only_in_lua(name: &str, module: &str, page: &str) -> String {
+    format!("Rhai has no '{name}'; this is the page of Lua's, in `require \"{module}\"`:\n\n{page}")
 }
 
 /// The comment of a module in Rhai. What its options are stands in the page of Lua, and in its twin's code.
@@ -105,7 +111,10 @@ fn module_lua(name: &str) -> Option<String> {
     if let Some((area, function)) = name.rsplit_once('.') {
         options(&mut out, area, function);
     }
-    let functions = stdlib::functions(&full);
+    let passed_on = stdlib::names_passed_on(&full).into_iter().filter_map(|name| {
+        Some(stdlib::Function { name: name.to_string(), ..stdlib::passed_on(&full, name)? })
+    });
+    let functions: Vec<stdlib::Function> = stdlib::functions(&full).into_iter().chain(passed_on).collect();
     if !functions.is_empty() {
         out.push_str("\nfunctions:\n");
     }
@@ -116,14 +125,40 @@ fn module_lua(name: &str) -> Option<String> {
     Some(out)
 }
 
-/// A function of a module of the standard library.
-fn function(name: &str) -> Option<String> {
+/// A function of a module of the standard library, for scripts of a language. One that Rhai lacks is shown as Lua has it,
+/// with a line on top that says so.
+fn function(name: &str, language: Language) -> Option<String> {
     let (module, short) = name.rsplit_once('.')?;
-    let found = stdlib::functions(&format!("lota.{module}")).into_iter().find(|f| f.name == short)?;
+    let full = format!("lota.{module}");
+    let in_lua = || stdlib::function(&full, short);
+    if language == Language::Rhai {
+        return function_rhai(module, short, || in_lua().map(|f| f.doc)).or_else(|| {
+            let page = function_lua(module, &in_lua()?, short);
+            Some(only_in_lua(name, &full, &page))
+        });
+    }
+    Some(function_lua(module, &in_lua()?, short))
+}
+
+fn function_lua(module: &str, found: &stdlib::Function, short: &str) -> String {
     let doc = found.doc.replace('\n', "\n    ");
-    let mut out = format!("{name}({}), of require \"lota.{module}\"\n    {doc}\n", found.arguments);
+    let mut out = format!("{module}.{short}({}), of require \"lota.{module}\"\n    {doc}\n", found.arguments);
     options(&mut out, module, short);
-    Some(out)
+    out
+}
+
+/// All forms of a function in Rhai; what it does is said by its own comment, or by that of Lua's.
+fn function_rhai(module: &str, short: &str, doc_of_lua: impl Fn() -> Option<String>) -> Option<String> {
+    let home = format!("lota/{}", module.replace('.', "/"));
+    let forms: Vec<stdlib::Function> =
+        stdlib::functions_rhai(&home).into_iter().filter(|f| f.name == short).collect();
+    let area = module.rsplit('.').next().unwrap_or(module);
+    let calls: Vec<String> = forms.iter().map(|f| format!("{area}::{short}({})", f.arguments)).collect();
+    let doc = forms.iter().map(|f| f.doc.clone()).find(|doc| !doc.is_empty()).or_else(doc_of_lua);
+    let doc = doc.unwrap_or_default().replace('\n', "\n    ");
+    let mut out = format!("{}, of import \"{home}\"\n    {doc}\n", calls.join(" and "));
+    options(&mut out, module, short);
+    (!forms.is_empty()).then_some(out)
 }
 
 /// The options of a function of the standard library.
@@ -237,7 +272,7 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
         lines(&mut out, registry.methods(ty).map(|p| &**p));
         return Ok(out);
     }
-    if let Some(text) = module(name, language).or_else(|| function(name)) {
+    if let Some(text) = module(name, language).or_else(|| function(name, language)) {
         return Ok(text);
     }
     // The end of a name alone: `union`, `lotto`.
@@ -247,8 +282,11 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
     match &found[..] {
         [] => {
             let library: Vec<String> = library().map(|(full, _)| full).collect();
+            let passed_on: Vec<String> =
+                stdlib::MODULES.lua.iter().flat_map(|(full, _)| passed_on(full)).collect();
             let known = registry.iter().map(|p| p.name()).chain(registry.types().map(|(ty, _)| ty));
-            Err(nearest(name, known.chain(library.iter().map(String::as_str))).map(str::to_string))
+            let known = known.chain(library.iter().chain(&passed_on).map(String::as_str));
+            Err(nearest(name, known).map(str::to_string))
         }
         [(one, _)] => find(registry, one, language),
         _ => {
@@ -269,6 +307,12 @@ fn library() -> impl Iterator<Item = (String, String)> {
         });
         [(name.to_string(), stdlib::summary(source))].into_iter().chain(functions)
     })
+}
+
+/// The functions of other modules that a module gives too: `cl.table` of `lota.cl`.
+fn passed_on(full: &str) -> impl Iterator<Item = String> {
+    let name = full.strip_prefix("lota.").unwrap_or(full);
+    stdlib::names_passed_on(full).into_iter().map(move |f| format!("{name}.{f}"))
 }
 
 /// The page of a built-in script.

@@ -46,6 +46,20 @@ pub fn check_writable(folder: &Path) -> Result<()> {
     probe.map(drop).map_err(|e| Error::io(folder, e))
 }
 
+/// The text of a file; an error that names the line where it is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    text_of(std::fs::read(path).map_err(|e| Error::io(path, e))?, path)
+}
+
+/// The text that these bytes of a file are; an error that names the line where they are not UTF-8.
+pub fn text_of(bytes: Vec<u8>, path: &Path) -> Result<String> {
+    String::from_utf8(bytes).map_err(|e| {
+        let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Error::format(path, format!("line {line}: not UTF-8 text"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +89,19 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("reads"), b"old");
         let names = std::fs::read_dir(path.parent().expect("has a parent")).expect("lists").count();
         assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_not_text_is_told_by_the_line() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("page.yml");
+        std::fs::write(&path, b"a: 1\nb: \xff\n").expect("writes");
+        let told = |error: Error| error.to_string();
+        let text = read_text(&path).map_err(told).expect_err("no text");
+        assert_eq!(text, format!("{}: line 2: not UTF-8 text", path.display()));
+        let gone = read_text(&dir.path().join("gone")).map_err(told).expect_err("is not there");
+        assert!(gone.starts_with(&format!("{}: ", dir.path().join("gone").display())), "{gone}");
+        std::fs::write(&path, "caf\u{e9}").expect("writes");
+        assert_eq!(read_text(&path).expect("is text"), "caf\u{e9}");
     }
 }

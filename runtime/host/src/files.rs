@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::read_text;
 use crate::{Error, Result};
 
 /// The folders a script may reach. Nothing by default. Copies share the list.
@@ -241,7 +242,7 @@ impl Granted {
 
     /// The text of the file.
     pub fn read_to_string(&self) -> Result<String> {
-        std::fs::read_to_string(&self.path).map_err(|e| Error::io(&self.path, e))
+        read_text(&self.path)
     }
 
     /// Its path as a script gets it.

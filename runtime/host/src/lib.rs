@@ -22,7 +22,7 @@ pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use event::{Count, Event, Events};
 pub use fault::{Fault, FaultKind};
-pub use file::{check_writable, write_atomic};
+pub use file::{check_writable, read_text, text_of, write_atomic};
 pub use files::{Files, Granted, NewFolders};
 pub use folder::{COMMIT, finish_folder, write_folder};
 pub use foreign::{is_reading_foreign, read_foreign};

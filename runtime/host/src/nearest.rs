@@ -6,9 +6,10 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     closest(name, known).filter(|k| near(k))
 }
 
-/// The nearest of `known`, however far it is.
+/// The nearest of `known`, however far it is. An empty name is none that could be meant.
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known.into_iter().min_by_key(|k| strsim::damerau_levenshtein(name, k))
+    let known = known.into_iter().filter(|k| !k.is_empty());
+    known.min_by_key(|k| strsim::damerau_levenshtein(name, k))
 }
 
 /// `; did you mean 'density'?`, if there is a near name.
@@ -27,5 +28,6 @@ mod tests {
         assert_eq!(nearest("temperature", known), None);
         assert!(closest("temperature", known).is_some());
         assert_eq!(did_you_mean("sed", known).as_deref(), Some("; did you mean 'seed'?"));
+        assert_eq!((nearest("x", [""]), closest("x", ["", "density"])), (None, Some("density")));
     }
 }

@@ -103,6 +103,11 @@ impl Batch {
         self.segments.len().saturating_sub(1)
     }
 
+    /// The number of tokens of each sequence.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.segments.windows(2).map(|ends| ends[1].saturating_sub(ends[0]) as usize)
+    }
+
     /// The number of positions with a label.
     pub fn labelled(&self) -> usize {
         self.labels.iter().filter(|l| **l >= 0).count()

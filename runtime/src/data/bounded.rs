@@ -55,6 +55,16 @@ pub(super) fn encode(encoder: &dyn Encode, text: &str, keep: Keep, most: usize) 
     encoder.encode(text)
 }
 
+/// The tokens of a text, or the `most` at the kept end of one that has more, without tokenizing what lies far from it.
+pub fn encode_most(encoder: &dyn Encode, text: &str, keep: Keep, most: usize) -> Result<Vec<u32>> {
+    let mut ids = encode(encoder, text, keep, most)?;
+    match keep {
+        Keep::Start => ids.truncate(most),
+        Keep::End => drop(ids.drain(..ids.len().saturating_sub(most))),
+    }
+    Ok(ids)
+}
+
 /// The kept end of a text: at least so many bytes, up to a space between two letters, and less than half of the text.
 fn part(text: &str, keep: Keep, bytes: usize) -> Option<&str> {
     if bytes > text.len() / 2 {

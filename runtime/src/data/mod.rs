@@ -13,7 +13,7 @@ mod tensors;
 
 pub use batch::{Batch, NO_LABEL};
 pub use batches::{BatchState, Batches};
-pub use bounded::{Encode, Keep};
+pub use bounded::{Encode, Keep, encode_most};
 pub use collate::collate;
 pub use example::{Example, ExampleOptions, Examples, Pair, Truncation, examples};
 pub use padded::Padded;

@@ -61,6 +61,7 @@ pub fn choose(model: &Model, questions: &[Choice], normalize: Normalize, host: &
             lines.push(Line { question: q, prompt: &question.prompt, choice });
         }
     }
+    model.decoder.tell_long(host, lines.iter().map(Line::tokens));
     let mut scoring = Scoring { model, host, scores: vec![0.0; lines.len()], done: 0, lines };
     let (shared, whole): (Vec<usize>, Vec<usize>) =
         (0..scoring.lines.len()).partition(|&i| shares(model, &questions[scoring.lines[i].question]));
@@ -163,7 +164,7 @@ impl Scoring<'_> {
                 let of = |at: &usize| self.lines[lines[*at]];
                 let tokens: Vec<Vec<u32>> = part.iter().map(|at| continuation(of(at))).collect();
                 let next: Vec<u32> = part.iter().flat_map(|at| of(at).choice).copied().collect();
-                let logp = decoder.cached_logp(exec, self.host, params, &mut copies, &tokens, &next)?;
+                let logp = decoder.read(exec, self.host, params, &mut copies, &tokens)?.logp(&next)?;
                 let mut logp = logp.to_vec1::<f32>()?.into_iter();
                 for &at in part {
                     let own = logp.by_ref().take(self.lines[lines[at]].choice.len());

@@ -32,12 +32,14 @@ impl Perplexity {
 /// the result does not depend on how examples were grouped.
 pub fn perplexity<'a>(
     model: &Model,
-    batches: impl ExactSizeIterator<Item = &'a Batch>,
+    batches: impl Iterator<Item = &'a Batch>,
     host: &Host,
 ) -> Result<Perplexity> {
     let mut found = Perplexity::default();
+    let batches: Vec<&Batch> = batches.collect();
+    model.decoder.tell_long_in(host, batches.iter().copied());
     let total = batches.len() as u64;
-    for (i, batch) in batches.enumerate() {
+    for (i, batch) in batches.into_iter().enumerate() {
         found.sequences += batch.sequences() as u64;
         if batch.labelled() > 0 {
             let logp = model.decoder.logp(&model.exec, host, &model.params, batch)?.to_vec1::<f32>()?;

@@ -111,10 +111,24 @@ impl Adapter {
             return Err(Error::argument(format!("an adapter is applied with a finite weight, not {weight}")));
         }
         params.check_free()?;
-        let done = self.changes(exec, params, |index, delta| {
+        let changed = |index: usize, delta: Tensor| -> Result<Tensor> {
             let old = params.get(index);
-            let new = (old.to_dtype(DType::F32)? + (delta * weight)?)?;
-            Ok(old.slice_set(&new.to_dtype(old.dtype())?.contiguous()?, 0, 0)?)
+            Ok((old.to_dtype(DType::F32)? + (delta * weight)?)?.to_dtype(old.dtype())?)
+        };
+        // All are made once before any is written: half a change could not be taken back.
+        self.changes(exec, params, |index, delta| {
+            let nothing = (changed(index, delta)?.to_dtype(DType::F32)? * 0.0)?.sum_all()?.to_scalar::<f32>()?;
+            if nothing == 0.0 {
+                return Ok(());
+            }
+            Err(Error::mismatch(format!(
+                "the adapter with the weight {weight:e} makes {} infinite or NaN: its scale or the weight is too large; \
+                 nothing was changed",
+                params.universe().spec(index).name
+            )))
+        })?;
+        let done = self.changes(exec, params, |index, delta| {
+            Ok(params.get(index).slice_set(&changed(index, delta)?.contiguous()?, 0, 0)?)
         });
         params.touch();
         done

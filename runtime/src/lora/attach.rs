@@ -26,11 +26,11 @@ pub fn modules<S: AsRef<str>>(model: &Model, names: &[S], shape: &Shape) -> Resu
     if shape.rank == 0 {
         return Err(Error::argument("the rank of factors is at least 1"));
     }
+    if !(shape.alpha > 0.0 && shape.alpha.is_finite()) {
+        return Err(Error::argument(format!("alpha must be a finite number above 0, not {}", shape.alpha)));
+    }
     let by = if shape.rslora { (shape.rank as f64).sqrt() } else { shape.rank as f64 };
     let scale = shape.alpha / by;
-    if !scale.is_finite() {
-        return Err(Error::argument(format!("alpha must be a finite number, not {}", shape.alpha)));
-    }
     let specs = model.params.universe().specs();
     let matrices = specs.iter().filter(|s| s.shape.len() == 2 && s.role != Role::Lora);
     let mut all: Vec<(&str, bool)> =

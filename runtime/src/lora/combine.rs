@@ -15,7 +15,12 @@ impl Adapter {
         let Some((first, _)) = adapters.first() else {
             return Err(Error::argument("a sum of adapters needs at least one"));
         };
-        for (adapter, _) in adapters {
+        for (adapter, weight) in adapters {
+            if !weight.is_finite() {
+                return Err(Error::argument(format!(
+                    "an adapter is summed with a finite weight, not {weight}"
+                )));
+            }
             if let Some(replaced) = adapter.replaced.first() {
                 return Err(Error::argument(format!(
                     "an adapter that replaces {} as a whole cannot be summed with others: apply it to the model",

@@ -3,6 +3,7 @@
 //!
 //! Arithmetic is always f32; inputs and results are rounded to these types.
 
+use candle_core::DType;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -46,6 +47,16 @@ impl Float {
             "F32" => Some(Self::F32),
             "F16" => Some(Self::F16),
             "BF16" => Some(Self::BF16),
+            _ => None,
+        }
+    }
+
+    /// The same type as the tensor library has it, if it is one of these.
+    pub(super) fn of(dtype: DType) -> Option<Self> {
+        match dtype {
+            DType::F32 => Some(Self::F32),
+            DType::F16 => Some(Self::F16),
+            DType::BF16 => Some(Self::BF16),
             _ => None,
         }
     }

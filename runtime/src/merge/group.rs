@@ -178,7 +178,7 @@ impl<'a> Group<'a> {
         made
     }
 
-    /// An error that names the input and the entry, if any value is infinite or NaN: ranking, comparing or measuring
+    /// An error that names the input and the entry, if any value is infinite or NaN: adding, ranking, comparing or measuring
     /// entries has no meaning for such a tensor.
     pub fn check_finite(&self) -> Result<()> {
         let all: Vec<usize> = (0..self.entries.len()).collect();
@@ -192,8 +192,8 @@ impl<'a> Group<'a> {
         match bad.into_iter().flatten().next() {
             None => Ok(()),
             Some((entry, at, value)) => Err(Error::mismatch(format!(
-                "tensor {} of {} holds {value} at entry {at}: the file is damaged, or its training failed; only linear \
-                 and passthrough carry such values through",
+                "tensor {} of {} holds {value} at entry {at}: the file is damaged, or its training failed; such values \
+                 would spread over what is made of it",
                 self.entries[entry].name, self.entries[entry].label
             ))),
         }

@@ -30,8 +30,18 @@ impl Plan {
         let store = Memory::new(self, |job, values| {
             let Some(index) = universe.index_of(&self.jobs[job].name) else { return Ok(None) };
             let spec = universe.spec(index);
+            let held = Params::dtype_of(spec.role, dtype);
+            if let Some(float) = Float::of(held)
+                && let Some(value) = float.overflow(&values)
+            {
+                return Err(Error::mismatch(format!(
+                    "{}: {value} is more than {}, as which the model is held, can hold: hold it as float32",
+                    spec.name,
+                    float.torch()
+                )));
+            }
             let tensor = Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?;
-            let tensor = tensor.to_dtype(Params::dtype_of(spec.role, dtype))?.to_device(exec.device())?;
+            let tensor = tensor.to_dtype(held)?.to_device(exec.device())?;
             Ok(Some(tensor))
         });
         self.run(&store, seed, exec, host)?;
@@ -132,8 +142,7 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
     fn sink<'s>(&'s self, job: usize) -> Result<Box<dyn Sink + 's>> {
         let mut open = self.open[job].lock().unwrap_or_else(PoisonError::into_inner);
         open.resize(self.plan.jobs[job].entries(), 0.0);
-        let planned = &self.plan.jobs[job];
-        Ok(Box::new(InMemory { open: &self.open[job], out: planned.out, name: &planned.name }))
+        Ok(Box::new(InMemory { open: &self.open[job], out: self.plan.jobs[job].out }))
     }
 
     fn bytes(&self, _: usize, _: &[u8]) -> Result<()> {
@@ -152,14 +161,10 @@ impl<T: Send, F: Fn(usize, Vec<f32>) -> Result<Option<T>> + Sync> Store for Memo
 struct InMemory<'s> {
     open: &'s Mutex<Vec<f32>>,
     out: Float,
-    name: &'s str,
 }
 
 impl Sink for InMemory<'_> {
     fn write(&self, start: usize, values: &[f32]) -> Result<()> {
-        if let Some(value) = self.out.overflow(values) {
-            return Err(self.out.too_large(value, self.name, "out_dtype"));
-        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut open[start..start + values.len()];
         place.copy_from_slice(values);

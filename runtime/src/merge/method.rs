@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::settings::{Kind, Param, Scalar, Scope};
+use super::settings::{ANY, Kind, Param, Scalar, Scope};
 use super::{Group, Sink};
 use crate::{Error, Result};
 
@@ -37,7 +37,8 @@ pub struct Spec {
     pub inputs: Count,
     /// How many it takes besides the base.
     pub others: Count,
-    /// Whether infinities and NaN in the inputs are passed on; otherwise such inputs are an error.
+    /// Whether the method is given infinities and NaN that an input holds, and what counts is that its result has none;
+    /// otherwise such inputs are an error before it begins.
     pub any_values: bool,
     /// Whether it draws random numbers.
     pub random: bool,
@@ -83,7 +84,7 @@ impl Spec {
         self
     }
 
-    /// Says that infinities and NaN in the inputs are passed on.
+    /// Says that the method is given infinities and NaN that an input holds.
     pub fn any_values(mut self) -> Self {
         self.any_values = true;
         self
@@ -98,7 +99,15 @@ impl Spec {
         default: Option<Scalar>,
         doc: &'static str,
     ) -> Self {
-        self.params.push(Param { name: name.into(), kind, scope, default, doc });
+        self.params.push(Param { name: name.into(), kind, scope, default, range: ANY, doc });
+        self
+    }
+
+    /// Says the least and the most that the parameter added last may be.
+    pub fn between(mut self, least: f64, most: f64) -> Self {
+        if let Some(param) = self.params.last_mut() {
+            param.range = (least, most);
+        }
         self
     }
 

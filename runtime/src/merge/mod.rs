@@ -12,7 +12,7 @@
 //!   mergekit rounds every step to bf16;
 //! - where equal magnitudes compete, the first in position wins; mergekit's choice there is that of
 //!   an unstable sort;
-//! - a tensor that holds infinities or NaN is an error in all methods that compare or measure;
+//! - a tensor that holds infinities or NaN is an error, and so is a result that its type holds only as such;
 //!   mergekit spreads them over the result.
 //!
 //! Nothing here depends on scripts, on YAML, or on what a tensor is used for.
@@ -20,6 +20,7 @@
 mod chat_template;
 mod config;
 mod files;
+mod finite;
 mod float;
 mod folder;
 mod gram;

@@ -4,13 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use super::finite::Finite;
 use super::group::Rounded;
 use super::plan::{Feed, Job, Plan, Task};
 use super::vocabulary::Mapped;
 use super::{Entry, Float, Group, Reader, Sink};
-use crate::Result;
 use crate::host::Host;
 use crate::ops::Exec;
+use crate::{Error, Result};
 
 /// Tensors with fewer entries than this together are always made at the same time.
 const TOGETHER: usize = 1 << 22;
@@ -40,7 +41,7 @@ impl Plan {
         let count = host.events.count("merge", total - open.len() as u64, total);
         let one = |&job: &usize| -> Result<()> {
             host.cancel.check()?;
-            self.make(&self.jobs[job], store, job, seed, host)?;
+            self.make(&self.jobs[job], store, job, seed, host).map_err(|e| self.in_step(e))?;
             store.done(job)?;
             count.one(self.jobs[job].name.clone());
             Ok(())
@@ -49,6 +50,17 @@ impl Plan {
             return open.iter().try_for_each(one);
         }
         exec.run(|| self.waves(&open).iter().try_for_each(|wave| wave.par_iter().try_for_each(one)))
+    }
+
+    /// The error of a tensor with the name of the step that makes it, if it has one.
+    fn in_step(&self, error: Error) -> Error {
+        match (&self.step, error) {
+            (Some(step), Error::Mismatch(what)) => Error::Mismatch(format!("step {step:?}: {what}")),
+            (Some(step), Error::Host(crate::host::Error::Argument(what))) => {
+                Error::argument(format!("step {step:?}: {what}"))
+            }
+            (_, error) => error,
+        }
     }
 
     /// The tensors in groups that are made at the same time: no group is larger than the largest
@@ -92,8 +104,9 @@ impl Plan {
                 if !self.method.spec().any_values {
                     group.check_finite()?;
                 }
-                let sink = store.sink(at)?;
-                self.method.merge(&group, sink.as_ref())?;
+                let sink = Finite::new(store.sink(at)?, &job.name, job.out);
+                let made = self.method.merge(&group, &sink);
+                sink.outcome(made, &group, &self.method.spec().name)?;
                 for entry in &group.entries {
                     entry.reader.release(0, group.len());
                 }

@@ -45,9 +45,14 @@ pub struct Param {
     pub scope: Scope,
     /// The default; `None`: it must be given.
     pub default: Option<Scalar>,
+    /// The least and the most that a number may be.
+    pub range: (f64, f64),
     /// One line.
     pub doc: &'static str,
 }
+
+/// Every number that merges can compute with, which is what an f32 holds.
+pub(super) const ANY: (f64, f64) = (-f32::MAX as f64, f32::MAX as f64);
 
 /// A parameter's value for one tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -202,11 +207,11 @@ fn one(param: &Param, value: &Value) -> Result<Scalar> {
     match param.kind {
         Kind::OptionalNumber if value.is_null() => Ok(Scalar::Nothing),
         Kind::Number | Kind::OptionalNumber => match number() {
-            Some(x) if x.is_finite() => Ok(Scalar::Number(x)),
+            Some(x) if x.is_finite() => in_range(param, x),
             _ => Err(wrong("a number")),
         },
         Kind::Integer => match number() {
-            Some(x) if x.fract() == 0.0 => Ok(Scalar::Number(x)),
+            Some(x) if x.fract() == 0.0 => in_range(param, x),
             _ => Err(wrong("a whole number")),
         },
         Kind::Flag => match value {
@@ -221,6 +226,23 @@ fn one(param: &Param, value: &Value) -> Result<Scalar> {
             None => Err(wrong(&format!("one of {}", words.join(", ")))),
         },
     }
+}
+
+/// A number that is within the parameter's range.
+fn in_range(param: &Param, x: f64) -> Result<Scalar> {
+    let (least, most) = param.range;
+    if (least..=most).contains(&x) {
+        return Ok(Scalar::Number(x));
+    }
+    Err(refused(
+        param,
+        &match (least > ANY.0, most < ANY.1) {
+            (true, true) => format!("must be from {least} to {most}, not {x}"),
+            (true, false) if x < least => format!("must be at least {least}, not {x}"),
+            (false, true) if x > most => format!("must be at most {most}, not {x}"),
+            _ => format!("{x:e} is more than float32 holds, as which merges are computed"),
+        },
+    ))
 }
 
 /// A truth value as text: the words that YAML 1.1 has for it.
@@ -242,7 +264,14 @@ mod tests {
     use serde_json::json;
 
     fn param(kind: Kind) -> Param {
-        Param { name: "weight".into(), kind, scope: Scope::Shared, default: None, doc: "how much" }
+        Param {
+            name: "weight".into(),
+            kind,
+            scope: Scope::Shared,
+            default: None,
+            range: ANY,
+            doc: "how much",
+        }
     }
 
     fn value(kind: Kind, written: Value, tensor: &str, at: f64) -> Result<Option<Scalar>> {
@@ -287,6 +316,18 @@ mod tests {
             text(Kind::Number, json!({"fliter": "a", "value": 2})),
             "parameter \"weight\": an entry has \"fliter\" where only filter and value may stand"
         );
+        assert_eq!(
+            text(Kind::Number, json!(1e300)),
+            "parameter \"weight\": 1e300 is more than float32 holds, as which merges are computed"
+        );
+        assert!(text(Kind::Number, json!("-1e39")).contains("-1e39 is more than float32 holds"));
+        let within = |range, written| {
+            let param = Param { range, ..param(Kind::Number) };
+            evaluate(&param, &written, "x", 0.0).expect_err("out of range").to_string()
+        };
+        assert_eq!(within((0.0, 1.0), json!(2)), "parameter \"weight\": must be from 0 to 1, not 2");
+        assert_eq!(within((0.0, 1.0), json!([0.5, -1])), "parameter \"weight\": must be from 0 to 1, not -1");
+        assert_eq!(within((0.0, ANY.1), json!(-0.5)), "parameter \"weight\": must be at least 0, not -0.5");
         let unset = resolve(&param(Kind::Number), &[], "norm", 0.0, "ft1").expect_err("unset").to_string();
         assert_eq!(unset, "parameter \"weight\" of ft1 is not set for norm, and has no default: how much");
     }

@@ -118,6 +118,7 @@ pub fn collect<B: Borrow<Batch>>(
         return Err(Error::argument("no linear layer was chosen"));
     }
     let _hold = params.hold("the gathering of statistics");
+    decoder.tell_long_in(host, batches.iter().map(Borrow::borrow));
     let universe = decoder.universe();
     let gatherers = wanted.kinds.iter().map(|&kind| Ok((kind, gatherer(kind, universe.len())?)));
     let mut collector = Collector {

@@ -60,6 +60,9 @@ pub(super) fn check_rate(lr: Option<f64>) -> Result<()> {
         Some(lr) if !(lr >= 0.0 && lr.is_finite()) => {
             Err(Error::argument(format!("the learning rate must be at least 0, not {lr}")))
         }
+        Some(lr) if lr > f64::from(f32::MAX) => Err(Error::argument(format!(
+            "the learning rate {lr:e} is more than float32 holds, as which steps are taken"
+        ))),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::accumulate::Accumulation;
 use super::gradient::Clip;
-use super::group::Group;
+use super::group::{Group, check_rate};
 use super::optimizer::Optimizer;
 use super::penalty::Penalty;
 use super::schedule::Schedule;
@@ -73,9 +73,7 @@ impl TrainOptions {
         self.optimizer.check()?;
         self.clip.check()?;
         self.schedule.check(self.warmup, self.total)?;
-        if !(self.lr >= 0.0 && self.lr.is_finite()) {
-            return Err(Error::argument(format!("the learning rate must be at least 0, not {}", self.lr)));
-        }
+        check_rate(Some(self.lr))?;
         let Terms { smoothing, z } = self.terms;
         if !(0.0..1.0).contains(&smoothing) {
             return Err(Error::argument(format!(

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// A factor of a step (from 0) and the total number of steps.
+/// The factor of a step, given how many came before it and the total number of steps.
 pub type Factor = Box<dyn FnMut(u64, Option<u64>) -> Result<f64> + Send>;
 
 /// The shape of the learning rate after warm-up.
@@ -50,6 +50,7 @@ impl Schedule {
     /// fit into it.
     pub fn check(&self, warmup: u64, total: Option<u64>) -> Result<()> {
         match total {
+            Some(0) => Err(Error::argument("a training of 0 steps trains nothing: steps must be at least 1")),
             None if matches!(self, Self::Linear | Self::Cosine) => Err(Error::argument(format!(
                 "the {} schedule must know how many steps there will be: give steps",
                 self.name()
@@ -61,7 +62,7 @@ impl Schedule {
         }
     }
 
-    /// The factor of step `step` (from 0).
+    /// The factor of the step after `step` others.
     ///
     /// In warm-up it is `(step + 1) / (warmup + 1)`: no step is wasted at 0, and the first one
     /// after warm-up has 1. From there, with `p = (step - warmup) / (total - warmup)`, linear is
@@ -84,7 +85,8 @@ impl Schedule {
         };
         if !factor.is_finite() || factor < 0.0 {
             return Err(Error::argument(format!(
-                "the schedule gave {factor} for step {step}; a factor must be at least 0"
+                "the schedule gave {factor} for step {}; a factor must be at least 0",
+                step + 1
             )));
         }
         Ok(rise * factor)

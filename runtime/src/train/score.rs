@@ -52,6 +52,7 @@ pub fn grad_scores(
     if batches.is_empty() {
         return Err(Error::argument("scores from gradients need at least one batch with a label in it"));
     }
+    decoder.tell_long_in(host, batches.iter().copied());
     let total: usize = batches.iter().map(|b| b.labelled()).sum();
     let mut sums: Vec<Option<Tensor>> = vec![None; universe.len()];
     for (i, batch) in batches.iter().enumerate() {

@@ -53,6 +53,8 @@ pub struct Trainer {
     pub(super) slots: Vec<Slot>,
     pub(super) step: u64,
     pub(super) tokens: u64,
+    /// Whether it was told that sequences are longer than those the model was made for: once for a training.
+    told_long: bool,
     /// Whether a rate was set since the trainer was made.
     pub(super) rates_set: bool,
     pub(super) kept: Option<Kept>,
@@ -82,6 +84,7 @@ impl Trainer {
             slots: Vec::new(),
             step: 0,
             tokens: 0,
+            told_long: false,
             rates_set: false,
             kept: None,
             penalty: None,
@@ -170,6 +173,7 @@ impl Trainer {
         let decoder = subject.decoder.in_training(self.step);
         let subject = Subject { exec: &exec, decoder: &decoder, ..subject };
         let micro = Micro::new(subject, &self.selection, &self.options, batches)?;
+        self.tell_long(subject, host, batches);
         if micro.labelled.len() > 1 {
             return Err(Error::argument(
                 "per_block updates the weights during the backward of a batch, so gradients of several batches cannot \
@@ -216,6 +220,7 @@ impl Trainer {
         let decoder = subject.decoder.in_training(self.step);
         let subject = Subject { exec: &exec, decoder: &decoder, ..subject };
         let micro = Micro::new(subject, &self.selection, &self.options, batches)?;
+        self.tell_long(subject, host, batches);
         let mut sink = Collect::new(subject.exec, self.selection.wants().len());
         let loss = micro.pass(subject, host, &self.selection, &self.options, loss, &mut sink)?;
         host.cancel.check()?;
@@ -256,6 +261,15 @@ impl Trainer {
             found.seconds += begin.elapsed().as_secs_f64();
         }
         self.stepped(&exec, subject, host, lr, norm, found)
+    }
+
+    /// A notice, the first time that a sequence is longer than those the model was made for.
+    fn tell_long(&mut self, subject: Subject<'_>, host: &Host, batches: &[Batch]) {
+        let most = subject.decoder.config().max_positions;
+        if !self.told_long && batches.iter().flat_map(Batch::lengths).any(|length| length > most) {
+            self.told_long = true;
+            subject.decoder.tell_long_in(host, batches);
+        }
     }
 
     /// How operations of the next step are carried out.

@@ -1,9 +1,13 @@
 //! What tests share: the path they run on, random models, comparisons.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use lota_runtime::host::Rng;
+use lota_runtime::Result;
+use lota_runtime::data::{Batch, NO_LABEL};
+use lota_runtime::host::{Host, Rng};
+use lota_runtime::model::decoder::{Checkpoint, Grad, LossFn, LossOut, Want};
 use lota_runtime::model::{Config, Decoder, Params, Role, Universe};
 use lota_runtime::ops::Exec;
 use serde_json::Value;
@@ -46,6 +50,44 @@ pub fn params(decoder: &Decoder, seed: u64) -> Params {
 /// Random tokens below `vocab`.
 pub fn tokens(rng: &mut Rng, len: usize, vocab: usize) -> Vec<u32> {
     (0..len).map(|_| rng.below(vocab as u64) as u32).collect()
+}
+
+/// Sequences of these lengths, of which some positions have labels.
+pub fn labelled(seed: u64, lengths: &[usize]) -> Batch {
+    let mut rng = Rng::new(seed);
+    let mut batch = Batch::new();
+    for (example, &len) in lengths.iter().enumerate() {
+        let ids = tokens(&mut rng, len, 37);
+        let label = |_| if rng.uniform() < 0.3 { NO_LABEL } else { rng.below(37) as i32 };
+        let labels: Vec<i32> = (0..len).map(label).collect();
+        batch.append(&ids, &labels, example as u32);
+    }
+    batch
+}
+
+/// The loss of a batch, and the gradients that are wanted of it.
+pub fn gradients(
+    decoder: &Decoder,
+    params: &Params,
+    batch: &Batch,
+    loss: &mut dyn LossFn,
+    wants: &[Want],
+    checkpoint: Checkpoint,
+) -> (LossOut, HashMap<usize, Grad>) {
+    let mut found = HashMap::new();
+    let mut sink = |param: usize, grad: Grad| -> Result<()> {
+        assert!(found.insert(param, grad).is_none(), "parameter {param} came twice");
+        Ok(())
+    };
+    let out = decoder
+        .backward(&exec(), &Host::default(), params, batch, loss, wants, checkpoint, &mut sink)
+        .expect("a backward pass");
+    (out, found)
+}
+
+/// All gradients are wanted.
+pub fn all_dense(decoder: &Decoder) -> Vec<Want> {
+    vec![Want::Dense; decoder.universe().len()]
 }
 
 /// The values of a tensor of any shape.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use lota_runtime::data::{
     Batch, BatchOptions, Batches, Example, ExampleOptions, Format, Keep, Order, Padded, Pair, ReadLimits,
-    examples, read,
+    encode_most, examples, read,
 };
 use lota_runtime::host::{Event, Events, Host, Rng};
 use lota_runtime::model::{TokenizerTraining, train_tokenizer};
@@ -186,6 +186,9 @@ fn a_long_text_is_cut_as_if_it_were_tokenized_whole() {
             );
             let t = made.truncation;
             assert_eq!((t.examples, t.prompts, t.targets), (1, 1, 1));
+            assert_eq!(encode_most(&encode, &prompt, keep, max_prompt).expect("tokenizes"), kept);
+            let short = encode_most(&encode, "the law", keep, max_prompt).expect("tokenizes");
+            assert_eq!(short, whole("the law"), "what is not too long is whole");
             // A text without a space is read whole: nothing says where its words begin.
             let longest = longest.into_inner().expect("not poisoned");
             let whole = seed.is_multiple_of(3) || (seed + 1).is_multiple_of(3);
@@ -352,4 +355,20 @@ fn packing_fills_batches_and_buckets_bring_like_lengths_together() {
     assert!(spread(true) * 5 < spread(false));
     let long = BatchOptions { max_tokens: Some(30), ..Default::default() };
     assert!(Batches::new(items, long).is_err_and(|e| e.to_string().contains("max_tokens = 30")));
+}
+
+#[test]
+fn a_row_that_is_not_text_is_named_by_file_and_place() {
+    for (name, content, told) in [
+        ("rows.jsonl", &b"{\"a\": \"x\"}\n\n{\"a\": \"caf\xe9\"}\n"[..], "line 3: not UTF-8 text"),
+        ("rows.csv", b"a,b\n1,2\n3,\xff\n", "line 3: not UTF-8 text"),
+        ("rows.tsv", b"a\tb\n\xc3\t2\n", "line 2: not UTF-8 text"),
+        ("head.csv", b"a,\xff\n1,2\n", "line 1: not UTF-8 text"),
+        ("rows.json", b"[{\"a\": 1},\n {\"a\": \"\xff\"}]", "row 2: not UTF-8 text (line 2 of the file)"),
+        ("more.json", b"{\"a\": 1}\n{\"\xff\": 2}", "row 2: not UTF-8 text (line 2 of the file)"),
+    ] {
+        let (_dir, path) = file(name, content);
+        let text = all(&path).expect_err(name).to_string();
+        assert_eq!(text, format!("{}: {told}", path.display()));
+    }
 }

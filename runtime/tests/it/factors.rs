@@ -327,7 +327,7 @@ fn what_cannot_be_is_refused_with_what_to_do() {
         modules(&base, names, &shape(rank, alpha)).expect_err("refused").to_string()
     };
     assert_eq!(text(&["q_proj"], 0, 1.0), "the rank of factors is at least 1");
-    assert_eq!(text(&["q_proj"], 1, f64::NAN), "alpha must be a finite number, not NaN");
+    assert_eq!(text(&["q_proj"], 1, f64::NAN), "alpha must be a finite number above 0, not NaN");
     assert!(
         text(&["quproj"], 1, 1.0)
             .starts_with("no module with a matrix is called \"quproj\": use \"all-linear\"")

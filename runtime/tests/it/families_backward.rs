@@ -1,6 +1,5 @@
 //! Gradients of every parameter of every family.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -8,48 +7,16 @@ use lota_runtime::Result;
 use lota_runtime::data::{Batch, NO_LABEL};
 use lota_runtime::host::{Host, Rng};
 use lota_runtime::model::decoder::{Checkpoint, CrossEntropy, Grad, LossFn, LossOut, Reduction, Want};
-use lota_runtime::model::{Decoder, Params};
 use lota_runtime::ops::{SparseIndex, scatter};
 
-use crate::common::{bits, decoder, difference, exec, largest, params, tokens};
+use crate::common::{all_dense, bits, decoder, difference, exec, gradients, labelled, largest, params};
 use crate::families::weights;
 use crate::plain::{Plain, Weights};
 use crate::zoo;
 
 /// Three sequences, of which some positions have labels.
 fn batch(seed: u64) -> Batch {
-    let mut rng = Rng::new(seed);
-    let mut batch = Batch::new();
-    for (example, len) in [9usize, 4, 11].into_iter().enumerate() {
-        let ids = tokens(&mut rng, len, 37);
-        let label = |_| if rng.uniform() < 0.3 { NO_LABEL } else { rng.below(37) as i32 };
-        let labels: Vec<i32> = (0..len).map(label).collect();
-        batch.append(&ids, &labels, example as u32);
-    }
-    batch
-}
-
-fn gradients(
-    decoder: &Decoder,
-    params: &Params,
-    batch: &Batch,
-    loss: &mut dyn LossFn,
-    wants: &[Want],
-    checkpoint: Checkpoint,
-) -> (LossOut, HashMap<usize, Grad>) {
-    let mut found = HashMap::new();
-    let mut sink = |param: usize, grad: Grad| -> Result<()> {
-        assert!(found.insert(param, grad).is_none(), "parameter {param} came twice");
-        Ok(())
-    };
-    let out = decoder
-        .backward(&exec(), &Host::default(), params, batch, loss, wants, checkpoint, &mut sink)
-        .expect("a backward pass");
-    (out, found)
-}
-
-fn all_dense(decoder: &Decoder) -> Vec<Want> {
-    vec![Want::Dense; decoder.universe().len()]
+    labelled(seed, &[9, 4, 11])
 }
 
 /// The log-probabilities of a batch's labels by the plain composition.

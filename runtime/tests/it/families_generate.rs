@@ -25,7 +25,10 @@ fn cached_logits_equal_the_full_forward() {
         let mut done = [0; 3];
         for step in steps {
             let new: Vec<&[u32]> = (0..3).map(|i| &sequences[i][done[i]..done[i] + step[i]]).collect();
-            let logits = decoder.step(&exec, &Host::default(), &params, &mut cache, &new).expect("steps");
+            let logits = decoder
+                .read(&exec, &Host::default(), &params, &mut cache, &new)
+                .and_then(|read| read.logits())
+                .expect("steps");
             for i in 0..3 {
                 done[i] += step[i];
                 assert_eq!(cache.tokens(i), done[i]);
@@ -43,12 +46,18 @@ fn sequences_can_be_dropped_copied_and_shortened() {
     let (params, exec) = (params(&decoder, 9), exec());
     let mut cache = decoder.cache(3);
     let prompts: [&[u32]; 3] = [&[1, 2, 3], &[4, 5], &[6, 7, 8, 9]];
-    decoder.step(&exec, &Host::default(), &params, &mut cache, &prompts).expect("steps");
+    decoder
+        .read(&exec, &Host::default(), &params, &mut cache, &prompts)
+        .and_then(|read| read.logits())
+        .expect("steps");
     cache.retain(|i| i != 1);
     assert_eq!((cache.len(), cache.tokens(0), cache.tokens(1)), (2, 3, 4));
     let mut twice = cache.select(&[1, 1]);
     twice.truncate(0, 2).expect("shortens");
-    let logits = decoder.step(&exec, &Host::default(), &params, &mut twice, &[[10], [10]]).expect("steps");
+    let logits = decoder
+        .read(&exec, &Host::default(), &params, &mut twice, &[[10], [10]])
+        .and_then(|read| read.logits())
+        .expect("steps");
     for (i, whole) in [vec![6, 7, 10], vec![6, 7, 8, 9, 10]].iter().enumerate() {
         let full =
             decoder.logits(&exec, &Host::default(), &params, &Batch::of_tokens(&[whole])).expect("runs");
@@ -56,14 +65,22 @@ fn sequences_can_be_dropped_copied_and_shortened() {
         assert!(worst <= 2e-5, "sequence {i} differs by {worst}");
     }
     // The sequences that were copied from are as they were.
-    let logits = decoder.step(&exec, &Host::default(), &params, &mut cache, &[[11], [12]]).expect("steps");
+    let logits = decoder
+        .read(&exec, &Host::default(), &params, &mut cache, &[[11], [12]])
+        .and_then(|read| read.logits())
+        .expect("steps");
     let full = decoder
         .logits(&exec, &Host::default(), &params, &Batch::of_tokens(&[[6, 7, 8, 9, 12]]))
         .expect("runs");
     let worst = difference(&logits.i(1).expect("a row"), &full.i(4).expect("a row"));
     assert!(worst <= 2e-5, "the original differs by {worst}");
     let empty: &[u32] = &[];
-    assert!(decoder.step(&exec, &Host::default(), &params, &mut cache, &[empty, &[1]]).is_err());
+    assert!(
+        decoder
+            .read(&exec, &Host::default(), &params, &mut cache, &[empty, &[1]])
+            .and_then(|read| read.logits())
+            .is_err()
+    );
 }
 
 #[test]
@@ -75,11 +92,15 @@ fn a_sequence_that_outgrows_its_rotary_embedding_must_start_again() {
     let packed = decoder.logits(&exec, &Host::default(), &params, &batch).expect("runs");
     for (at, len) in [(0, 3), (3, 9), (12, 6)] {
         let mut cache = decoder.cache(1);
-        let logits =
-            decoder.step(&exec, &Host::default(), &params, &mut cache, &[&ids[..len]]).expect("steps");
+        let logits = decoder
+            .read(&exec, &Host::default(), &params, &mut cache, &[&ids[..len]])
+            .and_then(|read| read.logits())
+            .expect("steps");
         let worst = difference(&logits.i(0).expect("a row"), &packed.i(at + len - 1).expect("a row"));
         assert!(worst <= 2e-5, "{len} tokens differ by {worst}");
-        let next = decoder.step(&exec, &Host::default(), &params, &mut cache, &[[1, 2]]);
+        let next = decoder
+            .read(&exec, &Host::default(), &params, &mut cache, &[[1, 2]])
+            .and_then(|read| read.logits());
         assert_eq!(next.is_err(), len == 6, "from {len} tokens by two");
     }
 }
@@ -91,10 +112,13 @@ fn a_stopped_forward_says_so() {
         let (params, exec, host) = (params(&decoder, 30), exec(), Host::default());
         let batch = Batch::of_tokens(&[[1u32, 2, 3]]);
         let mut cache = decoder.cache(1);
-        decoder.step(&exec, &host, &params, &mut cache, &[[1u32, 2]]).expect("steps");
+        decoder
+            .read(&exec, &host, &params, &mut cache, &[[1u32, 2]])
+            .and_then(|read| read.logits())
+            .expect("steps");
         host.cancel.cancel();
         let stopped = [
-            decoder.step(&exec, &host, &params, &mut cache, &[[3u32]]),
+            decoder.read(&exec, &host, &params, &mut cache, &[[3u32]]).and_then(|read| read.logits()),
             decoder.logits(&exec, &host, &params, &batch),
             decoder.hidden(&exec, &host, &params, &batch),
         ];

@@ -110,7 +110,7 @@ fn what_cannot_be_generated_is_explained() {
     assert_eq!(text(&[vec![]], &options(1)), "prompt 1 is empty and the model has no token to begin with");
     assert_eq!(
         text(&[vec![1], vec![1; 64]], &options(1)),
-        "prompt 2 has 64 tokens; the model was made for 64, new ones included"
+        "prompt 2 has 64 tokens; the model was made for 64 (max_position_embeddings), new ones included: shorten it"
     );
     assert_eq!(text(&[vec![40]], &options(1)), "token 40 is outside the vocabulary of 37");
     let stop = GenerateOptions { stop: vec!["x".into()], ..options(1) };

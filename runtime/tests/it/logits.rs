@@ -5,45 +5,25 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor, Var};
 use lota_runtime::Result;
-use lota_runtime::data::{Batch, NO_LABEL};
+use lota_runtime::data::Batch;
 use lota_runtime::host::{Host, Rng};
 use lota_runtime::model::decoder::{
     Attached, Checkpoint, CrossEntropy, Factored, Grad, LogitsLoss, LossFn, LossOut, OverLogits, Reduction,
-    Rows, Terms, Want,
+    Rows, Terms,
 };
 use lota_runtime::model::{Decoder, Params};
 
-use crate::common::{decoder, difference, exec, largest, params, tokens, values};
+use crate::common::{self, all_dense, decoder, difference, exec, labelled, largest, params, values};
 use crate::zoo;
 
-fn batch(seed: u64, lengths: &[usize]) -> Batch {
-    let mut rng = Rng::new(seed);
-    let mut batch = Batch::new();
-    for (example, &len) in lengths.iter().enumerate() {
-        let ids = tokens(&mut rng, len, 37);
-        let label = |_| if rng.uniform() < 0.3 { NO_LABEL } else { rng.below(37) as i32 };
-        let labels: Vec<i32> = (0..len).map(label).collect();
-        batch.append(&ids, &labels, example as u32);
-    }
-    batch
-}
-
+/// The loss of a batch and all gradients.
 fn gradients(
     decoder: &Decoder,
     params: &Params,
     batch: &Batch,
     loss: &mut dyn LossFn,
 ) -> (LossOut, HashMap<usize, Grad>) {
-    let mut found = HashMap::new();
-    let mut sink = |param: usize, grad: Grad| -> Result<()> {
-        assert!(found.insert(param, grad).is_none(), "parameter {param} came twice");
-        Ok(())
-    };
-    let wants = vec![Want::Dense; decoder.universe().len()];
-    let out = decoder
-        .backward(&exec(), &Host::default(), params, batch, loss, &wants, Checkpoint::Block, &mut sink)
-        .expect("a backward pass");
-    (out, found)
+    common::gradients(decoder, params, batch, loss, &all_dense(decoder), Checkpoint::Block)
 }
 
 fn log_softmax(x: &Tensor) -> candle_core::Result<Tensor> {
@@ -97,7 +77,7 @@ fn with_and_without_factors(case: &zoo::Case) -> Vec<Decoder> {
 fn cross_entropy_over_logits_is_the_built_in_one() {
     for case in zoo::all() {
         for decoder in with_and_without_factors(&case) {
-            let (params, batch) = (params(&decoder, 31), batch(32, &[9, 4, 11]));
+            let (params, batch) = (params(&decoder, 31), labelled(32, &[9, 4, 11]));
             for reduction in [Reduction::Mean, Reduction::Sum] {
                 let count = CrossEntropy::new(reduction);
                 let (expected, theirs) = gradients(&decoder, &params, &batch, &mut count.clone());
@@ -127,7 +107,7 @@ fn cross_entropy_over_logits_is_the_built_in_one() {
 fn a_divergence_agrees_with_finite_differences_and_is_nothing_to_itself() {
     for case in zoo::all() {
         for decoder in with_and_without_factors(&case) {
-            let (params, batch) = (params(&decoder, 33), batch(34, &[7, 5]));
+            let (params, batch) = (params(&decoder, 33), labelled(34, &[7, 5]));
             let count = batch.labelled();
             let mut rng = Rng::new(35);
             let targets: Vec<f32> = (0..count * 37).map(|_| rng.normal() as f32).collect();
@@ -157,10 +137,9 @@ fn a_divergence_agrees_with_finite_differences_and_is_nothing_to_itself() {
             let hidden = decoder.labelled_hidden(&exec(), &Host::default(), &params, &batch).expect("runs");
             let own = decoder.logits_of(&exec(), &params, &hidden).expect("runs");
             let all = decoder.logits(&exec(), &Host::default(), &params, &batch).expect("runs");
-            let labelled: Vec<u32> =
-                (0..).zip(&batch.labels).filter(|(_, l)| **l >= 0).map(|(t, _)| t).collect();
-            let labelled = Tensor::new(labelled, &Device::Cpu).expect("a tensor");
-            assert!(difference(&own, &all.index_select(&labelled, 0).expect("selects")) < 1e-5);
+            let rows: Vec<u32> = (0..).zip(&batch.labels).filter(|(_, l)| **l >= 0).map(|(t, _)| t).collect();
+            let rows = Tensor::new(rows, &Device::Cpu).expect("a tensor");
+            assert!(difference(&own, &all.index_select(&rows, 0).expect("selects")) < 1e-5);
             let mut itself = Divergence { targets: own, seen: Vec::new() };
             let mut loss = OverLogits { inner: &mut itself, count: CrossEntropy::default() };
             let (out, found) = gradients(&decoder, &params, &batch, &mut loss);
@@ -174,7 +153,7 @@ fn a_divergence_agrees_with_finite_differences_and_is_nothing_to_itself() {
 fn smoothing_and_z_loss_are_those_of_a_composition() {
     for case in zoo::all().into_iter().take(4) {
         let decoder = decoder(&case.json);
-        let (params, batch) = (params(&decoder, 36), batch(37, &[8, 6]));
+        let (params, batch) = (params(&decoder, 36), labelled(37, &[8, 6]));
         let terms = Terms { smoothing: 0.1, z: 1e-2 };
         let mut built_in = CrossEntropy { terms, ..CrossEntropy::default() };
         let (out, ours) = gradients(&decoder, &params, &batch, &mut built_in);

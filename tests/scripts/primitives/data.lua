@@ -88,6 +88,30 @@ test.case("what is cut is counted", function()
   test.equal(e:tokens().longest, 60)
 end)
 
+test.case("sizes that no batch has are refused", function()
+  local e = lota.data.examples(model, { { prompt = "one", target = "two" } })
+  for _, wrong in ipairs {
+    { { size = 0 }, "at least 1 example" },
+    { { size = 0, packed = true }, "at least 1 example" },
+    { { size = -1 }, "'size' must be an integer" },
+    { { max_tokens = 0 }, "max_tokens" },
+  } do
+    test.raises(function()
+      lota.data.batches(e, wrong[1])
+    end, wrong[2])
+  end
+  for _, wrong in ipairs { { max_len = 0 }, { max_len = 4, max_prompt = 4 } } do
+    test.raises(function()
+      lota.data.examples(model, { { prompt = "one", target = "two" } }, wrong)
+    end, "must be smaller than max_len")
+  end
+  for _, limited in ipairs { lota.eval.perplexity, lota.train.grad_scores, lota.stats.collect } do
+    test.raises(function()
+      limited(model, e, { limit = 0 })
+    end, "option 'limit' must be at least 1, got 0")
+  end
+end)
+
 local rows = {}
 for i = 1, 10 do
   rows[i] = { prompt = ("x"):rep(i), target = tostring(i) }

@@ -125,6 +125,35 @@ test.case("training the factors leaves the shared weights, and merging gives the
   test.equal(off(merged:param "model.embed_tokens.weight", model:param "model.embed_tokens.weight"), 0)
 end)
 
+test.case("settings of factors that mean nothing are refused", function()
+  for _, wrong in ipairs {
+    { { alpha = 0 }, "alpha must be a finite number above 0, not 0" },
+    { { alpha = -4 }, "alpha must be a finite number above 0, not -4" },
+    { { alpha = 1 / 0 }, "alpha must be a finite number above 0, not inf" },
+    { { rank = 0 }, "'rank' must be at least 1, got 0" },
+    { { rank = -2 }, "'rank' must be at least 1, got -2" },
+    { { dropout = 1 }, "'dropout' must be at least 0 and below 1, got 1" },
+    { { dropout = -0.5 }, "'dropout' must be at least 0 and below 1, got -0.5" },
+  } do
+    test.raises(function()
+      lota.lora.attach(model, wrong[1])
+    end, wrong[2])
+  end
+  local l = lota.lora.of(lota.lora.attach(model, { rank = 2 }))
+  test.raises(function()
+    lota.lora.sum({ l, l }, { weights = { 1, 0 / 0 } })
+  end, "summed with a finite weight")
+  test.raises(function()
+    l:apply(model, { scale = 1 / 0 })
+  end, "applied with a finite weight, not inf")
+  local moved = lota.lora.of(trained(lota.lora.attach(model, { rank = 2 }), { params = "lora" }))
+  local m = model:clone()
+  test.raises(function()
+    moved:apply(m, { scale = 1e300 })
+  end, "infinite or NaN: its scale or the weight is too large; nothing was changed")
+  test.equal(m:fingerprint(), model:fingerprint())
+end)
+
 test.case("a frozen A and a masked B keep every other bit", function()
   local m = lota.lora.attach(model, { rank = 4, targets = "up_proj" })
   local b = lota.mask.random(m, { density = 0.25, params = "*.lora_B.weight", seed = 1 })

@@ -198,3 +198,39 @@ test.case("a merge with a method of the script is never resumed", function()
   local out, clean = lota.model.load(run:path "out"), lota.model.load(run:path "clean")
   test.equal(out:fingerprint(), clean:fingerprint())
 end)
+
+test.case("weights and fractions that mean nothing are refused, and overflow is told by its tensor", function()
+  local function refused(o, text)
+    o.base = base
+    test.raises(function()
+      lota.merge.models({ a, b }, o)
+    end, text)
+  end
+  refused(
+    { method = "task_arithmetic", weight = 1e300 },
+    "1e300 is more than float32 holds, as which merges are computed"
+  )
+  refused({ method = "ties", weight = 1, density = 2 }, 'parameter "density": must be from 0 to 1, not 2')
+  refused({ method = "ties", weight = 1, density = -1 }, 'parameter "density": must be from 0 to 1, not -1')
+  refused({ method = "breadcrumbs", weight = 1, gamma = 3 }, 'parameter "gamma": must be from 0 to 1, not 3')
+  refused({ method = "task_arithmetic", weight = 1e38, lambda = 1e38 }, "tensor " .. name .. ": task_arithmetic makes")
+  local bad = base:clone()
+  bad:set_param(name, bad:param(name):mul(0 / 0))
+  test.raises(function()
+    lota.merge.models({ { model = bad, weight = 1 }, { model = base, weight = 1 } }, { method = "linear" })
+  end, "holds NaN at entry 0")
+  -- A method of one's own may mend such values, but not make them.
+  local mended = lota.merge.models({ bad }, {
+    method = function(tensors)
+      return tensors[1]:where(tensors[1]:eq(tensors[1]), 0)
+    end,
+  })
+  test.equal(mended:param(name):abs():sum():item(), 0)
+  test.raises(function()
+    lota.merge.models({ base }, {
+      method = function(tensors)
+        return tensors[1] * 1e39
+      end,
+    })
+  end, "of inputs that are finite")
+end)

@@ -123,6 +123,47 @@ test.case("generation does not depend on what is generated beside it", function(
   test.equal(table.concat(pieces), whole)
 end)
 
+test.case("of a long prompt only the end counts, if so many tokens are asked for", function()
+  local words = ("some words and then more of them "):rep(2000)
+  local options = { max_tokens = 4, max_prompt = 12 }
+  local made = lota.eval.generate(model, { { prompt = words }, { prompt = "short" } }, options)
+  test.equal(made[1], lota.eval.generate(model, { words:sub(-12) }, { max_tokens = 4 })[1])
+  test.equal(made[2], lota.eval.generate(model, { "short" }, { max_tokens = 4 })[1])
+end)
+
+test.case("settings of a generation that mean nothing are refused at once", function()
+  for _, wrong in ipairs {
+    { { temperature = -1 }, "temperature must be 0 or more, not -1" },
+    { { temperature = 0 / 0 }, "temperature must be 0 or more" },
+    { { top_k = 0 }, "top_k must be at least 1" },
+    { { top_k = -3 }, "'top_k' must be an integer" },
+    { { top_p = 2 }, "top_p must be above 0 and at most 1, not 2" },
+    { { top_p = 0 }, "top_p must be above 0 and at most 1, not 0" },
+    { { min_p = -0.1 }, "min_p must be from 0 to 1, not -0.1" },
+    { { repetition_penalty = 0 }, "repetition_penalty must be above 0, not 0" },
+    { { batch = 0 }, "batch must be at least 1, not 0" },
+    { { stop = "" }, "a stop string is empty" },
+    { { max_tokens = -1 }, "'max_tokens' must be an integer" },
+  } do
+    for _, generate in ipairs {
+      function(options)
+        model:generate("a", options)
+      end,
+      -- Before any row is looked at.
+      function(options)
+        lota.eval.generate(model, {}, options)
+      end,
+    } do
+      test.raises(function()
+        generate(wrong[1])
+      end, wrong[2])
+    end
+  end
+  test.raises(function()
+    lota.eval.generate(model, {}, { max_prompt = 0 })
+  end, "'max_prompt' must be at least 1, got 0")
+end)
+
 test.case("a saved model loads with the same bits, in shards too", function()
   local run = lota.run.start(os.tmpname() .. ".run")
   local files = model:save(run:path "saved", { shard = "20KB" })

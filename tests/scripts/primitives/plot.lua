@@ -50,6 +50,34 @@ test.case("what has no place on a logarithmic axis is told by its series and poi
   lota.plot.lines({ loss = { 1, 0 / 0, 2 } }, { log_y = true })
 end)
 
+test.case("numbers that a chart has no place for are told, and the largest that it has are drawn", function()
+  local function refused(draw, ...)
+    local given = table.pack(...)
+    test.raises(function()
+      draw(table.unpack(given, 1, given.n - 1))
+    end, given[given.n])
+  end
+  local lines, heatmap = lota.plot.lines, lota.plot.heatmap
+  refused(lines, { loss = { 1, 1e308 } }, {}, "holds 1e308 as y of 'loss': a chart has places from -1e300 to 1e300")
+  refused(lines, { { name = "a", x = { -1e308, 1 }, y = { 1, 2 } } }, {}, "holds -1e308 as x of 'a'")
+  refused(lines, { { name = "a", y = { 1, 2 }, spread = { 0, 1e301 } } }, {}, "holds 1e301 as spread of 'a'")
+  refused(lines, { loss = { 1 } }, { marks = { { x = 1e308, name = "m" } } }, "holds 1e308 as x of 'm'")
+  refused(lines, { loss = { 1, 1e-310 } }, { log = true }, "values must be above 0, and at least 1e-300")
+  refused(heatmap, { { 1, -1e308 } }, {}, "holds -1e308: a chart has places")
+  refused(heatmap, { { 1, 2 } }, { high = 1e308 }, "'high' is 1e308")
+  refused(heatmap, { { 1, 2 } }, { low = 2, high = 1 }, "must be below high, got 2 and 1")
+  for _, values in ipairs { { 1e300, -1e300 }, { 0, 5e-324 }, { 1e-310, 2e-310 } } do
+    for _, svg in ipairs {
+      lines { loss = values },
+      lines({ { name = "a", x = values, y = values, spread = values } }, { columns = 40 }),
+      heatmap { values },
+    } do
+      test.equal(count(svg, "NaN") + count(svg, "inf"), 0, svg)
+    end
+  end
+  test.equal(count(lines({ loss = { 1e300, 1e-300 } }, { log = true }), "NaN"), 0)
+end)
+
 test.case("the same chart in characters", function()
   local text = lota.plot.lines(rates, { log_x = true, markers = true, columns = 40 })
   test.equal(count(text, "o"), 3, text)

@@ -344,7 +344,14 @@ test.case("schedules: by name, by function, with warm-up", function()
         return "fast"
       end,
     }
-  end, "must return a number")
+  end, 'must return a number, and returned string "fast" for step 1')
+  test.raises(function()
+    rates {
+      schedule = function(step)
+        return step < 3 and 1 or -1
+      end,
+    }
+  end, "the schedule gave -1 for step 3")
 end)
 
 test.case("only what is selected changes, with weight decay, in f32 and bf16", function()
@@ -422,6 +429,33 @@ test.case("options that do not belong are refused", function()
   refused({ optimizer = "sgd", dampening = 0.1, momentum = 0 }, "there is none")
   refused({ optimizer = "sgd", dampening = 0.1, nesterov = true }, "dampening of 0")
   refused({ optimizer = "sgd", momentum = 0 / 0 }, "must be a finite number")
+  refused({ optimizer = "sgd", dampening = -5 }, "sgd: dampening must be from 0 to 1, not -5")
+  for _, optimizer in ipairs { "sgd", "rmsprop" } do
+    for _, momentum in ipairs { -0.1, 1, 7 } do
+      refused(
+        { optimizer = optimizer, momentum = momentum },
+        "momentum must be at least 0 and below 1, not " .. momentum
+      )
+    end
+  end
+  for _, optimizer in ipairs { "adamw", "lion" } do
+    refused({ optimizer = optimizer, betas = { 1, 0.9 } }, "the first of betas must be at least 0 and below 1, not 1")
+    refused(
+      { optimizer = optimizer, betas = { 0.9, -1 } },
+      "the second of betas must be at least 0 and below 1, not -1"
+    )
+  end
+  refused({ optimizer = "adamw", eps = -1 }, "eps must be at least 0, not -1")
+  refused({ optimizer = "rmsprop", alpha = 1.5 }, "alpha must be at least 0 and below 1, not 1.5")
+  for _, optimizer in ipairs { "sgd", "rmsprop", "adamw", "lion" } do
+    refused({ optimizer = optimizer, weight_decay = -1 }, "weight_decay must be at least 0, not -1")
+  end
+  refused({ lr = -1 }, "the learning rate must be at least 0, not -1")
+  refused({ lr = 1e300 }, "the learning rate 1e300 is more than float32 holds")
+  refused({ steps = 0 }, "steps must be at least 1")
+  refused({ steps = 2, warmup = 3 }, "warmup (3) is longer than the training (2 steps)")
+  refused({ accumulate = 0 }, "must be at least 1")
+  refused({ clip_norm = 0 }, "must be above 0")
   refused({ optimizer = "lion", betas = { 0.9 } }, "must be two numbers")
   refused({ mask = lota.mask.none(model) }, "nothing is selected")
   refused({ mask = lota.mask.all(model), params = "all" }, "exclude each other")

@@ -50,3 +50,8 @@ refused("u8 cannot", lota.tensor, { 300 }, { dtype = "u8" })
 refused("u32 cannot", lota.tensor, { -1 }, { dtype = "u32" })
 refused("i64 cannot", lota.tensor, { 0.5 }, { dtype = "i64" })
 refused("i32 cannot", lota.full, { 2 }, 0 / 0, { dtype = "i32" })
+-- The number is the one that was written, counted as it was.
+refused("holds 4, which is no position in a length of 3, counted from 1", x.select, x, 2, { 4 })
+refused("holds -5, which is no position", x.select, x, 2, { -5 })
+refused("must be a list of positions or a Tensor, got the number 4 alone", x.select, x, 2, 4)
+refused("argument 'dim' must be a dim", x.select, x, { 2 }, { 1 })

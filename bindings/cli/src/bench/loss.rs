@@ -5,6 +5,7 @@ use lota::Language;
 use lota::Result;
 use lota::api::IntoValue as _;
 
+use super::work::Work;
 use super::{Figures, median};
 use crate::common::Common;
 use crate::run::builder;
@@ -17,21 +18,8 @@ pub(crate) struct Loss {
     /// The fraction of attention and MLP entries that are trained, at random
     #[arg(long, default_value_t = 0.01)]
     density: f64,
-    /// How weights are held: f32 or bf16
-    #[arg(long, default_value = "f32")]
-    dtype: String,
-    /// Sequences of a batch
-    #[arg(long, default_value_t = 4)]
-    sequences: usize,
-    /// Tokens of each; every one but the first is a target
-    #[arg(long, default_value_t = 256)]
-    tokens: usize,
-    /// Steps of each kind that are timed, in turn, after one that is not
-    #[arg(long, default_value_t = 5)]
-    steps: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    work: Work,
 }
 
 /// Cross-entropy in three ways, each with a trainer of its own on the same entries.
@@ -50,15 +38,15 @@ const LUA: &str = "local lota = require 'lota'\n\
 
 impl Loss {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let model = super::load_or_builtin(common, &self.model, &self.dtype)?;
-        let batch = super::random_batch(model.config.vocab_size, self.sequences, self.tokens);
+        let model = super::load_or_builtin(common, &self.model, &self.work.dtype)?;
+        let batch = self.work.batch(model.config.vocab_size);
         let (tokens, vocab) = (batch.len(), model.config.vocab_size);
         let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
         engine.run(LUA, "bench")?;
         engine.call::<()>("begin", (model.into_value(), batch.into_value(), self.density))?;
         let mut seconds = [const { Vec::new() }; 3];
         let mut ratios = [const { Vec::new() }; 3];
-        for round in 0..=self.steps.max(1) {
+        for round in self.work.rounds() {
             let mut taken = [0.0; 3];
             // They change places, so that none always comes last.
             for turn in 0..3 {
@@ -75,7 +63,7 @@ impl Loss {
         let [built_in, logp, logits] = seconds.map(median);
         let [_, logp_ratio, logits_ratio] = ratios.map(median);
         Figures::new("loss")
-            .with("dtype", self.dtype.as_str())
+            .with("dtype", self.work.dtype.as_str())
             .with("compute", common.compute.as_str())
             .with("tokens", tokens)
             .with("vocab", vocab)
@@ -85,7 +73,7 @@ impl Loss {
             .with("logp_to_built_in", logp_ratio)
             .with("logits_to_built_in", logits_ratio)
             .peak()
-            .print(self.json);
+            .print(self.work.json);
         Ok(())
     }
 }

@@ -10,10 +10,10 @@ mod loss;
 mod select;
 mod step;
 mod training;
+mod work;
 
 use clap::Subcommand;
-use lota::runtime::data::{Batch, Example, collate};
-use lota::runtime::host::{Host, Rng};
+use lota::runtime::host::Host;
 use lota::runtime::model::{Config, Decoder, LoadOptions, Model, init};
 use lota::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -108,15 +108,6 @@ fn resident(field: &str) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
-/// Random texts of which every token but the first is a target.
-fn random_batch(vocab: usize, sequences: usize, tokens: usize) -> Batch {
-    let mut rng = Rng::new(2);
-    let mut text = || (0..tokens.max(2)).map(|_| rng.below(vocab as u64) as u32).collect::<Vec<_>>();
-    let examples: Vec<Example> =
-        (0..sequences.max(1)).map(|_| text()).map(|t| Example::new(&t[..1], &t[1..])).collect();
-    collate((0..).zip(&examples))
-}
-
 /// The type of weights by its name.
 fn dtype(name: &str) -> Result<candle_core::DType> {
     match name {
@@ -135,7 +126,7 @@ fn load(common: &Common, source: &str, name: &str) -> Result<Model> {
     let host = Host::default();
     if source.ends_with(".json") {
         let wrong = |e: &dyn std::fmt::Display| Error::runtime(format!("{source}: {e}"));
-        let text = std::fs::read(source).map_err(|e| wrong(&e))?;
+        let text = std::fs::read(source).map_err(|e| lota::runtime::Error::io(source, e))?;
         let json = serde_json::from_slice(&text).map_err(|e| wrong(&e))?;
         let config = Config::from_json(&json)?;
         let params = init::random(&Decoder::new(&config)?, 1, dtype, &exec, &host)?;

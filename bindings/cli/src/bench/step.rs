@@ -13,6 +13,7 @@ use lota::runtime::model::{Init, Model, ParamSpec, Role};
 use lota::runtime::train::{Optimizer, Selection, TrainOptions, Trainer};
 
 use super::Figures;
+use super::work::Work;
 use crate::common::Common;
 use crate::failure::usage;
 
@@ -26,9 +27,6 @@ pub(crate) struct Step {
     /// Train factors of this rank beside all linear layers of the blocks instead, with alpha twice the rank
     #[arg(long, conflicts_with = "density")]
     lora: Option<usize>,
-    /// How weights are held: f32 or bf16
-    #[arg(long, default_value = "f32")]
-    dtype: String,
     /// What the backward keeps of the forward: none (all of it) or block (recompute)
     #[arg(long, default_value = "none")]
     checkpoint: String,
@@ -47,23 +45,13 @@ pub(crate) struct Step {
     /// A safetensors file of input_ids, labels and attention_mask, instead of random tokens
     #[arg(long)]
     batch: Option<PathBuf>,
-    /// Sequences of the random batch
-    #[arg(long, default_value_t = 4)]
-    sequences: usize,
-    /// Tokens of each; every one but the first is a target
-    #[arg(long, default_value_t = 256)]
-    tokens: usize,
-    /// Steps that are timed, after one that is not
-    #[arg(long, default_value_t = 5)]
-    steps: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    work: Work,
 }
 
 impl Step {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
-        let model = self.adapted(super::load(common, &self.model, &self.dtype)?)?;
+        let model = self.adapted(super::load(common, &self.model, &self.work.dtype)?)?;
         let selection = self.selection(&model)?;
         let entries = selection.entries();
         let batches = self.batches(&model)?;
@@ -76,7 +64,7 @@ impl Step {
         };
         let mut trainer = Trainer::new((&model).into(), selection, options)?;
         let (mut seconds, mut losses) = (Vec::new(), Vec::new());
-        for i in 0..=self.steps.max(1) {
+        for i in self.work.rounds() {
             let batch = std::slice::from_ref(&batches[i % batches.len()]);
             let report = trainer.step((&model).into(), &Host::default(), batch)?;
             losses.push(report.loss);
@@ -87,7 +75,7 @@ impl Step {
         let mut figures = Figures::new("step")
             .with("density", self.density.as_str())
             .with("lora", self.lora)
-            .with("dtype", self.dtype.as_str())
+            .with("dtype", self.work.dtype.as_str())
             .with("compute", common.compute.as_str())
             .with("checkpoint", self.checkpoint.as_str())
             .with("keep_packed", self.keep_packed)
@@ -101,10 +89,10 @@ impl Step {
         if let Some(loaded) = loaded {
             figures = figures.with("loaded_mib", loaded);
         }
-        if self.json {
+        if self.work.json {
             figures = figures.with("losses", losses);
         }
-        figures.print(self.json);
+        figures.print(self.work.json);
         Ok(())
     }
 
@@ -140,6 +128,6 @@ impl Step {
         if let Some(path) = &self.batch {
             return Ok(Padded::read(path)?.batches()?);
         }
-        Ok(vec![super::random_batch(model.config.vocab_size, self.sequences, self.tokens)])
+        Ok(vec![self.work.batch(model.config.vocab_size)])
     }
 }

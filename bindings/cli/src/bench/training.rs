@@ -11,6 +11,7 @@ use lota::builtin;
 use lota::runtime::host::Host;
 use lota::runtime::model::LoadOptions;
 
+use super::work::random_batch;
 use super::{Figures, median};
 use crate::common::Common;
 use crate::run::builder;
@@ -52,7 +53,7 @@ impl Loop {
         let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
         engine.run(LUA, "bench")?;
         let vocab = builtin::load_model(&LoadOptions::default(), &Host::default())?.config.vocab_size;
-        let batch = super::random_batch(vocab, self.sequences, self.tokens);
+        let batch = random_batch(vocab, self.sequences, self.tokens);
         let trainer: Arc<ScriptTrainer> = engine.call("begin", (batch.clone().into_value(),))?;
 
         let (steps, host) = (self.steps.max(1), Host::default());

@@ -149,6 +149,10 @@ pub(super) fn run(session: Session, done: impl Fn()) -> Result<()> {
 
 /// Adds what is new to the history file.
 fn keep(editor: &mut Editor<Asked, FileHistory>, path: &Path) -> std::result::Result<(), String> {
-    path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|e| e.to_string())?;
-    editor.append_history(path).map_err(|e| e.to_string())
+    path.parent()
+        .map_or(Ok(()), |folder| {
+            std::fs::create_dir_all(folder).map_err(|e| lota::runtime::Error::io(folder, e))
+        })
+        .map_err(|e| e.to_string())?;
+    editor.append_history(path).map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -2,7 +2,7 @@
 
 use lota::Told as _;
 use lota::api::{Map, Object, ScriptMask, ScriptTensor, Value};
-use lota::plot::{LineChart, Series, text};
+use lota::plot::{LARGEST, LineChart, Series, text};
 use lota::runtime::mask::By;
 use lota::{Error, Result};
 
@@ -18,7 +18,7 @@ pub fn draw(value: &Value, style: &Style<'_>) -> Result<String> {
     match value {
         Value::List(items) if items.iter().all(|v| number(v).is_some()) && !items.is_empty() => {
             let values: Vec<f64> = items.iter().filter_map(number).collect();
-            Ok(drawn(vec![series("", &values)], width))
+            drawn(vec![series("", &values)], width)
         }
         Value::List(items) => rows(items, width),
         Value::Map(map) => named(map, width),
@@ -56,7 +56,7 @@ fn of_object(object: &Object, width: usize) -> Result<String> {
     match object.downcast_ref::<ScriptTensor>().map(ScriptTensor::get) {
         Some(tensor) if tensor.rank() == 1 => {
             let tensor = tensor.to_dtype(candle_core::DType::F64).told()?;
-            Ok(drawn(vec![series("", &tensor.to_vec1().told()?)], width))
+            drawn(vec![series("", &tensor.to_vec1().told()?)], width)
         }
         Some(tensor) => Err(cannot(&format!("tensor of {} dimensions", tensor.rank()))),
         None => Err(cannot(object.type_name())),
@@ -101,12 +101,17 @@ fn rows(items: &[Value], width: usize) -> Result<String> {
         return Err(cannot("list of maps without numbers"));
     }
     let title = if lines.len() == 1 { format!("{}\n", names[0]) } else { String::new() };
-    Ok(title + drawn(lines, width).as_str())
+    Ok(title + drawn(lines, width)?.as_str())
 }
 
 /// Lines in characters.
-fn drawn(series: Vec<Series>, width: usize) -> String {
-    text::lines(&LineChart { series, ..LineChart::default() }, width, HEIGHT)
+fn drawn(series: Vec<Series>, width: usize) -> Result<String> {
+    let values = series.iter().flat_map(|s| s.points.iter().flat_map(|(x, y)| [*x, *y]));
+    if let Some(value) = values.into_iter().find(|v| v.is_finite() && v.abs() > LARGEST) {
+        let what = format!("{value:e} cannot be drawn: a chart has places from -{LARGEST:e} to {LARGEST:e}");
+        return Err(Error::argument(what));
+    }
+    Ok(text::lines(&LineChart { series, ..LineChart::default() }, width, HEIGHT))
 }
 
 /// Numbers by name are bars, lists by name are lines.
@@ -126,5 +131,5 @@ fn named(map: &Map, width: usize) -> Result<String> {
     if lines.is_empty() {
         return Err(cannot("map without numbers or lists of them"));
     }
-    Ok(drawn(lines, width))
+    drawn(lines, width)
 }

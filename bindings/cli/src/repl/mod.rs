@@ -43,10 +43,13 @@ pub fn main(
     }
     let mut session = session.with_time(None).with_lines_counted();
     let mut failed = false;
-    let mut lines = std::io::stdin().lock().lines();
+    let mut lines = std::io::stdin().lock().split(b'\n');
     while let Some(line) = idle(|| lines.next()) {
         let line = line.map_err(|e| Error::runtime(format!("standard input: {e}")))?;
-        let reply = session.line(&line);
+        let reply = match std::str::from_utf8(&line) {
+            Ok(line) => session.line(line.strip_suffix('\r').unwrap_or(line)),
+            Err(_) => session.unreadable(),
+        };
         done();
         failed |= reply.outcome == Outcome::Failed;
         if !tell(&reply, str::to_string) {

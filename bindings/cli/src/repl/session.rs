@@ -186,6 +186,18 @@ impl Session {
         self.end()
     }
 
+    /// Answers a line that is not text. The input that it would have ended or gone on with is dropped.
+    pub fn unreadable(&mut self) -> Reply {
+        let place = self.lines.as_mut().map(|lines| {
+            *lines += 1;
+            format!("input:{}: ", *lines)
+        });
+        let dropped = if self.pending.is_empty() { "" } else { ", with what of its input came before" };
+        self.pending.clear();
+        let what = format!("{}not UTF-8 text; the line is left out{dropped}", place.unwrap_or_default());
+        failed(&Error::new(ErrorKind::Syntax, what))
+    }
+
     /// Runs the input that waits as it is.
     pub fn end(&mut self) -> Reply {
         let input = std::mem::take(&mut self.pending);
@@ -396,8 +408,9 @@ impl Session {
 
     fn load(&mut self, file: &str) -> Result<Reply> {
         let path = self.engine.ctx().files.grant(file)?;
-        let source =
-            std::fs::read_to_string(path.path()).map_err(|e| Error::runtime(format!("{file}: {e}")))?;
+        // Under the name that it was given by.
+        let bytes = std::fs::read(path.path()).map_err(|e| lota::runtime::Error::io(file, e))?;
+        let source = lota::runtime::host::text_of(bytes, Path::new(file))?;
         let promoted = (self.syntax.promote)(&source, &tokens(self.syntax, &source));
         let before = Before { names: self.engine.names(&[]), imports: self.engine.imports() };
         let (result, took) = self.timed(|s| s.engine.load(&promoted, std::path::Path::new(file)));

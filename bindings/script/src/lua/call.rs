@@ -53,8 +53,10 @@ pub(crate) fn call(
 fn invoke(state: &State, primitive: &Primitive, args: MultiValue) -> Result<Value> {
     // A plain loop: this is what an empty call costs.
     let mut values = Vec::with_capacity(args.len());
+    let shows = primitive.plan().shows;
     for value in args {
-        values.push(convert::from_lua(value).map_err(|e| e.in_primitive(primitive.name()))?);
+        let value = if shows { convert::to_show(value) } else { convert::from_lua(value) };
+        values.push(value.map_err(|e| e.in_primitive(primitive.name()))?);
     }
     primitive.invoke(&state.ctx, values)
 }

@@ -34,12 +34,26 @@ impl Scripted for Foreign {
     }
 }
 
-/// A Lua value as a neutral one.
-pub(crate) fn from_lua(value: mlua::Value) -> Result<Value> {
-    convert(value, 0)
+/// What a value is converted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// For work: a table must be a list or a map.
+    Use,
+    /// To be shown: a list may have holes, and what is no value is its text.
+    Show,
 }
 
-fn convert(value: mlua::Value, depth: usize) -> Result<Value> {
+/// A Lua value as a neutral one.
+pub(crate) fn from_lua(value: mlua::Value) -> Result<Value> {
+    convert(value, 0, For::Use)
+}
+
+/// A Lua value as one that can be shown.
+pub(crate) fn to_show(value: mlua::Value) -> Result<Value> {
+    convert(value, 0, For::Show)
+}
+
+fn convert(value: mlua::Value, depth: usize, aim: For) -> Result<Value> {
     Ok(match value {
         mlua::Value::Nil => Value::Nil,
         mlua::Value::Boolean(b) => Value::Bool(b),
@@ -47,22 +61,27 @@ fn convert(value: mlua::Value, depth: usize) -> Result<Value> {
         mlua::Value::Number(x) => Value::Float(x),
         mlua::Value::String(s) => match s.to_str() {
             Ok(text) => Value::Str(text.to_string()),
+            Err(_) if aim == For::Show => Value::Str(s.to_string_lossy()),
             Err(_) => return Err(Error::argument("a string is not UTF-8 text")),
         },
-        mlua::Value::Table(table) => from_table(&table, depth)?,
+        mlua::Value::Table(table) => from_table(&table, depth, aim)?,
         mlua::Value::Function(function) => Value::Function(Arc::new(LuaFn::new(function))),
         mlua::Value::UserData(data) => match data.borrow::<LuaObject>() {
             Ok(object) => Value::Object(object.object.clone()),
             Err(_) => Value::object(Foreign::new(data)),
         },
         mlua::Value::Error(error) => Value::Str(super::error::from_lua(&error).to_string()),
+        other if aim == For::Show => Value::Str(other.type_name().into()),
         other => {
             return Err(Error::argument(format!("a {} cannot be given to a primitive", other.type_name())));
         }
     })
 }
 
-fn from_table(table: &Table, depth: usize) -> Result<Value> {
+/// Holes that are filled in a list that is shown, for each entry that there is.
+const HOLES: usize = 4;
+
+fn from_table(table: &Table, depth: usize, aim: For) -> Result<Value> {
     if depth == DEPTH {
         return Err(Error::argument("a table is nested too deeply; does it contain itself?"));
     }
@@ -72,10 +91,21 @@ fn from_table(table: &Table, depth: usize) -> Result<Value> {
     for pair in table.pairs::<mlua::Value, mlua::Value>() {
         let (key, value) = pair.map_err(|e| super::error::from_lua(&e))?;
         match key {
-            mlua::Value::Integer(i) if i == items.len() as i64 + 1 => items.push(convert(value, depth + 1)?),
-            mlua::Value::Integer(i) => late.push((i, convert(value, depth + 1)?)),
+            mlua::Value::Integer(i) if i == items.len() as i64 + 1 => {
+                items.push(convert(value, depth + 1, aim)?);
+            }
+            mlua::Value::Integer(i) => late.push((i, convert(value, depth + 1, aim)?)),
             mlua::Value::String(name) => {
-                named.push((name.to_string_lossy(), convert(value, depth + 1)?));
+                named.push((name.to_string_lossy(), convert(value, depth + 1, aim)?));
+            }
+            mlua::Value::Boolean(key) if aim == For::Show => {
+                named.push((key.to_string(), convert(value, depth + 1, aim)?));
+            }
+            mlua::Value::Number(key) if aim == For::Show => {
+                named.push((key.to_string(), convert(value, depth + 1, aim)?));
+            }
+            other if aim == For::Show => {
+                named.push((other.type_name().into(), convert(value, depth + 1, aim)?));
             }
             other => {
                 let kind = other.type_name();
@@ -87,11 +117,18 @@ fn from_table(table: &Table, depth: usize) -> Result<Value> {
     }
     late.sort_by_key(|(i, _)| *i);
     // No list: `{[0] = 0.1, [1] = 0.2}` and `{[3] = 0.5, ["*"] = 0.1}` have numbers for names.
-    let no_list = late.first().is_some_and(|(i, _)| *i < 1) || items.is_empty() && !named.is_empty();
+    let mut no_list = late.first().is_some_and(|(i, _)| *i < 1) || items.is_empty() && !named.is_empty();
+    if aim == For::Show && !no_list {
+        let (last, count) = (late.last().map_or(0, |(i, _)| *i as usize), items.len() + late.len());
+        no_list = last / (HOLES + 1) > count;
+    }
     for (i, value) in late {
         if no_list {
             named.push((i.to_string(), value));
             continue;
+        }
+        if aim == For::Show {
+            items.resize_with(i as usize - 1, Value::default);
         }
         if i != items.len() as i64 + 1 {
             let missing = items.len() + 1;

@@ -182,6 +182,16 @@ fn calls(r: &mut Registry) {
             .call(|_, args| -> Result<()> { Err(Error::runtime(args.get::<String>("why")?)) }),
     );
     r.add(
+        Primitive::new("shown", "Values as a person reads them.")
+            .rest("values", "any", "what to show")
+            .returns("string", "the text")
+            .shows()
+            .call(|_, args| {
+                let values: Vec<Value> = args.get("values")?;
+                Ok(values.iter().map(crate::show).collect::<Vec<_>>().join(" "))
+            }),
+    );
+    r.add(
         Primitive::new("print", "Prints a text.")
             .arg("text", "string", "the text")
             .call(|ctx, args| ctx.print(&args.get::<String>("text")?)),

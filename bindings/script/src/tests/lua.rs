@@ -29,3 +29,19 @@ fn a_method_called_with_a_dot_is_told() {
     let error = Script::new(Language::Lua).fails("local c = require('lota').counter()\nc.add()");
     assert!(error.message().contains("object:add(...)"), "{error}");
 }
+
+#[test]
+fn what_only_shows_its_values_takes_tables_that_are_no_lists() {
+    let script = Script::new(Language::Lua);
+    let shows = |code: &str| match script.run(&format!("return require('lota').shown({code})")) {
+        Ok(crate::Value::Str(text)) => text,
+        other => panic!("{code}: {other:?}"),
+    };
+    assert_eq!(shows("{1, nil, 3}"), "{1, nil, 3}");
+    assert_eq!(shows("{nil, 2}, {a = {nil, nil, 3}}"), "{nil, 2} {a = {nil, nil, 3}}");
+    assert_eq!(shows("{[1] = 1, [1000000000] = 2}"), "{[\"1\"] = 1, [\"1000000000\"] = 2}");
+    assert_eq!(shows("{[true] = 1, [0.5] = 2}"), "{[\"0.5\"] = 2, true = 1}");
+    assert_eq!(shows("'caf\\xe9', coroutine.create(print)"), "caf\u{fffd} thread");
+    let error = script.fails("require('lota').each({1, nil, 3}, print)");
+    assert!(error.message().contains("has an entry [3] but none at [2]"), "{error}");
+}

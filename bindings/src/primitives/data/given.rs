@@ -21,6 +21,17 @@ pub(crate) fn all_batches(args: &mut Args, name: &str) -> Result<Vec<Arc<Batch>>
     batches_of(args, name, value)
 }
 
+/// The first batches of an argument, as many as the option `limit` says, or all.
+pub(crate) fn limited_batches(args: &mut Args, name: &str) -> Result<Vec<Arc<Batch>>> {
+    let limit: Option<usize> = args.opt("limit")?;
+    if limit == Some(0) {
+        return Err(args.wrong("limit", "must be at least 1, got 0"));
+    }
+    let mut batches = all_batches(args, name)?;
+    batches.truncate(limit.unwrap_or(usize::MAX));
+    Ok(batches)
+}
+
 /// All batches that the value of an argument is.
 pub(crate) fn batches_of(args: &Args, name: &str, value: Value) -> Result<Vec<Arc<Batch>>> {
     match &value {

@@ -11,7 +11,7 @@ use lota_script::{Args, Ctx, Primitive, Registry, Result, Value, from_json};
 
 pub(crate) use batch::ScriptBatch;
 pub(crate) use batches::ScriptBatches;
-pub(crate) use given::{all_batches, batches_of, one_batch};
+pub(crate) use given::{all_batches, batches_of, limited_batches, one_batch};
 
 pub(super) fn register(r: &mut Registry) {
     r.area("data", "Data files, training examples and batches.");
@@ -51,6 +51,9 @@ fn rows(ctx: &Ctx, args: &mut Args) -> Result<Vec<Value>> {
         name => Some(Format::named(name).map_err(|e| args.wrong("format", e))?),
     };
     let limit: Option<usize> = args.opt("limit")?;
+    if limit == Some(0) {
+        return Err(args.wrong("limit", "must be at least 1, got 0"));
+    }
     // A row in memory is larger than its text.
     let bytes = path.bytes();
     ctx.meter.value(bytes)?;

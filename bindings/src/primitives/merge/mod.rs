@@ -51,7 +51,8 @@ pub(super) fn register(r: &mut Registry) {
                  lists under their names if they are of each model, else as single values. \
                  Further options are the method's parameters. Each may be a value, a list of values from the first \
                  layer to the last, or a list of {filter = part of a name, value = ...}. In the entry of a model \
-                 ({model = m, weight = 0.5}) they are that model's.",
+                 ({model = m, weight = 0.5}) they are that model's. A result that is not finite in the type it is held in is an \
+                 error that names the tensor.",
             )
             .arg("models", WHAT, "what is merged")
             .need("method", "string|function", "ties, linear, ..., or a function")

@@ -146,7 +146,7 @@ fn overlap(a: &Path, b: &Path) -> Result<bool> {
         if let Ok(real) = path.canonicalize() {
             return Ok(real);
         }
-        std::path::absolute(path).map_err(|e| Error::runtime(format!("{}: {e}", path.display())))
+        Ok(std::path::absolute(path).map_err(|e| lota_runtime::Error::io(path, e))?)
     };
     let (a, b) = (real(a)?, real(b)?);
     Ok(a.starts_with(&b) || b.starts_with(&a))

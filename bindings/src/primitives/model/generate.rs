@@ -31,7 +31,7 @@ pub(crate) fn generation(args: &mut Args) -> Result<GenerateOptions> {
         list => Vec::from_value(list).map_err(|m| args.mismatched("stop", &m))?,
     };
     let special: bool = args.get("special")?;
-    Ok(GenerateOptions {
+    let options = GenerateOptions {
         max_tokens: args.get("max_tokens")?,
         sampling: Sampling {
             temperature: args.get("temperature")?,
@@ -45,14 +45,17 @@ pub(crate) fn generation(args: &mut Args) -> Result<GenerateOptions> {
         eos: None,
         skip_special: !special,
         batch: args.get("batch")?,
-    })
+    };
+    options.check()?;
+    Ok(options)
 }
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
         generation_options(
             method("generate", "Continues a text, or several.")
-                .details("What the tokenizer puts before every text is added. Each text is continued as it would be alone.")
+                .details("What the tokenizer puts before every text is added. Each text is continued as it would be alone. A text ends at the \
+                     longest sequence that the model was made for; a notice says so.")
                 .arg("prompt", "string|list of string|list of integer", "the text, the texts, or token ids"),
         )
         .opt("on_text", "function", (), "function(piece, i) called as text comes; false ends everything")

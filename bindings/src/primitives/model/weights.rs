@@ -168,7 +168,7 @@ fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     let number: f64 = digits.parse().ok()?;
-    (number > 0.0 && number.is_finite()).then_some((number * unit) as u64)
+    (number * unit >= 1.0 && number.is_finite()).then_some((number * unit) as u64)
 }
 
 fn set_param(_: &Ctx, args: &mut Args) -> Result<()> {

@@ -12,7 +12,7 @@ use lota_script::{Args, Ctx, Error, Primitive, Registry, Result, ScriptFn, Value
 
 use super::example;
 use crate::error::of_callback;
-use crate::primitives::data::all_batches;
+use crate::primitives::data::limited_batches;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, choose, chosen, patterns};
 use crate::primitives::tensor::ScriptTensor;
@@ -90,9 +90,7 @@ fn collected(ctx: &Ctx, args: &mut Args) -> Result<Stats> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let m = &model.0;
     let universe = m.params.universe().clone();
-    let limit: Option<usize> = args.opt("limit")?;
-    let mut batches: Vec<Arc<Batch>> = all_batches(args, "batches")?;
-    batches.truncate(limit.unwrap_or(usize::MAX));
+    let batches: Vec<Arc<Batch>> = limited_batches(args, "batches")?;
     if batches.is_empty() {
         return Err(args.wrong("batches", "holds no batch, so there is nothing to gather"));
     }

@@ -16,7 +16,7 @@ fn one_or_many(value: Value) -> Vec<Value> {
 }
 
 /// `x[i]`, `x[{i, j}]` and `x:index(i, j, ...)`.
-fn index(ctx: &Ctx, args: &mut Args) -> Result<Value> {
+fn index(_: &Ctx, args: &mut Args) -> Result<Value> {
     let mut x = args.this::<ScriptTensor>()?.get();
     let whole = x.clone();
     let mut places = one_or_many(args.get("i")?);
@@ -31,7 +31,7 @@ fn index(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         };
         let Some(at) = position(i, len) else {
             let shape = shape_text(whole.dims());
-            let given = if i < 0 { i } else { i + ctx.index_base() };
+            let given = args.counted(i);
             return Err(args.wrong("i", format!("is {given}, outside a tensor of shape {shape}")));
         };
         x = x.get(at).told()?;
@@ -50,15 +50,25 @@ pub(super) fn positions(args: &mut Args, name: &str, len: usize, like: &Tensor) 
                     _ => None,
                 };
                 let Some(at) = at.and_then(|at| u32::try_from(at).ok()) else {
-                    return Err(args.wrong(
-                        name,
-                        format!("must hold positions within a length of {len}, got {}", place.describe()),
-                    ));
+                    let what = match &place {
+                        Value::Int(i) => format!(
+                            "holds {}, which is no position in a length of {len}, counted from {}",
+                            args.counted(*i),
+                            args.counted(0)
+                        ),
+                        other => format!("must hold positions, got {}", other.describe()),
+                    };
+                    return Err(args.wrong(name, what));
                 };
                 places.push(at);
             }
             let count = places.len();
             Ok(Tensor::from_vec(places, count, like.device()).told()?)
+        }
+        Value::Int(i) => {
+            let i = args.counted(i);
+            Err(args
+                .wrong(name, format!("must be a list of positions or a Tensor, got the number {i} alone")))
         }
         other => {
             let places: Tensor = of_value(other).map_err(|m| args.mismatched(name, &m))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use lota_script::{Op, Primitive, Registry};
+use lota_script::{Args, Op, Primitive, Registry, Result};
 
 use super::operand::{Operand, float, for_number, pair, reserve, reserve_stretched};
 use crate::error::Told as _;
@@ -251,8 +251,17 @@ fn unaries(r: &mut Registry) {
             .example("assert(lota.tensor({-5, 5}):clamp(-1, 2):sum():item() == 1)")
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
-                let (low, high): (f64, f64) = (args.get("low")?, args.get("high")?);
+                let (low, high) = range(args)?;
                 x.clamp(low, high).told()
             }),
     );
+}
+
+/// The arguments `low` and `high`.
+pub(crate) fn range(args: &mut Args) -> Result<(f64, f64)> {
+    let (low, high): (f64, f64) = (args.get("low")?, args.get("high")?);
+    if low > high || low.is_nan() || high.is_nan() {
+        return Err(args.wrong("low", format!("must be a number and at most high, got {low} and {high}")));
+    }
+    Ok((low, high))
 }

@@ -25,6 +25,7 @@ use crate::primitives::shared::Lota;
 
 pub(crate) use constants::{WHY, holds, refuse_reads, refuse_weights};
 pub(crate) use index::stored_positions;
+pub(crate) use math::range;
 pub use operand::Operand;
 pub(crate) use pytorch::register as register_elsewhere;
 pub(crate) use weights::carry_origins;

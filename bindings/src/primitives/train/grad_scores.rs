@@ -13,7 +13,7 @@ use super::loss::{LOSS_DOC, LOSS_TYPE, Loss};
 use super::trainer::subject;
 use super::{BEGIN, word};
 use crate::error::of_callback;
-use crate::primitives::data::all_batches;
+use crate::primitives::data::limited_batches;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::primitives::tensor::{ScriptTensor, of_value, refuse_weights};
@@ -46,10 +46,7 @@ pub(super) fn register(r: &mut Registry) {
 fn scores(ctx: &Ctx, args: &mut Args) -> Result<Values> {
     let model: Arc<ScriptModel> = args.get("model")?;
     let _hold = model.params().hold("train.grad_scores");
-    let limit: Option<usize> = args.opt("limit")?;
-    let batches = all_batches(args, "batches")?;
-    let batches: Vec<Batch> =
-        batches.iter().take(limit.unwrap_or(usize::MAX)).map(|b| (**b).clone()).collect();
+    let batches: Vec<Batch> = limited_batches(args, "batches")?.iter().map(|b| (**b).clone()).collect();
     let universe = model.params().universe().clone();
     let params = chosen(args, &universe)?;
     let checkpoint = word(args, "checkpoint", &["none", "block"])?.parse()?;

@@ -155,7 +155,8 @@ fn schedule(args: &mut Args) -> Result<Schedule> {
             let what = returned.describe();
             f64::from_value(returned).map_err(|_| {
                 lota_runtime::Error::argument(format!(
-                    "the schedule function must return a number, and returned {what}"
+                    "the schedule function must return a number, and returned {what} for step {}",
+                    step + 1
                 ))
             })
         }))),

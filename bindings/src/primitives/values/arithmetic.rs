@@ -8,6 +8,7 @@ use lota_script::{Args, Ctx, FromValue, Mismatch, Op, Primitive, Registry, Resul
 
 use super::{example, method};
 use crate::primitives::shared::ScriptValues;
+use crate::primitives::tensor::range;
 
 /// One side of an operation.
 enum Side {
@@ -121,7 +122,7 @@ pub(super) fn register(r: &mut Registry) {
             .example(example("assert(s:clamp(-0.01, 0.02):max() <= 0.0201)"))
             .call(|ctx, args| {
                 let values = reserved(ctx, args.this::<ScriptValues>()?.get())?;
-                let (low, high): (f64, f64) = (args.get("low")?, args.get("high")?);
+                let (low, high) = range(args)?;
                 Ok(values.map(|_, t| Ok(t.clamp(low, high)?))?)
             }),
     );

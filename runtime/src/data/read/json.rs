@@ -69,10 +69,22 @@ pub fn read_whole(rows: &mut Rows<'_>) -> Result<()> {
         let one = Items { rows, failed: &mut failed };
         if let Err(e) = one.deserialize(&mut deserializer) {
             // The parser's message ends in the line and column.
-            return Err(failed.unwrap_or_else(|| Error::format(path, format!("not valid JSON: {e}"))));
+            return Err(failed.unwrap_or_else(|| match not_text(text) {
+                Some(line) => {
+                    let row = rows.number();
+                    Error::format(path, format!("row {row}: not UTF-8 text (line {line} of the file)"))
+                }
+                None => Error::format(path, format!("not valid JSON: {e}")),
+            }));
         }
     }
     Ok(())
+}
+
+/// The line, from 1, of the first byte that is not of UTF-8 text.
+fn not_text(bytes: &[u8]) -> Option<usize> {
+    let valid = std::str::from_utf8(bytes).err()?.valid_up_to();
+    Some(bytes[..valid].iter().filter(|byte| **byte == b'\n').count() + 1)
 }
 
 /// A row, or an array of rows.

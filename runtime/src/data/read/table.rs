@@ -59,8 +59,8 @@ fn wrong(path: &Path, error: csv::Error) -> Error {
             let line = pos.map_or(0, |p| p.line());
             Error::format(path, format!("line {line}: {len} fields where the header has {expected_len}"))
         }
-        (csv::ErrorKind::Utf8 { .. }, Some(line)) => {
-            Error::format(path, format!("line {line}: not UTF-8 text"))
+        (csv::ErrorKind::Utf8 { .. }, line) => {
+            Error::format(path, format!("line {}: not UTF-8 text", line.unwrap_or(1)))
         }
         (other, line) => Error::format(path, format!("line {}: {other:?}", line.unwrap_or(0))),
     }

@@ -19,7 +19,7 @@ pub(super) fn ties() -> TaskVectors {
 
 fn method(name: &'static str, doc: &'static str, elect: bool) -> TaskVectors {
     let gamma = "the fraction of entries that is too large to stay";
-    let spec = Spec::new(name, doc, "arXiv 2312.06795").each("gamma", 0.01, gamma);
+    let spec = Spec::new(name, doc, "arXiv 2312.06795").each("gamma", 0.01, gamma).between(0.0, 1.0);
     TaskVectors::new(spec, Some(Box::new(Large)), elect, false, false)
 }
 

@@ -26,7 +26,8 @@ pub(super) fn linear() -> TaskVectors {
 
 fn method(name: &'static str, doc: &'static str, elect: bool) -> TaskVectors {
     let epsilon = "how far probabilities lie from the density at most";
-    let spec = Spec::new(name, doc, "arXiv 2406.11617").random().each("epsilon", 0.15, epsilon);
+    let spec =
+        Spec::new(name, doc, "arXiv 2406.11617").random().each("epsilon", 0.15, epsilon).between(0.0, 1.0);
     TaskVectors::new(spec, Some(Box::new(Ranked)), elect, elect, true)
 }
 

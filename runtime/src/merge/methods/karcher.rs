@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::merge::gram::{Along, Gram, combine};
-use crate::merge::settings::{Kind, Scalar, Scope};
+use crate::merge::settings::{ANY, Kind, Scalar, Scope};
 use crate::merge::{Group, Method, Sink, Spec};
 
 pub(super) struct Karcher(Spec);
@@ -18,11 +18,12 @@ impl Karcher {
             "The Riemannian mean of directions, at the mean length.",
             "arXiv 2603.04972",
         );
-        Self(whole(spec, "max_iter", 10.0, "steps at most").number(
-            "tol",
-            1e-5,
-            "angles and steps below this count as none",
-        ))
+        Self(
+            whole(spec, "max_iter", 10.0, "steps at most")
+                .between(1.0, ANY.1)
+                .number("tol", 1e-5, "angles and steps below this count as none")
+                .between(0.0, ANY.1),
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::merge::gram::{Along, combine};
 use crate::merge::method::Base;
+use crate::merge::settings::ANY;
 use crate::merge::{Group, Method, Sink, Spec};
 use crate::{Error, Result};
 
@@ -19,6 +20,7 @@ impl MultiSlerp {
             .weights()
             .flag("normalize_weights", true, "divide the weights by their sum")
             .number("eps", 1e-8, "lengths below this count as none")
+            .between(0.0, ANY.1)
             .base(Base::Optional)
             .others(1, None),
         )

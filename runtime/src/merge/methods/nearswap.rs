@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
-use crate::merge::settings::{Kind, Scope};
+use crate::merge::settings::{ANY, Kind, Scope};
 use crate::merge::{Group, Method, Sink, Spec};
 
 pub(super) struct NearSwap(Spec);
@@ -18,6 +18,7 @@ impl NearSwap {
                 "QuartetAnemoi-70B",
             )
             .param("t", Kind::Number, Scope::Shared, None, "how near, in the unit of the weights")
+            .between(0.0, ANY.1)
             .base(Base::Required)
             .inputs(2, Some(2)),
         )

@@ -43,7 +43,7 @@ impl Method for OverlapTies {
                 kernels::difference(delta, values[i], values[n]);
                 kernels::scale(delta, weights[i]);
             }
-            elect(&deltas, &weights, normalize, out);
+            elect(group, &deltas, &weights, normalize, out)?;
             for (at, out) in out.iter_mut().enumerate() {
                 let mut who = (0..n).filter(|&i| claimed[i][at]);
                 let base = values[n][at];

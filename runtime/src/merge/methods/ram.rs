@@ -5,6 +5,7 @@
 use crate::Result;
 use crate::merge::group::Unit;
 use crate::merge::method::Base;
+use crate::merge::settings::ANY;
 use crate::merge::{Group, Method, Sink, Spec};
 
 pub(super) struct Ram {
@@ -29,6 +30,7 @@ impl Ram {
 fn spec(name: &'static str, doc: &'static str) -> Spec {
     Spec::new(name, doc, "arXiv 2601.13572")
         .number("epsilon", 1e-5, "an entry has moved if it has by more than this")
+        .between(0.0, ANY.1)
         .base(Base::Required)
 }
 

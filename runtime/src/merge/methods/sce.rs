@@ -22,6 +22,7 @@ impl Sce {
                 "arXiv 2408.07990",
             )
             .number("select_topk", 1.0, "the fraction of the entries with any variance that stays")
+            .between(0.0, 1.0)
             .flag("int8_mask", false, "accepted for mergekit's sake, where it saves memory; changes nothing")
             .base(Base::Required),
         )

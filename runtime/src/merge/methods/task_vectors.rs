@@ -3,9 +3,9 @@
 
 use super::inputs::Inputs;
 use super::sparsify::{Keep, Sparsify};
-use crate::Result;
 use crate::merge::method::Base;
 use crate::merge::{Group, Method, Sink, Spec, kernels};
+use crate::{Error, Result};
 
 /// A method of this family.
 pub(super) struct TaskVectors {
@@ -28,6 +28,7 @@ impl TaskVectors {
             .base(Base::Required)
             .weights()
             .each("density", 1.0, "the fraction of a task vector's entries that stay")
+            .between(0.0, 1.0)
             .flag("normalize", normalize, "divide by the sum of the weights that go in")
             .flag("rescale", rescale, "scale what stays of a task vector to the sum of magnitudes it had")
             .number("lambda", 1.0, "multiplies the sum of task vectors")
@@ -85,7 +86,7 @@ impl Method for TaskVectors {
                 kernels::scale(delta, weights[i]);
             }
             if self.elect {
-                elect(&deltas, &weights, normalize, out);
+                elect(group, &deltas, &weights, normalize, out)?;
             } else {
                 deltas.iter().for_each(|delta| kernels::add(out, delta));
                 if normalize {
@@ -103,7 +104,21 @@ impl Method for TaskVectors {
 
 /// The sum of those weighted task vectors that have, entry by entry, the sign of the sum of all; a
 /// sum of 0 counts as positive. With `normalize` divided by the sum of their weights.
-pub(super) fn elect(deltas: &[Vec<f32>], weights: &[f32], normalize: bool, out: &mut [f32]) {
+///
+/// An error where a weighted task vector is not finite: it has no sign that means anything.
+pub(super) fn elect(
+    group: &Group<'_>,
+    deltas: &[Vec<f32>],
+    weights: &[f32],
+    normalize: bool,
+    out: &mut [f32],
+) -> Result<()> {
+    if let Some(at) = deltas.iter().position(|delta| !kernels::all_finite(delta)) {
+        return Err(Error::mismatch(format!(
+            "tensor {}: the weight {} makes a task vector larger than float32 holds",
+            group.name, weights[at]
+        )));
+    }
     let mut total = vec![0.0; out.len()];
     let mut divisor = vec![0.0; out.len()];
     deltas.iter().for_each(|delta| kernels::add(&mut total, delta));
@@ -113,4 +128,5 @@ pub(super) fn elect(deltas: &[Vec<f32>], weights: &[f32], normalize: bool, out: 
     if normalize {
         kernels::divide(out, &divisor);
     }
+    Ok(())
 }

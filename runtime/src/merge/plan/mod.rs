@@ -68,6 +68,8 @@ pub struct Plan {
     pub(super) vocabulary: Option<Vocabulary>,
     pub(super) donor: usize,
     pub(super) chat_template: Option<String>,
+    /// The name of the configuration, if it has one.
+    pub(super) step: Option<String>,
     notices: Vec<String>,
 }
 
@@ -120,6 +122,7 @@ impl Plan {
             donor: vocabulary.as_ref().map_or(0, |v| v.donor),
             vocabulary,
             chat_template: config.chat_template.clone(),
+            step: config.name.clone(),
             inputs,
             notices,
         };

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::parts::Part;
 use super::planner::Planner;
 use super::{Feed, Job, Task};
-use crate::Result;
 use crate::merge::layout::{EMBEDDING, HEAD, Layout, is_computed, is_vocabulary};
+use crate::merge::settings::ANY;
 use crate::merge::vocabulary::RowMap;
-use crate::merge::{Float, Info, Resolved, Scope, Settings, resolve};
+use crate::merge::{Float, Info, Resolved, Scalar, Scope, Settings, resolve};
+use crate::{Error, Result};
 
 impl<'c> Planner<'c> {
     /// Plans all tensors, in the order of the result.
@@ -167,6 +168,13 @@ impl<'c> Planner<'c> {
                 let label = self.inputs[feed.input].label();
                 out.inputs[i].insert(param.name.clone(), resolve(param, &places, &feed.name, at, label)?);
             }
+        }
+        let weights = out.inputs.iter().filter_map(|input| input.get("weight"));
+        let sum = weights.map(|w| if let Scalar::Number(x) = w { x.abs() } else { 0.0 }).sum::<f64>();
+        if sum > ANY.1 {
+            return Err(Error::argument(format!(
+                "the weights for {name} add up to {sum:e}, more than float32 holds, as which merges are computed"
+            )));
         }
         Ok(out)
     }

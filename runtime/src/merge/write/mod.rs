@@ -28,7 +28,7 @@ use self::record::Record;
 use self::shards::Shards;
 use super::files::put;
 use super::plan::Plan;
-use crate::host::{Event, Host, Lock};
+use crate::host::{Event, Fault as _, FaultKind, Host, Lock};
 use crate::ops::Exec;
 use crate::{Error, Result};
 
@@ -87,7 +87,13 @@ impl Plan {
             places.clear()?;
             return Ok(record.written.iter().map(|name| folder.join(name)).collect());
         }
-        let names = self.build(&places, &identity, &layout, options, exec, host)?;
+        let names = self.build(&places, &identity, &layout, options, exec, host).or_else(|error| {
+            // What is wrong with the numbers or the settings is wrong the next time too: nothing is to go on from.
+            if matches!(error, Error::Mismatch(_)) || error.kind() == FaultKind::Argument {
+                places.clear()?;
+            }
+            Err(error)
+        })?;
         // Somebody may have put files there while the merge ran. The result waits in the hidden folder.
         if places.folder.exists() {
             check_replaceable(&places.folder)?;

@@ -73,6 +73,57 @@ impl KvCache {
     }
 }
 
+/// What a pass is carried out with.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    exec: &'a Exec,
+    host: &'a Host,
+    params: &'a Params,
+}
+
+/// New tokens that were added to a cache, with the last block's output for each of them.
+pub struct Read<'a> {
+    decoder: &'a Decoder,
+    run: Pass<'a>,
+    x: Tensor,
+    /// How many tokens each sequence was given.
+    lengths: Vec<u32>,
+}
+
+impl Read<'_> {
+    /// The logits that follow the last token of each sequence, `[sequences, vocab]`.
+    pub fn logits(self) -> Result<Tensor> {
+        let ends = self.lengths.iter().scan(0, |end, len| {
+            *end += len;
+            Some(*end - 1)
+        });
+        let last: Vec<u32> = ends.collect();
+        let x = match last.len() < self.x.dim(0)? {
+            true => &self.x.index_select(&Tensor::new(last, self.run.exec.device())?, 0)?,
+            false => &self.x,
+        };
+        let (h, w) = self.head_operands(x)?;
+        head::logits(self.run.exec, self.decoder.head(), &h, &w)
+    }
+
+    /// The natural log-probability of the token that is to follow each of the new ones: `next` has one for each, sequence
+    /// after sequence, and so has the result, `[tokens]`.
+    pub fn logp(self, next: &[u32]) -> Result<Tensor> {
+        let (h, w) = self.head_operands(&self.x)?;
+        let labels: Vec<i32> = next.iter().map(|&id| id as i32).collect();
+        head::logp(self.run.exec, self.decoder.head(), &h, &w, &head::Labels::new(&labels))
+    }
+
+    /// What the head multiplies, from outputs of the last block.
+    fn head_operands(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        let Self { decoder, run: Pass { exec, host, params }, .. } = self;
+        let norm = params.get(decoder.layout.norm);
+        let h = rms_norm::forward(exec, run::norm(&decoder.config), x, norm)?.0;
+        host.cancel.check()?;
+        decoder.head_operands(exec, params, &h, None)
+    }
+}
+
 impl Decoder {
     /// An empty cache for this many sequences.
     pub fn cache(&self, sequences: usize) -> KvCache {
@@ -80,74 +131,28 @@ impl Decoder {
         KvCache { layers, lengths: vec![0; sequences] }
     }
 
-    /// Appends tokens to every sequence of the cache (at least one to each: a whole prompt, or the one
-    /// token generated last) and returns the logits that follow the last of each, `[sequences, vocab]`.
+    /// Appends tokens to every sequence of the cache, at least one to each: a whole prompt, or the one token generated last.
+    /// What follows them is asked of the result.
     ///
     /// After an error (a cancellation among them) the cache is of no further use.
-    pub fn step(
-        &self,
-        exec: &Exec,
-        host: &Host,
-        params: &Params,
+    pub fn read<'a>(
+        &'a self,
+        exec: &'a Exec,
+        host: &'a Host,
+        params: &'a Params,
         cache: &mut KvCache,
         tokens: &[impl AsRef<[u32]>],
-    ) -> Result<Tensor> {
-        let mut x = self.extend(exec, host, params, cache, tokens)?;
-        let lengths = tokens.iter().map(|new| new.as_ref().len() as u32);
-        let ends = lengths.scan(0, |end, len| {
-            *end += len;
-            Some(*end - 1)
-        });
-        let last: Vec<u32> = ends.collect();
-        if last.len() < x.dim(0)? {
-            x = x.index_select(&Tensor::new(last, exec.device())?, 0)?;
-        }
-        let (h, w) = self.cached_head(exec, host, params, &x)?;
-        head::logits(exec, self.head(), &h, &w)
-    }
-
-    /// Appends tokens to every sequence of the cache, and no more: a prompt that is to be continued.
-    pub fn read(
-        &self,
-        exec: &Exec,
-        host: &Host,
-        params: &Params,
-        cache: &mut KvCache,
-        tokens: &[impl AsRef<[u32]>],
-    ) -> Result<()> {
-        self.extend(exec, host, params, cache, tokens).map(drop)
-    }
-
-    /// Appends tokens to every sequence of the cache, and returns the natural log-probability of the token that is to follow
-    /// each of them: `next` has one for each token, sequence after sequence, and so has the result, `[tokens]`.
-    pub fn cached_logp(
-        &self,
-        exec: &Exec,
-        host: &Host,
-        params: &Params,
-        cache: &mut KvCache,
-        tokens: &[impl AsRef<[u32]>],
-        next: &[u32],
-    ) -> Result<Tensor> {
-        let x = self.extend(exec, host, params, cache, tokens)?;
-        let (h, w) = self.cached_head(exec, host, params, &x)?;
-        let labels: Vec<i32> = next.iter().map(|&id| id as i32).collect();
-        head::logp(exec, self.head(), &h, &w, &head::Labels::new(&labels))
-    }
-
-    /// What the head multiplies, from outputs of the last block.
-    fn cached_head(&self, exec: &Exec, host: &Host, params: &Params, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let h = rms_norm::forward(exec, run::norm(&self.config), x, params.get(self.layout.norm))?.0;
-        host.cancel.check()?;
-        self.head_operands(exec, params, &h, None)
+    ) -> Result<Read<'a>> {
+        let run = Pass { exec, host, params };
+        let x = self.extend(run, cache, tokens)?;
+        let lengths = tokens.iter().map(|new| new.as_ref().len() as u32).collect();
+        Ok(Read { decoder: self, run, x, lengths })
     }
 
     /// The last block's output for new tokens of every sequence, which are added to the cache.
     fn extend(
         &self,
-        exec: &Exec,
-        host: &Host,
-        params: &Params,
+        Pass { exec, host, params }: Pass<'_>,
         cache: &mut KvCache,
         tokens: &[impl AsRef<[u32]>],
     ) -> Result<Tensor> {

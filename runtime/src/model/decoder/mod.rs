@@ -13,6 +13,7 @@ mod grad;
 mod head_factors;
 mod head_pass;
 mod layout;
+mod length;
 mod loss;
 mod observe;
 mod observed;
@@ -33,7 +34,7 @@ use crate::ops::{Exec, embedding, head, low_rank, rms_norm};
 use crate::{Error, Result};
 
 pub use factors::{Attached, Factored};
-pub use generate::KvCache;
+pub use generate::{KvCache, Read};
 pub use grad::{Checkpoint, Grad, GradSink};
 pub use loss::{CrossEntropy, LogitsLoss, LossFn, LossOut, OverLogits, Reduction, Rows};
 pub use observe::Observer;

@@ -44,6 +44,22 @@ impl Default for GenerateOptions {
     }
 }
 
+impl GenerateOptions {
+    /// An error that names the setting which is out of range.
+    pub fn check(&self) -> Result<()> {
+        self.sampling.check()?;
+        if self.batch == 0 {
+            return Err(Error::argument(
+                "batch must be at least 1, not 0: it is how many prompts are run together",
+            ));
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(Error::argument("a stop string is empty: it would end every text at once"));
+        }
+        Ok(())
+    }
+}
+
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
@@ -91,21 +107,28 @@ impl Model {
         host: &Host,
         mut on_text: Option<OnText<'_>>,
     ) -> Result<Vec<Generated>> {
-        options.sampling.check()?;
-        if options.stop.iter().any(String::is_empty) {
-            return Err(Error::argument("a stop string is empty: it would end every text at once"));
-        }
+        options.check()?;
         if !options.stop.is_empty() {
             self.tokenizer()?;
         }
         let mut done = Vec::with_capacity(prompts.len());
-        for (at, group) in prompts.chunks(options.batch.max(1)).enumerate() {
-            let first = at * options.batch.max(1);
-            let more = self.generate_group(first, group, options, host, &mut on_text, &mut done)?;
+        let mut full = 0;
+        for (at, group) in prompts.chunks(options.batch).enumerate() {
+            let first = at * options.batch;
+            let more =
+                self.generate_group(first, group, options, host, &mut on_text, (&mut done, &mut full))?;
             host.events.progress("generate", (first + group.len()) as u64, prompts.len() as u64, "");
             if !more {
                 break;
             }
+        }
+        if full > 0 {
+            let texts = if full == 1 { "a text ends".to_string() } else { format!("{full} texts end") };
+            host.events.notice(format!(
+                "{texts} before max_tokens, at the {} tokens, prompt included, that the model was made for \
+                 (max_position_embeddings)",
+                self.config.max_positions
+            ));
         }
         Ok(done)
     }
@@ -119,6 +142,7 @@ impl Model {
         host: &Host,
         on_text: Option<OnText<'_>>,
     ) -> Result<Vec<Generated>> {
+        options.check()?;
         let tokenizer = self.tokenizer()?;
         let ids = prompts.iter().map(|p| tokenizer.encode_prompt(p.as_ref())).collect::<Result<Vec<_>>>()?;
         self.generate(&ids, options, host, on_text)
@@ -139,7 +163,8 @@ impl Model {
         let limit = self.config.max_positions;
         if history.len() >= limit {
             return Err(Error::argument(format!(
-                "prompt {} has {} tokens; the model was made for {limit}, new ones included",
+                "prompt {} has {} tokens; the model was made for {limit} (max_position_embeddings), new ones included: \
+                 shorten it",
                 prompt + 1,
                 history.len()
             )));
@@ -155,7 +180,8 @@ impl Model {
         })
     }
 
-    /// Continues some prompts together. False if the receiver of text asked to stop.
+    /// Continues some prompts together; adds what came of them, and how many of them the model's length ended. False if the
+    /// receiver of text asked to stop.
     fn generate_group(
         &self,
         first: usize,
@@ -163,7 +189,7 @@ impl Model {
         options: &GenerateOptions,
         host: &Host,
         on_text: &mut Option<OnText<'_>>,
-        done: &mut Vec<Generated>,
+        (done, full): (&mut Vec<Generated>, &mut usize),
     ) -> Result<bool> {
         let eos = options.eos.as_ref().unwrap_or(&self.generation.eos);
         let started = prompts.iter().enumerate().map(|(i, tokens)| self.start(first + i, tokens, options));
@@ -180,7 +206,7 @@ impl Model {
                     next[at].clone_from(&all[i].history);
                 }
             }
-            let logits = self.decoder.step(&self.exec, host, &self.params, &mut cache, &next)?;
+            let logits = self.decoder.read(&self.exec, host, &self.params, &mut cache, &next)?.logits()?;
             let mut logits: Vec<Vec<f32>> = logits.to_vec2()?;
             for (&i, logits) in running.iter().zip(&mut logits) {
                 let sequence = &mut all[i];
@@ -195,6 +221,7 @@ impl Model {
             running.retain(|&i| all[i].finish.is_none());
             next = running.iter().map(|&i| all[i].history[all[i].history.len() - 1..].to_vec()).collect();
         }
+        *full += all.iter().filter(|sequence| sequence.is_full(options, self.config.max_positions)).count();
         done.extend(all.into_iter().map(|sequence| Generated {
             tokens: sequence.history[sequence.given..].to_vec(),
             finish: sequence.finish.unwrap_or(Finish::Length),
@@ -205,6 +232,12 @@ impl Model {
 }
 
 impl Sequence<'_> {
+    /// Whether it ended because it is as long as those the model was made for.
+    fn is_full(&self, options: &GenerateOptions, longest: usize) -> bool {
+        let made = self.history.len() - self.given;
+        self.finish == Some(Finish::Length) && self.history.len() >= longest && made < options.max_tokens
+    }
+
     /// Takes the token that was chosen; the text that can be shown now.
     fn take(&mut self, id: u32, eos: &[u32], options: &GenerateOptions, longest: usize) -> Result<String> {
         self.history.push(id);

@@ -57,7 +57,7 @@ impl ChatTemplate {
             move |e: Error| Error::format(path, e.to_string())
         };
         if file.exists() {
-            let source = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
+            let source = crate::host::read_text(&file)?;
             let parse = || Self::new(source).map(Some).map_err(at(&file));
             return read_foreign(&file, "a chat template", parse);
         }

@@ -74,6 +74,11 @@ pub fn train_tokenizer(texts: &[String], options: &TokenizerTraining, host: &Hos
         spelled(&used)
     };
     let least = special.len() + bytes.len();
+    if options.min_frequency == 0 {
+        return Err(Error::argument(
+            "min_frequency must be at least 1, not 0: a pair that never occurs is no token",
+        ));
+    }
     if options.vocab < least {
         return Err(Error::argument(format!(
             "a vocabulary of {} is too small: {} bytes and {} special tokens need {least}",

@@ -46,7 +46,7 @@ impl Method for RmsProp {
             &[
                 ("alpha", alpha, 1.0),
                 ("eps", eps, ANY),
-                ("momentum", momentum, ANY),
+                ("momentum", momentum, 1.0),
                 ("weight_decay", weight_decay, ANY),
             ],
         )

@@ -41,9 +41,9 @@ impl Method for Sgd {
 
     fn check(&self) -> Result<()> {
         let Self { momentum, dampening, nesterov, weight_decay } = *self;
-        check_ranges(Self::NAME, &[("momentum", momentum, ANY), ("weight_decay", weight_decay, ANY)])?;
-        if !dampening.is_finite() {
-            return Err(Error::argument("sgd: dampening must be finite"));
+        check_ranges(Self::NAME, &[("momentum", momentum, 1.0), ("weight_decay", weight_decay, ANY)])?;
+        if !(0.0..=1.0).contains(&dampening) {
+            return Err(Error::argument(format!("sgd: dampening must be from 0 to 1, not {dampening}")));
         }
         if dampening != 0.0 && momentum == 0.0 {
             return Err(Error::argument(
@@ -147,6 +147,9 @@ mod tests {
         assert!(text(nesterov).contains("dampening of 0"));
         assert!(text(Sgd { momentum: 0.0, nesterov: true, ..Sgd::default() }).contains("nesterov"));
         assert!(text(Sgd { momentum: 0.0, dampening: 0.1, ..Sgd::default() }).contains("there is none"));
-        assert!(text(Sgd { dampening: f64::NAN, ..Sgd::default() }).contains("finite"));
+        for dampening in [f64::NAN, -5.0, 1.5] {
+            let told = text(Sgd { dampening, ..Sgd::default() });
+            assert_eq!(told, format!("sgd: dampening must be from 0 to 1, not {dampening}"));
+        }
     }
 }

@@ -91,6 +91,29 @@ fn a_folder_in_shards_loads_as_the_same_model() {
 }
 
 #[test]
+fn a_result_that_is_not_finite_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a folder");
+    two(dir.path());
+    let config = json!({
+        "merge_method": "task_arithmetic", "base_model": "a", "parameters": {"lambda": 1e30},
+        "models": [{"model": "b", "parameters": {"weight": 1e30}}],
+    });
+    for dtype in ["float32", "bfloat16", "float16"] {
+        let mut config = config.clone();
+        config["out_dtype"] = json!(dtype);
+        let plan = plan(&config, dir.path()).expect("plans");
+        let made =
+            plan.write(&dir.path().join("out"), &FolderOptions::default(), &Exec::cpu(), &Host::default());
+        let text = made.expect_err("is infinite").to_string();
+        assert!(text.starts_with("tensor model.") && text.contains("task_arithmetic makes"), "{text}");
+        let mut left: Vec<_> =
+            std::fs::read_dir(dir.path()).expect("lists").flatten().map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a", "b"]);
+    }
+}
+
+#[test]
 fn heads_that_are_tied_in_some_models_only_become_a_head() {
     let dir = tempfile::tempdir().expect("a folder");
     saved(dir.path(), "a", &llama(1, 32, true), 1);

@@ -42,6 +42,43 @@ fn inputs_that_a_method_does_not_take_are_refused() {
 }
 
 #[test]
+fn parameters_that_mean_nothing_are_refused() {
+    let inputs = four(8, 1);
+    let refused = |method: &str, each, all| {
+        let (base, models): (_, &[&str]) = match method {
+            "nearswap" => (Some("base"), &["base", "a"]),
+            "karcher" | "multislerp" => (None, &["a", "b"]),
+            _ => (Some("base"), &["a", "b"]),
+        };
+        refusal(&config(method, base, models, each, all), &inputs)
+    };
+    for method in
+        ["ties", "dare_ties", "dare_linear", "della", "breadcrumbs", "breadcrumbs_ties", "task_arithmetic"]
+    {
+        for density in [2.0, -0.1] {
+            assert_eq!(
+                refused(method, json!({"weight": 1, "density": density}), json!({})),
+                format!("parameter \"density\": must be from 0 to 1, not {density}"),
+                "{method}"
+            );
+        }
+    }
+    let least = |name: &str| format!("parameter {name:?}: must be at least 0, not -1");
+    let fraction = |name: &str| format!("parameter {name:?}: must be from 0 to 1, not -1");
+    assert_eq!(refused("breadcrumbs", json!({"weight": 1, "gamma": -1}), json!({})), fraction("gamma"));
+    assert_eq!(refused("della", json!({"weight": 1, "epsilon": -1}), json!({})), fraction("epsilon"));
+    assert_eq!(refused("sce", json!({}), json!({"select_topk": -1})), fraction("select_topk"));
+    assert_eq!(refused("nearswap", json!({}), json!({"t": -1})), least("t"));
+    assert_eq!(refused("ram", json!({}), json!({"epsilon": -1})), least("epsilon"));
+    assert_eq!(refused("karcher", json!({}), json!({"tol": -1})), least("tol"));
+    assert_eq!(refused("multislerp", json!({"weight": 1}), json!({"eps": -1})), least("eps"));
+    assert_eq!(
+        refused("karcher", json!({}), json!({"max_iter": 0})),
+        "parameter \"max_iter\": must be at least 1, not 0"
+    );
+}
+
+#[test]
 fn unknown_keys_are_refused_with_the_nearest() {
     let inputs = four(8, 1);
     let mut texts = Vec::new();

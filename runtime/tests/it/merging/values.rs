@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use lota_runtime::host::{Host, Rng};
-use lota_runtime::merge::{Float, Held, Input, methods};
+use lota_runtime::merge::{Base, Float, Held, Input, methods};
 use lota_runtime::model::Params;
 use lota_runtime::ops::Exec;
 use serde_json::json;
@@ -41,7 +41,7 @@ fn models_that_did_not_move_leave_the_base() {
 }
 
 #[test]
-fn what_is_not_finite_is_refused_but_by_what_only_adds() {
+fn what_is_not_finite_is_refused_by_every_method() {
     let inputs = [
         single("base", &[3], &[1.0, 2.0, 3.0]),
         single("a", &[3], &[1.0, f32::NAN, 3.0]),
@@ -49,15 +49,71 @@ fn what_is_not_finite_is_refused_but_by_what_only_adds() {
     ];
     for method in methods() {
         let spec = method.spec();
-        if spec.any_values || spec.inputs.1.is_some() || spec.others.1.is_some() {
-            continue;
-        }
-        let text =
-            refusal(&config(&spec.name, Some("base"), &["a", "b"], json!({"weight": 1}), json!({})), &inputs);
+        let (base, models): (_, &[&str]) = match (spec.base, spec.inputs.1) {
+            (_, Some(1)) => (None, &["a"]),
+            (Base::Required, Some(2)) => (Some("base"), &["base", "a"]),
+            (Base::Ignored, _) => (None, &["a", "b"]),
+            _ => (Some("base"), &["a", "b"]),
+        };
+        let config = config(&spec.name, base, models, json!({"weight": 1}), json!({"t": 0.5}));
+        let text = refusal(&config, &inputs);
         assert!(text.starts_with("tensor w of a holds NaN at entry 1"), "{}: {text}", spec.name);
     }
-    let made = w(&config("linear", None, &["a", "b"], json!({"weight": 1}), json!({})), &inputs[1..]);
-    assert!(made[0] == 1.0 && made[1].is_nan() && made[2].is_infinite());
+}
+
+#[test]
+fn finite_inputs_never_become_infinite_or_nan() {
+    let inputs = [
+        single("base", &[3], &[1.0, 2.0, 3.0]),
+        single("a", &[3], &[3.0, 1e30, 3.0]),
+        single("b", &[3], &[1.0, -1e30, 4.0]),
+    ];
+    let with = |method: &str, base: Option<&str>, each, all| {
+        let mut config = config(method, base, &["a", "b"], each, all);
+        config["name"] = json!("first");
+        refusal(&config, &inputs)
+    };
+    let sums = json!({"normalize": false});
+    assert_eq!(
+        with("linear", None, json!({"weight": 1e9}), sums.clone()),
+        "step \"first\": tensor w: linear makes NaN at entry 1 of inputs that are finite: its weights or other parameters \
+         are too large"
+    );
+    let text = with("task_arithmetic", Some("base"), json!({"weight": 1e20}), json!({"lambda": 1e20}));
+    assert!(
+        text.contains("tensor w: task_arithmetic makes inf at entry 0 of inputs that are finite"),
+        "{text}"
+    );
+    // An infinite task vector has no sign to vote with: what is elected could be finite again, and wrong.
+    for method in ["ties", "overlap_ties"] {
+        let text = with(method, Some("base"), json!({"weight": 1e20}), json!({}));
+        assert!(
+            text.contains("tensor w: the weight 100000000000000000000 makes a task vector larger"),
+            "{text}"
+        );
+    }
+    assert_eq!(
+        with("linear", None, json!({"weight": 1e300}), sums.clone()),
+        "parameter \"weight\": 1e300 is more than float32 holds, as which merges are computed"
+    );
+    // Each is a number, and their sum, by which results are divided, is not: all would become 0.
+    assert_eq!(
+        with("linear", None, json!({"weight": 3e38}), json!({})),
+        "the weights for w add up to 6e38, more than float32 holds, as which merges are computed"
+    );
+}
+
+#[test]
+fn what_the_model_cannot_hold_is_refused() {
+    let inputs = [single("a", &[2], &[1.0, 3.4e38])];
+    let plan = plan(&config("passthrough", None, &["a"], json!({}), json!({})), &inputs).expect("plans");
+    let held = |dtype| {
+        let universe = universe(inputs[0].as_ref());
+        plan.params(&universe, dtype, 0, &Exec::cpu(), &Host::default()).map(drop)
+    };
+    held(DType::F32).expect("f32 holds it");
+    let text = held(DType::BF16).expect_err("bf16 does not").to_string();
+    assert!(text.contains("more than bfloat16, as which the model is held, can hold"), "{text}");
 }
 
 #[test]
