@@ -550,7 +550,7 @@ function Tensor:add_(other) end
 ---@class lota.Tensor.argmax.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The place of the largest, counted from 0 in both languages.
+---The place of the largest, or of the first NaN, counted from 0 in both languages.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.argmax.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -559,7 +559,7 @@ function Tensor:argmax(dim, options) end
 ---@class lota.Tensor.argmin.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The place of the smallest, counted from 0 in both languages.
+---The place of the smallest, or of the first NaN, counted from 0 in both languages.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.argmin.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -731,7 +731,7 @@ function Tensor:matmul(other) end
 ---@class lota.Tensor.max.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The largest.
+---The largest; NaN where there is one.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.max.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -754,7 +754,7 @@ function Tensor:mean(dim, options) end
 ---@class lota.Tensor.min.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The smallest.
+---The smallest; NaN where there is one.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.min.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)

@@ -61,6 +61,13 @@ return function(model, task, given)
     free = lota.mask.all(model, { params = o.calibrate, avoid = o.avoid })
   end
   local within = lota.mask.all(model, { params = o.params })
+  local moved = type(free) == "userdata" and free or lota.mask.all(model, { params = free })
+  if not (o.score or o.select) and moved:disjoint(within) then
+    error(
+      "adapt.lota: calibrating moves nothing that the mask may pick from: `calibrate` and `params` have nothing in common",
+      2
+    )
+  end
   if o.dry_run then
     return o
   end

@@ -137,8 +137,10 @@ end
 
 --- An error if a method whose loss is what it is about is given another.
 function phase.check_own_loss(where, o)
-  if o.loss then
-    error(where .. ": option `loss` is not for this method, whose loss is its own", 3)
+  for _, name in ipairs { "loss", "label_smoothing", "z_loss" } do
+    if o[name] and o[name] ~= 0 then
+      error(("%s: option `%s` is not for this method, whose loss is its own"):format(where, name), 3)
+    end
   end
 end
 

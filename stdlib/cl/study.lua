@@ -60,12 +60,12 @@ end
 
 --- What decides the results of a study, which a later call with the same run must ask for too.
 local function asked(model, tasks, settings)
-  local names, rows = {}, {}
+  local names = {}
   for i, task in ipairs(tasks) do
-    names[i], rows[i] = ("%s (%d rows)"):format(tostring(task.name), #task.train), task.train
+    names[i] = ("%s (%d rows)"):format(tostring(task.name), #task.train)
   end
   local decisive = options.without(settings, { "save_every", "on_step" })
-  return options.with(decisive, { model = model, tasks = table.concat(names, ", "), rows = rows })
+  return options.with(decisive, { model = model, tasks = table.concat(names, ", "), rows = tasks })
 end
 
 --- Removes the training that was kept for going on in the middle of a sequence.

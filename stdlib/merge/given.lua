@@ -47,6 +47,17 @@ function given.check(where, models, stats, needed, o, also)
       )
     end
   end
+  local sum = 0
+  for i, weight in ipairs(o.weights or {}) do
+    if type(weight) ~= "number" or not (weight >= 0 and weight < math.huge) then
+      local text = "%s: option `weights` must hold numbers, 0 or more, and number %d is %s"
+      error(text:format(where, i, tostring(weight)), 3)
+    end
+    sum = sum + weight
+  end
+  if o.weights and sum == 0 then
+    error(where .. ": option `weights` holds nothing but 0, of which there is no mean", 3)
+  end
   if o.weights and #o.weights ~= #models then
     error(
       ("%s: option `weights` must hold a number for each of the %d models, it holds %d"):format(

@@ -75,7 +75,12 @@ function scoring.by_generating(task, judge, given)
     })
     local sum = 0
     for i, output in ipairs(outputs) do
-      sum = sum + judge(output, scoring.target(rows[i]))
+      local judged = judge(output, scoring.target(rows[i]))
+      if type(judged) ~= "number" or not (judged >= 0 and judged <= 1) then
+        local text = "%s: `judge` must return a number from 0 to 1, it returned %s for row %d"
+        error(text:format(tostring(task.name), tostring(judged), i), 0)
+      end
+      sum = sum + judged
     end
     return sum / #rows, outputs
   end

@@ -247,6 +247,23 @@ fn endless_scripts_stop_soon_after_a_cancel() {
 }
 
 #[test]
+fn what_is_nested_deeply_is_refused_by_every_primitive() {
+    for call in ["lota::fingerprint(a)", "lota::json::encode(a)", "lota::print(a)"] {
+        let script = format!("let a = []; for i in 0..5000 {{ a = [a]; }} {call}");
+        let error = fails(&script);
+        assert!(error.to_string().contains("nested more than 64 levels deep"), "{call}: {error}");
+    }
+}
+
+#[test]
+fn a_mark_of_the_byte_order_is_no_part_of_a_script() {
+    for (language, script) in [(Language::Lua, "\u{feff}return 1 + 1"), (Language::Rhai, "\u{feff}1 + 1")] {
+        let engine = Engine::builder(language).build().expect("builds");
+        assert!(matches!(engine.run(script, "script").expect("runs"), Value::Int(2)));
+    }
+}
+
+#[test]
 fn depth_and_size_are_limited_and_no_catch_hides_it() {
     let deep = format!("{}1{}", "(1 + ".repeat(500), ")".repeat(500));
     assert_eq!(fails(&deep).kind(), ErrorKind::Syntax);

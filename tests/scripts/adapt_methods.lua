@@ -145,10 +145,10 @@ test.case("losses after a resume are those of all steps", function()
   local resumed = adapt.lota(model, first, options.with(o, { resume = true }))
   model:restore(base)
   test.equal(resumed.losses, whole.losses)
-  -- Without `resume` the training begins anew, and so do its losses.
-  local again = adapt.lota(model, first, options.with(o, { steps = 1 }))
-  model:restore(base)
-  test.equal(#again.losses.adapt, 1)
+  test.raises(function()
+    adapt.lota(model, first, o)
+  end, "holds a run already")
+  test.equal(model:fingerprint(), fingerprint)
 end)
 
 --- What a method leaves of the model: how far it moved, its bits, and its result; the model is put back.

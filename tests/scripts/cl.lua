@@ -122,11 +122,9 @@ test.case("methods of one's own stand beside those that are built in", function(
   local called = 0
   local function mine(trained, task, settings)
     called = called + 1
-    return require("lota.adapt").fft(
-      trained,
-      task,
-      options.pick({ steps = 1, lr = 1, batch = 1, max_len = 1, seed = 1 }, settings)
-    )
+    local taken = options.pick({ lr = 1, batch = 1, max_len = 1, max_prompt = 1, warmup = 1, seed = 1 }, settings)
+    taken.steps = settings.steps + settings.calibration_steps
+    return require("lota.adapt").fft(trained, task, taken)
   end
   local o = options.with(quick, { methods = { { "mine", mine } } })
   local results = cl.study(lota.run.start(folder()), model, { learnt[1] }, o)

@@ -247,3 +247,17 @@ test.case("migu moves only the rows whose outputs are largest on the batch of th
   end, "save_to")
   test.equal(model:fingerprint(), fingerprint)
 end)
+
+test.case("weights of which there is no mean are refused", function()
+  local f = of_a:fisher()
+  for text, weights in pairs {
+    ["nothing but 0"] = { 0, 0 },
+    ["number 1 is -1"] = { -1, 1 },
+    ["number 2 is inf"] = { 1, math.huge },
+    ["number 1 is"] = { 0 / 0, 1 },
+  } do
+    test.raises(function()
+      merge.fisher({ a, b }, { f, f }, { weights = weights })
+    end, text)
+  end
+end)

@@ -305,3 +305,21 @@ if shared then
     test.equal(sql.train[1].target, 'The final answer is: SELECT COUNT(*) FROM Staff WHERE first_name = "Ludie"')
   end)
 end
+
+test.case("a judge gives a number from 0 to 1", function()
+  local rows = require "lota.tasks.rows"
+  local list = { { prompt = "a", target = "b" } }
+  for text, judged in pairs { ["it returned 2 for row 1"] = 2, ["it returned true"] = true, ["it returned -1"] = -1 } do
+    local task = rows.task("odd", "odd", {
+      train = list,
+      test = list,
+      max_tokens = 1,
+      judge = function()
+        return judged
+      end,
+    })
+    test.raises(function()
+      task.score(lota.model.builtin())
+    end, text)
+  end
+end)

@@ -161,13 +161,20 @@ impl<'a> Args<'a> {
     /// The argument `name` as the path of a file or folder, if the script may reach it.
     pub fn file(&mut self, name: &str) -> Result<Granted> {
         let path: String = self.get(name)?;
+        self.granted(name, path)
+    }
+
+    fn granted(&self, name: &str, path: String) -> Result<Granted> {
+        if path.is_empty() {
+            return Err(self.wrong(name, "is empty: a path was expected"));
+        }
         Ok(self.files.grant(path)?)
     }
 
     /// The same, or `None` if it was not given.
     pub fn opt_file(&mut self, name: &str) -> Result<Option<Granted>> {
         let path: Option<String> = self.opt(name)?;
-        Ok(path.map(|path| self.files.grant(path)).transpose()?)
+        path.map(|path| self.granted(name, path)).transpose()
     }
 
     /// The object of a method call.

@@ -6,6 +6,7 @@ use serde_json::{Map as Json, Value as JsonValue};
 
 use super::fingerprint::fingerprint;
 use super::run::Run;
+use crate::runs::same;
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -69,7 +70,6 @@ fn told(value: &Value) -> JsonValue {
 fn difference(was: &Json<String, JsonValue>, now: &Json<String, JsonValue>) -> Option<String> {
     let mut names: Vec<&String> = was.keys().chain(now.keys()).collect();
     names.sort();
-    let same = |a: &JsonValue, b: &JsonValue| a == b || a.is_number() && a.as_f64() == b.as_f64();
     let name = names.into_iter().find(|name| match (was.get(*name), now.get(*name)) {
         (Some(a), Some(b)) => !same(a, b),
         _ => true,

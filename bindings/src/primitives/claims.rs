@@ -71,11 +71,29 @@ impl<T> Shared<T> {
     }
 }
 
-/// One name for all paths of a file that may not exist yet.
+/// One name for all paths of a file or folder, of which any number of folders may not exist yet.
 fn real(path: &Path) -> PathBuf {
-    let real = path.canonicalize().or_else(|_| {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok::<_, std::io::Error>(parent.canonicalize()?.join(path.file_name().unwrap_or_default()))
-    });
-    real.unwrap_or_else(|_| path.to_path_buf())
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    for there in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (there.canonicalize(), path.strip_prefix(there)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test looks at files itself")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_name_before_and_after_its_folders_are_made() {
+        let temp = tempfile::tempdir().expect("a temporary folder");
+        let path = temp.path().join("a/b/c");
+        let before = real(&path);
+        std::fs::create_dir_all(&path).expect("makes folders");
+        assert_eq!(real(&path), before);
+        assert_eq!(real(&temp.path().join("a/./b/c")), before);
+    }
 }

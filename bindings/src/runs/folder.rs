@@ -125,12 +125,15 @@ fn write_json(path: &Path, value: &Value) -> Result<()> {
 fn same_config(path: &Path, old: &[u8], config: &Value) -> Result<()> {
     let old: Value =
         serde_json::from_slice(old).map_err(|e| Error::format(path, format!("is not JSON: {e}")))?;
-    if old == *config {
+    if same(&old, config) {
         return Ok(());
     }
     let empty = serde_json::Map::new();
     let (was, now) = (old.as_object().unwrap_or(&empty), config.as_object().unwrap_or(&empty));
-    let differs = now.keys().chain(was.keys()).find(|k| was.get(*k) != now.get(*k));
+    let differs = now.keys().chain(was.keys()).find(|k| match (was.get(*k), now.get(*k)) {
+        (Some(a), Some(b)) => !same(a, b),
+        _ => true,
+    });
     let show = |v: Option<&Value>| v.map_or_else(|| "absent".to_string(), Value::to_string);
     let what = match differs {
         Some(k) => format!("`{k}` was {} and is now {}", show(was.get(k)), show(now.get(k))),
@@ -140,6 +143,18 @@ fn same_config(path: &Path, old: &[u8], config: &Value) -> Result<()> {
         "{}: the run to be resumed had another config: {what}. Resume with the same config, or start in another folder",
         path.display()
     )))
+}
+
+/// Whether two values of JSON say the same, 1 as 1.0.
+pub fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +198,8 @@ mod tests {
             .expect_err("differs")
             .to_string();
         assert!(error.contains("`lr` was 0.1 and is now 0.2"), "{error}");
+        let alike = json!({"lr": 0.1, "seed": 1.0});
+        RunFolder::start(&granted(temp.path()), Some(&alike), true, &Events::default()).expect("1 is 1.0");
     }
 
     #[test]

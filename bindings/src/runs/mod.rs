@@ -4,5 +4,5 @@ mod folder;
 mod metrics;
 mod table;
 
-pub use folder::RunFolder;
+pub use folder::{RunFolder, same};
 pub use table::markdown_table;

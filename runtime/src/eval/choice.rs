@@ -68,6 +68,12 @@ pub fn choose(model: &Model, questions: &[Choice], normalize: Normalize, host: &
     scoring.whole(whole)?;
     scoring.shared(shared)?;
     let scores = scoring.scores;
+    if let Some(at) = scores.iter().position(|score| score.is_nan()) {
+        return Err(Error::argument(format!(
+            "the log-probabilities of question {} are not numbers: are there NaN or infinite weights in the model?",
+            scoring.lines[at].question + 1
+        )));
+    }
     let mut rest = scores.into_iter();
     let answer = |question: &Choice| {
         let scores: Vec<f64> = question

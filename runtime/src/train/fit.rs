@@ -64,6 +64,7 @@ pub fn fit(
     if options.accumulate == 0 {
         return Err(Error::argument("accumulate must be at least 1"));
     }
+    trainer.check_schedule(options.steps)?;
     if options.resume {
         let Some(save) = &options.save else {
             return Err(Error::argument(

@@ -62,6 +62,20 @@ impl Schedule {
         }
     }
 
+    /// An error if a training of `steps` steps goes on where the schedule has ended at a rate of 0.
+    pub fn check_end(&self, total: Option<u64>, steps: u64) -> Result<()> {
+        match total {
+            Some(total) if steps > total && matches!(self, Self::Linear | Self::Cosine) => {
+                Err(Error::argument(format!(
+                    "the {} schedule ends after {total} steps, and {steps} are to be taken: the others would have a rate of 0. \
+                     Make the trainer for {steps} steps",
+                    self.name()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The factor of the step after `step` others.
     ///
     /// In warm-up it is `(step + 1) / (warmup + 1)`: no step is wasted at 0, and the first one

@@ -280,6 +280,11 @@ impl Trainer {
         }
     }
 
+    /// An error if the schedule ends before the step of this number.
+    pub(super) fn check_schedule(&self, steps: u64) -> Result<()> {
+        self.options.schedule.check_end(self.options.total, steps)
+    }
+
     /// The learning rate of the next step, and the factor of the schedule in it.
     fn rate(&mut self) -> Result<(f64, f64)> {
         let (warmup, steps) = (self.options.warmup, self.options.total);

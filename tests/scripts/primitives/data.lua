@@ -152,6 +152,15 @@ test.case("perplexity counts tokens, not batches", function()
   test.near(a.perplexity, math.exp(a.loss), 1e-6)
 end)
 
+test.case("a model whose weights are not numbers chooses nothing", function()
+  local broken = model:clone()
+  local name = broken:params()[1].name
+  broken:set_param(name, broken:param(name):mul(0 / 0))
+  test.raises(function()
+    lota.eval.choice(broken, { { prompt = "a", choices = { "b", "c" }, answer = 1 } })
+  end, "question 1 are not numbers")
+end)
+
 test.case("choices are judged by their own likelihood", function()
   local questions = {}
   for i = 1, 5 do

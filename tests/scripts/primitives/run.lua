@@ -94,3 +94,9 @@ test.case("a progress bar can be moved and ended", function()
   bar:update(2, "loss 1.2")
   bar:done()
 end)
+
+test.case("an empty path is no folder", function()
+  test.raises(function()
+    lota.run.start ""
+  end, "argument 'dir' is empty")
+end)

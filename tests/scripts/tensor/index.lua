@@ -55,3 +55,17 @@ refused("holds 4, which is no position in a length of 3, counted from 1", x.sele
 refused("holds -5, which is no position", x.select, x, 2, { -5 })
 refused("must be a list of positions or a Tensor, got the number 4 alone", x.select, x, 2, 4)
 refused("argument 'dim' must be a dim", x.select, x, { 2 }, { 1 })
+
+local test = require "lota.test"
+
+test.case("NaN is the largest and the smallest wherever it stands", function()
+  for _, list in ipairs { { 1, 0 / 0, 3 }, { 0 / 0, 3, 1 }, { 3, 1, 0 / 0 } } do
+    local x = lota.tensor(list)
+    for _, found in ipairs { x:max():item(), x:min():item(), x:max(1):item() } do
+      test.equal(found ~= found, true)
+    end
+    local place = x:argmax():item() + 1
+    test.equal(list[place] ~= list[place], true)
+    test.equal(x:argmin():item() + 1, place)
+  end
+end)

@@ -157,6 +157,7 @@ impl crate::Frontend for Frontend {
 
 /// Compiles text, never bytecode. A `#!` line is skipped.
 pub(crate) fn load(lua: &Lua, source: &str, name: &str) -> mlua::Result<Function> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let text = match source.strip_prefix("#!") {
         // The line end stays, so that line numbers do.
         Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],

@@ -14,9 +14,12 @@ use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 use crate::{Map, Value};
 
+/// The most lists and maps inside each other, as in Lua.
+const DEPTH: usize = 64;
+
 /// A Rhai value as a neutral one, without functions: they need the interpreter.
 pub(crate) fn from_rhai(value: &Dynamic) -> Result<Value> {
-    convert(value, None)
+    convert(value, 0, None)
 }
 
 /// A Rhai value as a neutral one.
@@ -25,12 +28,16 @@ pub(crate) fn argument(
     state: &Arc<State>,
     context: &NativeCallContext<'_>,
 ) -> Result<Value> {
-    convert(value, Some((state, context)))
+    convert(value, 0, Some((state, context)))
 }
 
 type Origin<'a> = Option<(&'a Arc<State>, &'a NativeCallContext<'a>)>;
 
-fn convert(value: &Dynamic, from: Origin<'_>) -> Result<Value> {
+fn convert(value: &Dynamic, depth: usize, from: Origin<'_>) -> Result<Value> {
+    if depth > DEPTH {
+        return Err(Error::argument(format!("a list or map is nested more than {DEPTH} levels deep")));
+    }
+    let inner = |item: &Dynamic| convert(item, depth + 1, from);
     if value.is_unit() {
         return Ok(Value::Nil);
     }
@@ -50,10 +57,10 @@ fn convert(value: &Dynamic, from: Origin<'_>) -> Result<Value> {
         return Ok(Value::Str(text.to_string()));
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().map(|item| convert(item, from)).collect::<Result<_>>().map(Value::List);
+        return items.iter().map(inner).collect::<Result<_>>().map(Value::List);
     }
     if let Some(map) = value.read_lock::<rhai::Map>() {
-        let entries = map.iter().map(|(name, item)| Ok((name.to_string(), convert(item, from)?)));
+        let entries = map.iter().map(|(name, item)| Ok((name.to_string(), inner(item)?)));
         return entries.collect::<Result<Map>>().map(Value::Map);
     }
     if let Some(function) = value.read_lock::<FnPtr>() {

@@ -133,6 +133,7 @@ impl Frontend {
 
     fn compile(&self, source: &str, name: &str) -> Result<AST> {
         // The line end stays, so that line numbers do.
+        let source = source.strip_prefix('\u{feff}').unwrap_or(source);
         let text = match source.strip_prefix("#!") {
             Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
             None => source,

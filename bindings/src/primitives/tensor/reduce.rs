@@ -53,6 +53,24 @@ pub(super) fn softmax(x: &Tensor, dim: usize, log: bool) -> candle_core::Result<
     if log { shifted.broadcast_sub(&total.log()?) } else { shifted.exp()?.broadcast_div(&total) }
 }
 
+/// The result of comparing numbers along a dimension, NaN where one of them is, wherever it stands.
+fn with_nan(x: &Tensor, dim: usize, found: Tensor) -> candle_core::Result<Tensor> {
+    if !x.dtype().is_float() {
+        return Ok(found);
+    }
+    let odd = x.ne(x)?.max_keepdim(dim)?;
+    odd.where_cond(&Tensor::full(f32::NAN, found.shape(), x.device())?.to_dtype(x.dtype())?, &found)
+}
+
+/// The same of places: that of the first NaN.
+fn place_of_nan(x: &Tensor, dim: usize, found: Tensor) -> candle_core::Result<Tensor> {
+    if !x.dtype().is_float() {
+        return Ok(found);
+    }
+    let odd = x.ne(x)?;
+    odd.max_keepdim(dim)?.where_cond(&odd.argmax_keepdim(dim)?, &found)
+}
+
 pub(super) fn register(r: &mut Registry) {
     r.add(reduction(
         "sum",
@@ -82,23 +100,29 @@ pub(super) fn register(r: &mut Registry) {
             float(&x)?.var_keepdim(d)?.sqrt()
         },
     ));
-    r.add(reduction("max", "The largest.", "assert(lota.tensor({1, 3, 2}):max():item() == 3)", |x, d| {
-        x.max_keepdim(d)
-    }));
-    r.add(reduction("min", "The smallest.", "assert(lota.tensor({1, 3, 2}):min():item() == 1)", |x, d| {
-        x.min_keepdim(d)
-    }));
+    r.add(reduction(
+        "max",
+        "The largest; NaN where there is one.",
+        "assert(lota.tensor({1, 3, 2}):max():item() == 3)",
+        |x, d| with_nan(x, d, x.max_keepdim(d)?),
+    ));
+    r.add(reduction(
+        "min",
+        "The smallest; NaN where there is one.",
+        "assert(lota.tensor({1, 3, 2}):min():item() == 1)",
+        |x, d| with_nan(x, d, x.min_keepdim(d)?),
+    ));
     r.add(place(reduction(
         "argmax",
-        "The place of the largest, counted from 0 in both languages.",
+        "The place of the largest, or of the first NaN, counted from 0 in both languages.",
         "assert(lota.tensor({1, 3, 2}):argmax():item() == 1)",
-        |x, d| x.argmax_keepdim(d),
+        |x, d| place_of_nan(x, d, x.argmax_keepdim(d)?),
     )));
     r.add(place(reduction(
         "argmin",
-        "The place of the smallest, counted from 0 in both languages.",
+        "The place of the smallest, or of the first NaN, counted from 0 in both languages.",
         "assert(lota.tensor({3, 1, 2}):argmin():item() == 1)",
-        |x, d| x.argmin_keepdim(d),
+        |x, d| place_of_nan(x, d, x.argmin_keepdim(d)?),
     )));
     r.add(
         Primitive::method("Tensor", "norm", "The Euclidean length of all elements together.")
