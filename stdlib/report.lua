@@ -48,7 +48,8 @@ function report.spread(values, format)
     return "-"
   end
   local mean, sd = report.mean_sd(values)
-  return #values == 1 and format:format(mean) or (format .. " ± " .. format):format(mean, sd)
+  local text = #values == 1 and format:format(mean) or (format .. " ± " .. format):format(mean, sd)
+  return (text:gsub("%-nan", "nan")) -- NaN has a sign that says nothing
 end
 
 --- Those of a list of records that have all the fields of `match`, in order.
@@ -202,6 +203,9 @@ end
 
 --- Each value averaged with the `width - 1` before it, so that curves of small batches can be read.
 function report.smooth(values, width)
+  if math.tointeger(width) == nil or width < 1 then
+    error("report.smooth: the width must be a whole number, 1 or more, got " .. tostring(width), 2)
+  end
   local out, sum = {}, 0
   for i, v in ipairs(values) do
     sum = sum + v - (i > width and values[i - width] or 0)

@@ -10,6 +10,7 @@ pub use crate::primitives::shared::{ScriptMask, ScriptTicket, ScriptTokenizer, S
 pub use crate::primitives::standard;
 pub use crate::primitives::tensor::{self, ScriptTensor};
 pub use crate::primitives::train::ScriptTrainer;
+pub use crate::stdlib::of_name as module_source;
 pub use crate::writers::{doc, examples, reference, search, types, types_rhai};
 pub use lota_script::{
     Args, Charge, Ctx, Files, FromValue, IntoArgs, IntoValue, Map, Memory, Mismatch, Object, Op, Output,

@@ -5,11 +5,11 @@ mod lex;
 mod options;
 mod page;
 
-use lota_script::Modules;
+use lota_script::{Language, Modules};
 
 pub use functions::{Function, function, functions, functions_rhai, names_passed_on, passed_on};
 pub use options::{Declared, options};
-pub(crate) use page::{header, summary};
+pub(crate) use page::{first_sentence, header, summary};
 
 /// Their names (`lota.adapt`, in Rhai `lota/adapt`) and sources.
 pub const MODULES: Modules = Modules {
@@ -25,6 +25,15 @@ pub fn source(module: &str) -> Option<&'static str> {
 /// The source of a module in Rhai: `lota/adapt`.
 pub(crate) fn source_rhai(module: &str) -> Option<&'static str> {
     MODULES.rhai.iter().find(|(name, _)| *name == module).map(|(_, source)| *source)
+}
+
+/// The source of a module in a language, by its name as `lota doc` has it: `adapt.lota`.
+pub fn of_name(name: &str, language: Language) -> Option<&'static str> {
+    let name = name.strip_prefix("lota.").unwrap_or(name);
+    match language {
+        Language::Lua => source(&format!("lota.{name}")),
+        Language::Rhai => source_rhai(&format!("lota/{}", name.replace('.', "/"))),
+    }
 }
 
 #[cfg(test)]

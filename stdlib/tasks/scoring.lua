@@ -14,6 +14,9 @@ end
 
 --- The first n of a list (all without n).
 function scoring.first(list, n)
+  if n ~= nil and (math.tointeger(n) == nil or n < 1) then
+    error("the number of test rows for a score must be a whole number, 1 or more, got " .. tostring(n), 3)
+  end
   return table.move(list, 1, math.min(n or #list, #list), 1, {})
 end
 

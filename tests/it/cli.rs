@@ -97,6 +97,12 @@ fn misused_operators_say_what_there_is() {
 
 #[test]
 fn modules_are_documented_and_models_shown_and_converted() {
+    let source = text(&lota(&["doc", "--source", "adapt.lotto"]).stdout);
+    assert_eq!(source, include_str!("../../stdlib/adapt/lotto.lua"));
+    let source = text(&lota(&["doc", "--source", "--rhai", "adapt.lotto"]).stdout);
+    assert_eq!(source, include_str!("../../stdlib/adapt/lotto.rhai"));
+    let none = lota(&["doc", "--source", "adapt.loto"]);
+    assert!(text(&none.stderr).contains("'adapt.loto' is no module of the standard library"), "{none:?}");
     let module = text(&lota(&["doc", "adapt.lotto"]).stdout);
     assert!(module.starts_with("require \"lota.adapt.lotto\"\n    LoTTO, "), "{module}");
     let rhai = text(&lota(&["doc", "--rhai", "tasks"]).stdout);

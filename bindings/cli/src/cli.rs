@@ -70,6 +70,9 @@ enum Command {
         /// As Rhai writes it, not Lua
         #[arg(long)]
         rhai: bool,
+        /// Print the source of a module of the standard library, to read or to start from
+        #[arg(long, requires = "name", conflicts_with_all = ["search", "json", "markdown"])]
+        source: bool,
         /// Print every primitive as one JSON document
         #[arg(long, conflicts_with_all = ["name", "rhai", "markdown"])]
         json: bool,
@@ -135,6 +138,7 @@ impl Cli {
             Command::Doc { json: true, .. } => doc::json(),
             Command::Doc { markdown: Some(folder), .. } => doc::markdown(&folder),
             Command::Doc { search, .. } if !search.is_empty() => doc::search(&search),
+            Command::Doc { name: Some(name), rhai, source: true, .. } => doc::source(&name, language(rhai)),
             Command::Doc { name, rhai, .. } => {
                 doc::print(name.as_deref().unwrap_or_default(), language(rhai))
             }

@@ -23,6 +23,16 @@ pub(super) fn print(name: &str, language: Language) -> Result<()> {
     }
 }
 
+/// Prints a module of the standard library: `adapt.lota`.
+pub(super) fn source(name: &str, language: Language) -> Result<()> {
+    let Some(text) = api::module_source(name, language) else {
+        let text = "is no module of the standard library in this language; `lota doc` lists them";
+        return Err(usage(format!("'{name}' {text}")));
+    };
+    write_out(text);
+    Ok(())
+}
+
 /// Prints the pages that hold the words, the best first.
 pub(super) fn search(words: &[String]) -> Result<()> {
     let query = words.join(" ");

@@ -1,6 +1,6 @@
 //! The functions of a module of the standard library, with the comments above them.
 
-use super::{source, source_rhai};
+use super::{first_sentence, source, source_rhai};
 
 /// A function that a module gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,13 @@ pub struct Function {
     pub arguments: String,
     /// The comment above it.
     pub doc: String,
+}
+
+impl Function {
+    /// The first sentence about it.
+    pub fn summary(&self) -> String {
+        first_sentence(&self.doc)
+    }
 }
 
 /// The functions that a module defines as fields of its table, in the order of its page, with what they do. A module that

@@ -128,6 +128,8 @@ fn declaration(name: &str, value: &[Token<'_>]) -> Declared {
         Some(ty) => ty.iter().filter_map(|t| t.quoted).collect(),
         None => default.as_deref().map_or("", type_of).to_string(),
     };
+    let also = named("also").unwrap_or_default().iter().filter_map(|t| t.quoted);
+    let ty = [ty.as_str()].into_iter().chain(also).collect::<Vec<_>>().join("|");
     let choices = named("choices").unwrap_or_default().iter().filter_map(|t| t.quoted);
     Declared { name: name.to_string(), doc, ty, default, choices: choices.map(str::to_string).collect() }
 }
@@ -197,7 +199,7 @@ mod tests {
             doc: "fraction of the `params` entries in the mask; or for each layer or parameter, as \
                   lota.mask.from_scores takes it"
                 .into(),
-            ty: "number".into(),
+            ty: "number|table|function".into(),
             default: Some("0.1".into()),
             choices: Vec::new(),
         };

@@ -12,7 +12,11 @@ pub(crate) fn header(source: &str) -> String {
 
 /// The first sentence of it.
 pub(crate) fn summary(source: &str) -> String {
-    let text = header(source);
+    first_sentence(&header(source))
+}
+
+/// The first sentence of a comment, which may go over several lines; it ends at an empty line or one that ends in a colon.
+pub(crate) fn first_sentence(text: &str) -> String {
     let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty() && !line.ends_with(':'));
     let first = lines.collect::<Vec<_>>().join(" ");
     // "et al. 2015" ends no sentence.

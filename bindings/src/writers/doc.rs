@@ -120,7 +120,7 @@ fn module_lua(name: &str) -> Option<String> {
     }
     for f in functions {
         let called = format!("{name}.{}", f.name);
-        let _ = writeln!(out, "    {called:<28} {}", f.doc.lines().next().unwrap_or_default());
+        let _ = writeln!(out, "    {called:<28} {}", f.summary());
     }
     Some(out)
 }
@@ -302,9 +302,8 @@ fn find(registry: &Registry, name: &str, language: Language) -> Result<String, O
 fn library() -> impl Iterator<Item = (String, String)> {
     stdlib::MODULES.lua.iter().flat_map(|(full, source)| {
         let name = full.strip_prefix("lota.").unwrap_or(full);
-        let functions = stdlib::functions(full).into_iter().map(move |f| {
-            (format!("{name}.{}", f.name), f.doc.lines().next().unwrap_or_default().to_string())
-        });
+        let functions =
+            stdlib::functions(full).into_iter().map(move |f| (format!("{name}.{}", f.name), f.summary()));
         [(name.to_string(), stdlib::summary(source))].into_iter().chain(functions)
     })
 }

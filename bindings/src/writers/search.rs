@@ -129,7 +129,7 @@ fn pages(registry: &Registry) -> Vec<Page> {
         });
         pages.extend(stdlib::functions(module).into_iter().map(|f| Page {
             name: format!("{name}.{}", f.name),
-            line: f.doc.lines().next().unwrap_or_default().to_string(),
+            line: f.summary(),
             parameters: parameters(name, &f.name),
             text: f.doc,
         }));

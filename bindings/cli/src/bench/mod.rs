@@ -34,7 +34,7 @@ pub(super) enum Bench {
     Generate(generate::Generate),
     /// The choice of the largest scores as a mask
     Select(select::Select),
-    /// A training step with cross-entropy built in, and written in Lua over log-probabilities and over logits
+    /// A training step with cross-entropy built in, written in Lua over log-probabilities and over logits, and taken from gradients in Lua
     Loss(loss::Loss),
     /// A question with one choice, and the same with several
     Choice(choice::Choice),

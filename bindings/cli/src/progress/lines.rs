@@ -21,6 +21,8 @@ struct Task {
     began: Duration,
     /// How far it was when it began: a run that goes on from a checkpoint does not begin at 0.
     from: u64,
+    /// How far it was when it was last heard of.
+    last: u64,
     told: Duration,
     /// Whether a line was printed for it.
     known: bool,
@@ -57,13 +59,15 @@ impl Lines {
         let task = self.tasks.entry(name.to_string()).or_insert(Task {
             began: now,
             from: done,
+            last: done,
             told: now,
             known: false,
         });
         // Another training has begun.
-        if done < task.from {
+        if done < task.last {
             (task.began, task.from) = (now, done);
         }
+        task.last = done;
         if now.saturating_sub(task.told) < self.every {
             return None;
         }
@@ -166,8 +170,8 @@ mod tests {
         now.store(30, Ordering::Relaxed);
         assert_eq!(lines.step(61, 1.5).as_deref(), Some("[0:30] step 61, 2.0/s, loss 1.5000"));
         // A second training counts from its own beginning.
-        assert_eq!(lines.step(0, 3.0), None);
+        assert_eq!(lines.step(1, 3.0), None);
         now.store(90, Ordering::Relaxed);
-        assert_eq!(lines.step(30, 1.0).as_deref(), Some("[1:30] step 30, 0.5/s, loss 1.0000"));
+        assert_eq!(lines.step(31, 1.0).as_deref(), Some("[1:30] step 31, 0.5/s, loss 1.0000"));
     }
 }
