@@ -4,7 +4,7 @@ use lota_runtime::Error as Fault;
 use lota_script::{Args, Map, Primitive, Registry, Result, Value};
 use serde_json::{Map as Json, Value as JsonValue};
 
-use super::fingerprint::fingerprint;
+use super::fingerprint::{Others, fingerprint};
 use super::run::Run;
 use crate::runs::same;
 
@@ -12,8 +12,8 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::method("Run", "asked", "Keeps what a run is asked to do, or compares with what it kept.")
             .details(
-                "Numbers, words and switches are kept as they are, everything else by its fingerprint; of a function only \
-                 that there is one. It is a record {asked =} in metrics.jsonl, of which the last counts. With resume, and where \
+                "Numbers, words and switches are kept as they are, everything else by its fingerprint; of a function, and of \
+                 an object that has none, only that there is one. It is a record {asked =} in metrics.jsonl, of which the last counts. With resume, and where \
                  there is such a record, the first name (in the alphabet) that differs is told in an error. Use it for what \
                  lota.run.start cannot keep in a config: models, masks, rows, lists.",
             )
@@ -34,8 +34,9 @@ pub(super) fn register(r: &mut Registry) {
 fn asked(args: &mut Args) -> Result<()> {
     let run = args.this::<Run>()?;
     let (what, resume): (Map, bool) = (args.get("what")?, args.get("resume")?);
+    let given = what.iter().filter(|(_, value)| !value.is_nil());
     let now: Json<String, JsonValue> =
-        what.iter().filter(|(_, v)| !v.is_nil()).map(|(name, v)| (name.to_string(), told(v))).collect();
+        given.map(|(name, value)| Ok((name.to_string(), told(value)?))).collect::<Result<_>>()?;
     let mut folder = run.folder();
     let records = folder.records()?;
     let was = records.iter().rev().find_map(|record| record.get("asked")?.as_object());
@@ -54,16 +55,15 @@ fn asked(args: &mut Args) -> Result<()> {
 }
 
 /// A value as the record keeps it.
-fn told(value: &Value) -> JsonValue {
-    match value {
+fn told(value: &Value) -> Result<JsonValue> {
+    Ok(match value {
         Value::Bool(b) => (*b).into(),
         Value::Int(i) => (*i).into(),
         Value::Float(x) if x.is_finite() => (*x).into(),
         Value::Float(x) => x.to_string().into(),
         Value::Str(text) => text.clone().into(),
-        // What has no fingerprint (a trainer, a stream) is told by its kind, as a function is.
-        other => fingerprint(other).unwrap_or_else(|_| other.type_name().to_string()).into(),
-    }
+        other => fingerprint(other, Others::ByType)?.into(),
+    })
 }
 
 /// The first name, in the alphabet, of which the two say something else; and what, where a person can read it.

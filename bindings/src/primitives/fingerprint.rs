@@ -23,24 +23,33 @@ pub(super) fn register(r: &mut Registry) {
                 "{TINY}assert(lota.fingerprint({{lr = 1, steps = {{2, 3}}}}) == lota.fingerprint({{steps = {{2, 3}}, lr = 1.0}}))\n\
                  assert(lota.fingerprint(m) == m:fingerprint() and lota.fingerprint(m) ~= lota.fingerprint('m'))"
             ))
-            .call(|_, args| fingerprint(&args.get("value")?)),
+            .call(|_, args| fingerprint(&args.get("value")?, Others::Refused)),
     );
 }
 
+/// What becomes of an object that has no fingerprint, as a trainer or a stream has none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// It is an error.
+    Refused,
+    /// It counts by its type, as a function does; what stands beside it counts by what it says.
+    ByType,
+}
+
 /// The hash of a value, in hexadecimal.
-pub(super) fn fingerprint(value: &Value) -> Result<String> {
+pub(super) fn fingerprint(value: &Value, others: Others) -> Result<String> {
     if let Value::Object(object) = value
         && let Some(model) = object.downcast_ref::<ScriptModel>()
     {
         return Ok(model.0.fingerprint()?);
     }
     let mut hash = blake3::Hasher::new();
-    add(&mut hash, value)?;
+    add(&mut hash, value, others)?;
     Ok(hash.finalize().to_hex().to_string())
 }
 
 /// Adds a value: a letter for its kind, how long it is, and what it holds, so that no two values read alike.
-fn add(hash: &mut blake3::Hasher, value: &Value) -> Result<()> {
+fn add(hash: &mut blake3::Hasher, value: &Value, others: Others) -> Result<()> {
     let mut put = |kind: u8, bytes: &[u8]| {
         hash.update(&[kind]);
         hash.update(&(bytes.len() as u64).to_le_bytes());
@@ -58,11 +67,11 @@ fn add(hash: &mut blake3::Hasher, value: &Value) -> Result<()> {
         Value::Float(x) => put(b'f', &x.to_le_bytes()),
         Value::Str(text) => put(b's', text.as_bytes()),
         Value::Function(_) => put(b'c', &[]),
-        Value::Object(object) => put(b'o', of_object(object)?.as_bytes()),
+        Value::Object(object) => put(b'o', of_object(object, others)?.as_bytes()),
         Value::List(list) => {
             put(b'l', &(list.len() as u64).to_le_bytes());
             for value in list {
-                add(hash, value)?;
+                add(hash, value, others)?;
             }
         }
         // An empty table of Lua is a list and a map.
@@ -72,8 +81,8 @@ fn add(hash: &mut blake3::Hasher, value: &Value) -> Result<()> {
             entries.sort_by_key(|(name, _)| *name);
             put(b'm', &(entries.len() as u64).to_le_bytes());
             for (name, value) in entries {
-                add(hash, &Value::Str(name.to_string()))?;
-                add(hash, value)?;
+                add(hash, &Value::Str(name.to_string()), others)?;
+                add(hash, value, others)?;
             }
         }
     }
@@ -81,7 +90,7 @@ fn add(hash: &mut blake3::Hasher, value: &Value) -> Result<()> {
 }
 
 /// The type of an object and a hash of what it holds.
-fn of_object(object: &Object) -> Result<String> {
+fn of_object(object: &Object, others: Others) -> Result<String> {
     let hash = if let Some(model) = object.downcast_ref::<ScriptModel>() {
         model.0.fingerprint()?
     } else if let Some(mask) = object.downcast_ref::<ScriptMask>() {
@@ -92,6 +101,8 @@ fn of_object(object: &Object) -> Result<String> {
         of_values(&values.get())?
     } else if let Some(ticket) = object.downcast_ref::<ScriptTicket>() {
         of_values(&ticket.to_values(&Device::Cpu)?)?
+    } else if others == Others::ByType {
+        String::new()
     } else {
         let text = "cannot be told by a fingerprint: a {} stands in the value; models, masks, tensors, values and tickets can";
         return Err(Error::argument(text.replacen("{}", object.type_name(), 1)));

@@ -95,6 +95,18 @@ test.case("a progress bar can be moved and ended", function()
   bar:done()
 end)
 
+test.case("what stands beside an object without a fingerprint still counts", function()
+  local run = lota.run.start(os.tmpname() .. "-asked")
+  run:asked { task = { rows = { 1, 2 }, draw = lota.rng(1) } }
+  run:asked({ task = { rows = { 1, 2 }, draw = lota.rng(2) } }, { resume = true })
+  test.raises(function()
+    run:asked({ task = { rows = { 1, 3 }, draw = lota.rng(1) } }, { resume = true })
+  end, "was asked for another `task`")
+  test.raises(function()
+    lota.fingerprint { lota.rng(1) }
+  end, "a Rng stands in the value")
+end)
+
 test.case("an empty path is no folder", function()
   test.raises(function()
     lota.run.start ""
