@@ -3,10 +3,7 @@
 
 local given = {}
 
---- What a value is: Model, Stats, Values, table, …
-local function kind(value)
-  return type(value) == "userdata" and tostring(value):match "^%w+" or type(value)
-end
+local kind = require("lota.options").kind
 
 --- An error unless there are models and as many statistics. `also` is a type that may stand in the place of a Stats.
 -- Statistics with a `needed` kind that were gathered on other weights than those of their model are an error, unless
