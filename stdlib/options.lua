@@ -16,6 +16,8 @@
 -- Every function of the standard library takes its options through here, so a misspelt `desnity` or a density of 10
 -- stops a run at once. A page keeps its table under the name `defaults`, where `lota doc` finds it.
 
+local lota = require "lota"
+
 local options = {}
 
 --- Stands for "no default" where nothing more is said of an option.
@@ -35,38 +37,30 @@ function options.kind(value)
   return shown:match "^%u%a*" or shown:match "Tensor" or "userdata"
 end
 
---- Number of single-letter edits between two words.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
+--- The names of a table with names as keys, sorted.
+local function sorted(names)
+  local out = {}
+  for name in pairs(names) do
+    out[#out + 1] = tostring(name)
   end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
+  table.sort(out)
+  return out
 end
 
---- The name in `names` (a table with names as keys) nearest to `wanted`; ties go to the first in the alphabet.
-function options.nearest(wanted, names)
-  local sorted = {}
-  for name in pairs(names) do
-    sorted[#sorted + 1] = name
-  end
-  table.sort(sorted)
-  local best, best_distance
-  for _, name in ipairs(sorted) do
-    local d = distance(wanted, name)
-    if not best or d < best_distance then
-      best, best_distance = name, d
-    end
-  end
-  return best
+--- What to say after a name that is not among the keys of `names`: the nearest, or all of them where none is near.
+function options.hint(wanted, names)
+  local known = sorted(names)
+  local near = lota.nearest(tostring(wanted), known)
+  return near and ("; did you mean `%s`?"):format(near) or ("; known are `%s`"):format(table.concat(known, "`, `"))
+end
+
+--- Makes reading a name that a module does not have an error with a hint. `path` is what the module is called.
+function options.strict(path, module)
+  return setmetatable(module, {
+    __index = function(_, name)
+      error(("%s has no `%s`%s"):format(path, tostring(name), options.hint(name, module)), 2)
+    end,
+  })
 end
 
 --- Words that other libraries use for what has another name here.
@@ -86,13 +80,13 @@ local remarks = {
   epochs = " (an epoch is the number of training rows, divided by `batch`)",
 }
 
---- What an unknown option may have meant, in quotes: the word for it here, or the nearest name.
+--- What to say after an unknown option: the word for it here, or a hint.
 local function meant(name, defaults)
   local here = elsewhere[name]
   if not here or defaults[here] == nil then
-    return ("`%s`"):format(tostring(options.nearest(name, defaults)))
+    return options.hint(name, defaults)
   end
-  return ("`%s`"):format(here) .. (remarks[name] or "")
+  return ("; did you mean `%s`%s?"):format(here, remarks[name] or "")
 end
 
 --- An entry of a table of defaults, with all that it says.
@@ -179,8 +173,7 @@ function options.read(where, defaults, given)
   end
   for name, value in pairs(given or {}) do
     if defaults[name] == nil then
-      local text = "%s: unknown option `%s`; did you mean %s?"
-      error(text:format(where, tostring(name), meant(tostring(name), defaults)), 3)
+      error(("%s: unknown option `%s`%s"):format(where, tostring(name), meant(tostring(name), defaults)), 3)
     end
     local one = entry(defaults[name])
     if not fits(value, one) then

@@ -306,4 +306,4 @@ function report.overlap_by_parameter(path, model, a, b, given)
   return lota.plot.heatmap(matrix, { rows = rows, columns = columns, title = o.title, path = path })
 end
 
-return report
+return options.strict("lota.report", report)

@@ -65,26 +65,6 @@ local function key(setting, seed)
   return table.concat(parts, " ") .. " seed=" .. seed
 end
 
---- Numbers as a record keeps them, and back: JSON has none for NaN and infinities, which are written as words.
-local words = { nan = 0 / 0, inf = math.huge, ["-inf"] = -math.huge }
-
-local function to_record(result)
-  local out = {}
-  for name, value in pairs(result) do
-    local finite = value == value and math.abs(value) < math.huge
-    out[name] = finite and value or value ~= value and "nan" or value > 0 and "inf" or "-inf"
-  end
-  return out
-end
-
-local function from_record(kept)
-  local out = {}
-  for name, value in pairs(kept) do
-    out[name] = words[value] or value
-  end
-  return out
-end
-
 --- Runs `f(setting, seed)` for each setting and seed that `run` has no record of. It returns a map of numbers. Returns a
 --- list of { setting, seed, result }, settings in order, seeds inside. A setting that occurs twice is an error. Whether
 --- `f` has changed since a record was made cannot be seen: after a change, start a run of its own.
@@ -99,7 +79,7 @@ function sweep.run(run, given, f, more)
   end
   local known, seen, todo = {}, {}, {}
   for _, record in ipairs(report.where(run:records(), { kind = "sweep" })) do
-    known[record.key] = from_record(record.result)
+    known[record.key] = record.result
   end
   for _, setting in ipairs(sweep.settings(given)) do
     for seed = o.first_seed, o.first_seed + o.seeds - 1 do
@@ -137,8 +117,7 @@ function sweep.run(run, given, f, more)
           error(text:format(tostring(name), type(value), one.name), 2)
         end
       end
-      local kept = to_record(result)
-      run:log { kind = "sweep", key = one.name, setting = one.setting, seed = one.seed, result = kept }
+      run:log { kind = "sweep", key = one.name, setting = one.setting, seed = one.seed, result = result }
     end
     results[i] = { setting = one.setting, seed = one.seed, result = result }
     bar.step(one.name)
@@ -182,14 +161,14 @@ local function check(where, results, names, fields)
   end
   for _, name in ipairs(names) do
     if not values[name] then
-      local text = "%s: no setting is called `%s`; did you mean `%s`?"
-      error(text:format(where, name, tostring(options.nearest(name, values))), 3)
+      local text = "%s: no setting is called `%s`%s"
+      error(text:format(where, name, options.hint(name, values)), 3)
     end
   end
   for _, field in ipairs(fields) do
     if #report.column(report.column(results, "result"), field) == 0 then
-      local text = "%s: no result has a `%s`; did you mean `%s`?"
-      error(text:format(where, field, tostring(options.nearest(field, results[1].result))), 3)
+      local text = "%s: no result has a `%s`%s"
+      error(text:format(where, field, options.hint(field, results[1].result)), 3)
     end
   end
 end
@@ -262,4 +241,4 @@ function sweep.plot(path, results, given)
   return lota.plot.lines(order, about)
 end
 
-return sweep
+return options.strict("lota.sweep", sweep)

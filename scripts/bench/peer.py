@@ -2,8 +2,8 @@
 """The same work by lota and by PyTorch, in turn, in one run; ratios of their times and of their peaks of memory.
 
 What: training steps on SmolLM2-135M (or any model that `lota model convert` writes), the published way of LoTA in PyTorch
-(every gradient is computed, the frozen entries' are zeroed, RMSprop is dense), full fine-tuning, and peft's LoRA and SHiRA;
-greedy generation; the choice of the largest scores. Both see the same token ids, and their losses are compared.
+(every gradient is computed, the frozen entries' are zeroed, RMSprop is dense), full fine-tuning, LoRA factors beside peft's, LoTA
+beside peft's LoRA and SHiRA; greedy generation; the choice of the largest scores. Both see the same token ids, and their losses are compared.
 
 How each is measured: a process of its own, one step that is not counted and then some that are; processes of both sides
 alternate, and the ratio is the median over the pairs. Memory is the peak of the whole process, as the system counted it.
@@ -269,17 +269,21 @@ def main():
                         ("masked", "0.01", "block"),
                         ("masked", "0.1", "none"),
                         ("full", "full", "none"),
+                        ("factors", "0.01", "none"),
                         ("lora", "0.01", "none"),
                         ("shira", "0.01", "none"),
                     ]:
-                        title = f"step {shape} {dtype}: LoTA {density}" if density != "full" else f"step {shape} {dtype}: full"
+                        kind = {"full": "full", "factors": "LoRA r64, both"}.get(what, f"LoTA {density}")
+                        title = f"step {shape} {dtype}: {kind}"
                         title += " recompute" if checkpoint == "block" else ""
-                        title += {"masked": "", "full": ""}.get(what, f" against {what} r{64 if what == 'lora' else 35}")
-                        ours = ["step", folder, "--batch", path, "--density", density, "--dtype", dtype, "--compute", dtype]
+                        title += {"masked": "", "full": "", "factors": ""}.get(what, f" against {what} r{64 if what == 'lora' else 35}")
+                        ours = ["step", folder, "--batch", path, "--dtype", dtype, "--compute", dtype]
+                        ours += ["--lora", "64"] if what == "factors" else ["--density", density]
                         ours += ["--checkpoint", checkpoint, "--steps", str(args.steps)]
-                        theirs = ["--worker", "step", "--folder", folder, "--batch", path, "--what", what]
+                        theirs = ["--worker", "step", "--folder", folder, "--batch", path]
+                        theirs += ["--what", "lora" if what == "factors" else what]
                         theirs += ["--dtype", dtype, "--steps", str(args.steps)]
-                        theirs += ["--rank", "64" if what == "lora" else "35"]
+                        theirs += ["--rank", "35" if what == "shira" else "64"]
                         theirs += ["--density", density] if what == "masked" else []
                         pair(title, ours, theirs)
         if "generate" in only:

@@ -21,7 +21,9 @@
 --
 -- A task is any table with `train`, a list of { prompt =, target = } or { messages = }. `lota.tasks` has some ready.
 
-return {
+local options = require "lota.options"
+
+return options.strict("lota.adapt", {
   lota = require "lota.adapt.lota",
   lotto = require "lota.adapt.lotto",
   fft = require "lota.adapt.fft",
@@ -39,4 +41,4 @@ return {
   sam = require "lota.adapt.sam",
   ssu = require "lota.adapt.ssu",
   migu = require "lota.adapt.migu",
-}
+})

@@ -8,11 +8,13 @@
 --
 -- R[i][j] is the score on task j after training on task i.
 
-return {
+local options = require "lota.options"
+
+return options.strict("lota.cl", {
   heatmap = require("lota.cl.report").heatmap,
   methods = require "lota.cl.methods",
   metrics = require "lota.cl.metrics",
   sequence = require "lota.cl.sequence",
   study = require "lota.cl.study",
   table = require("lota.cl.report").table,
-}
+})

@@ -75,25 +75,21 @@ local function check(model, tasks, o)
     error("cl.sequence: expected a list of tasks, and not an empty one", 3)
   end
   for i, task in ipairs(tasks) do
-    if type(task) ~= "table" or type(task.score) ~= "function" then
+    if type(task) ~= "table" then
+      local text = 'cl.sequence: task %d must be a task, as tasks.open "skip" makes one, got %s'
+      error(text:format(i, type(task) == "string" and ("%q"):format(task) or options.kind(task)), 3)
+    elseif type(task.score) ~= "function" then
       error(("cl.sequence: task %d has no `score`, a function(model, count) → number"):format(i), 3)
     end
   end
   if type(o.method) == "function" then
     return
   elseif not methods[o.method] then
-    local nearest = options.nearest(tostring(o.method), methods)
-    error(("cl.sequence: no method is called `%s`; did you mean `%s`?"):format(tostring(o.method), nearest), 3)
+    error(("cl.sequence: no method is called `%s`%s"):format(tostring(o.method), options.hint(o.method, methods)), 3)
   end
   for name in pairs(o.own) do
     if not methods[name] then
-      error(
-        ("cl.sequence: option `own` names no method: `%s`; did you mean `%s`?"):format(
-          name,
-          options.nearest(name, methods)
-        ),
-        3
-      )
+      error(("cl.sequence: option `own` names no method: `%s`%s"):format(name, options.hint(name, methods)), 3)
     end
   end
   local settings = options.with(options.without(o, { "save_to", "save_every", "resume" }), { dry_run = true })
@@ -166,7 +162,12 @@ return function(model, tasks, given)
       end
       return not o.on_step or o.on_step(info, name, i)
     end
-    past.stages[i] = method(model, task, settings, past)
+    local stage = method(model, task, settings, past)
+    if type(stage) ~= "table" then
+      local text = "cl.sequence: the method must return a table, as those of lota.adapt do ({} will do), it returned %s"
+      error(text:format(options.kind(stage)), 0)
+    end
+    past.stages[i] = stage
     past.tasks[i] = task
     R[i] = row(i)
   end

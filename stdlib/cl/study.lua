@@ -6,8 +6,9 @@
 --   results[i]   { method, order, seed, tasks = names in order, R, untrained, probes, capacity, and the figures of
 --                  lota.cl.metrics.all }
 --
--- The controls `random` and `full` are always among the methods. Order 1 is the one given, the others are shuffled, so
--- order 2 is the same on every machine. `run` is a run folder (lota.run.start): scores and results go to its
+-- The controls `random` and `full` are always among the methods. Order 1 is the one given, the others are shuffled, none
+-- twice, and order 2 is the same on every machine. The options of training (steps, lr, batch, …) and of lota.cl.sequence
+-- (density, count, own, …) are those of every sequence. `run` is a run folder (lota.run.start): scores and results go to its
 -- metrics.jsonl. With `resume`, a study that was stopped goes on: finished sequences are read from there, and the one
 -- that was stopped goes on in its middle. The model has its first weights again at the end.
 
@@ -31,9 +32,31 @@ local defaults = {
   progress = { nil, "called as f(method, order, seed) before each sequence that is run", type = "function" },
 }
 
---- The tasks in their `order`-th order: as given, or shuffled.
-local function ordered(tasks, order)
-  return order == 1 and tasks or lota.rng(order):shuffle(tasks)
+--- Options of lota.cl.sequence that are not for the caller.
+local withheld = { "method", "seed", "record", "known", "save_to" }
+
+--- The first `count` orders of `n` tasks, as lists of their places: as given, then shuffled, none twice.
+local function orders_of(n, count)
+  local possible = 1
+  for i = 2, n do
+    possible = math.min(possible * i, count)
+  end
+  if count > possible then
+    error(("cl.study: option `orders` is %d, but %d tasks have only %d"):format(count, n, possible), 3)
+  end
+  local places = {}
+  for i = 1, n do
+    places[i] = i
+  end
+  local out, seen, draw = { places }, { [table.concat(places, " ")] = true }, 1
+  while #out < count do
+    draw = draw + 1
+    local order = lota.rng(draw):shuffle(places)
+    local name = table.concat(order, " ")
+    out[#out + 1] = not seen[name] and order or nil
+    seen[name] = true
+  end
+  return out
 end
 
 --- The methods that are run, each { name, what lota.cl.sequence takes }: those asked for, then the controls that are not among
@@ -79,7 +102,7 @@ end
 return function(run, model, tasks, given)
   local o = options.read("cl.study", defaults, options.pick(defaults, given or {}))
   local settings = options.without(given or {}, { "methods", "orders", "seeds", "first_seed", "resume", "progress" })
-  for _, name in ipairs { "method", "seed", "record", "known", "save_to" } do
+  for _, name in ipairs(withheld) do
     if settings[name] ~= nil then
       error(("cl.study: `%s` is set for each sequence by the study itself; leave it out"):format(name), 2)
     end
@@ -94,15 +117,16 @@ return function(run, model, tasks, given)
   for _, method in ipairs(all) do
     sequence(model, tasks, options.with(settings, { method = method[2], dry_run = true }))
   end
+  local orders = orders_of(#tasks, o.orders)
   if settings.dry_run then
     return {}
   end
   run:asked(asked(model, tasks, settings), { resume = true })
   local base, results, before = model:snapshot(), {}, run:records()
-  for order = 1, o.orders do
-    local list, names = ordered(tasks, order), {}
-    for i, task in ipairs(list) do
-      names[i] = task.name
+  for order, places in ipairs(orders) do
+    local list, names = {}, {}
+    for i, place in ipairs(places) do
+      list[i], names[i] = tasks[place], tasks[place].name
     end
     for seed = o.first_seed, o.first_seed + o.seeds - 1 do
       for _, one in ipairs(all) do

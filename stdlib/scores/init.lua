@@ -17,7 +17,9 @@
 -- picked; a parameter without scores never is.
 -- `params` (default "adaptable": attention and MLP matrices) says which parameters are scored.
 
-return {
+local options = require "lota.options"
+
+return options.strict("lota.scores", {
   delta = require "lota.scores.delta",
   gradient = require("lota.scores.gradient").gradient,
   fisher = require("lota.scores.gradient").fisher,
@@ -29,4 +31,4 @@ return {
   lift = require "lota.scores.lift",
   wanda = require "lota.scores.wanda",
   random = require "lota.scores.random",
-}
+})

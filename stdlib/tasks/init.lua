@@ -132,8 +132,7 @@ function tasks.open(spec, given)
       error("tasks.open: " .. written, 2)
     end
     local all = options.with(sets, words.families)
-    local text = "tasks.open: no task is called `%s`; did you mean `%s`? (tasks.names() lists them)"
-    error(text:format(name, options.nearest(name, all)), 2)
+    error(("tasks.open: no task is called `%s`%s (tasks.names() lists them)"):format(name, options.hint(name, all)), 2)
   end
   if not path then
     local what = rows.formats[name] and "its file or folder" or "its folder"
@@ -235,4 +234,4 @@ function tasks.judge(specs, count)
   end
 end
 
-return tasks
+return options.strict("lota.tasks", tasks)

@@ -153,6 +153,11 @@ function rows.open(format, path, given)
   if path:sub(-#ending) == ending then
     train, test = split(path, read(path), o)
   else
+    for _, name in ipairs { "held_out", "seed" } do
+      if given and given[name] then
+        error(("tasks.open: option `%s` is for a single file, and %s is a folder with a test set"):format(name, path), 0)
+      end
+    end
     train, test = read(path .. "/train" .. ending), read_test(path, ending)
   end
   local name = path:gsub("/+$", ""):match("[^/]+$"):gsub("%.%w+$", "")

@@ -43,7 +43,7 @@ pub use counting::Counting;
 pub use ctx::{Ctx, Output, Things};
 pub use error::{Error, ErrorKind, Result};
 pub use frontend::{Frontend, Name, Prompt};
-pub use json::{from_json, to_json};
+pub use json::{from_json, from_record, to_json, to_record};
 pub use language::Language;
 pub use limits::{Limits, Meter, OpenFile};
 pub use lota_host::{Files, Granted, NewFolders, did_you_mean, nearest};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lota_script::{
-    Args, Ctx, Map, OpenFile, Primitive, Registry, Result, Scripted, Value, from_json, to_json,
+    Args, Ctx, Map, OpenFile, Primitive, Registry, Result, Scripted, Value, from_record, to_record,
 };
 
 use crate::primitives::claims::Claims;
@@ -39,7 +39,7 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "The folder gets config.json (the config) and metrics.jsonl (one JSON object for each call of \
                  run:log). A folder that holds a run already is an error unless resume is true; then the config \
-                 must be the same. A folder in which another program's run is at work is an error that says which.",
+                 must be the same, but for an entry `resume`, which is not compared. A folder in which another program's run is at work is an error that says which.",
             )
             .arg("dir", "string", "the folder; it is made if it does not exist")
             .opt("config", "map", (), "what this run was asked to do, written to config.json")
@@ -76,7 +76,7 @@ fn start(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let mut dir = args.file("dir")?;
     let config: Option<Value> = args.opt("config")?;
     let config =
-        config.map(|c| to_json(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
+        config.map(|c| to_record(&as_map(c))).transpose().map_err(|e| args.wrong("config", e.message()))?;
     let (resume, numbered): (bool, bool) = (args.get("resume")?, args.get("numbered")?);
     if resume && numbered {
         return Err(
@@ -106,6 +106,10 @@ fn methods(r: &mut Registry) {
             "log",
             "Adds one record to metrics.jsonl; it is on the disk when this returns.",
         )
+        .details(
+            "JSON has no form for NaN and infinities: they are written as the words NaN, Infinity and -Infinity, which \
+             run:records() reads as the numbers.",
+        )
         .arg("record", "map", "the record")
         .example("local run = lota.run.start('run-log')\nrun:log {step = 1, loss = 2.5}")
         .call(|_, args| {
@@ -114,7 +118,7 @@ fn methods(r: &mut Registry) {
             if !matches!(record, Value::Map(_)) {
                 return Err(args.wrong("record", format!("must be a map, got {}", record.describe())));
             }
-            let json = to_json(&record).map_err(|e| args.wrong("record", e.message()))?;
+            let json = to_record(&record).map_err(|e| args.wrong("record", e.message()))?;
             Ok(run.folder().log(&json)?)
         }),
     );
@@ -124,7 +128,7 @@ fn methods(r: &mut Registry) {
             .example("local run = lota.run.start('run-records')\nrun:log {step = 1}\nassert(run:records()[1].step == 1)")
             .call(|_, args| {
                 let records = args.this::<Run>()?.folder().records()?;
-                Ok(records.into_iter().map(from_json).collect::<Vec<_>>())
+                Ok(records.into_iter().map(from_record).collect::<Vec<_>>())
             }),
     );
     r.add(

@@ -7,8 +7,9 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::new("args", "Declares the options of this script and reads them from the command line.")
             .details(
                 "Each option is `name = {default, help}`. The default gives the type: a number, a whole number, a \
-                 string, a boolean (a switch: `--name`, `--no-name`), or a list (written with commas). \
-                 `{type = \"number\", help = ...}` declares one without a default, `choices = {...}` limits it, as \
+                 string, a boolean (a switch: `--name`, `--no-name`), or a list of one of these (written with commas). \
+                 `{type = \"number\", help = ...}` declares one without a default (`boolean`, `integer`, `number` or `string`, and \
+                 `list of string` and so on), `choices = {...}` limits it, as \
                  do `least`, `most` and `above` (more than that) a number, and `required = true` demands it. On the command line `_` is written `-`: `--batch-size 8` or \
                  `--batch-size=8`. `--help` prints them all and ends the script.",
             )
@@ -144,7 +145,10 @@ impl Kind {
                 _ => None,
             },
             Self::Whole => text.replace('_', "").parse().ok().map(Value::Int),
-            Self::Number => text.replace('_', "").parse().ok().map(Value::Float),
+            Self::Number => {
+                let number: Option<f64> = text.replace('_', "").parse().ok();
+                number.filter(|x| !x.is_nan()).map(Value::Float)
+            }
             Self::Text => Some(Value::from(text)),
         }
     }
@@ -232,11 +236,16 @@ impl Declared {
         let default = spec.take("default").unwrap_or_default();
         let (kind, list) = match (&default, spec.take("type")) {
             (Value::Nil, Some(Value::Str(word))) => {
-                let kind = Kind::named(&word);
-                (
-                    kind.ok_or_else(|| format!("type '{word}' is not boolean, integer, number or string"))?,
-                    false,
-                )
+                let (of, list) = match word.strip_prefix("list of ") {
+                    Some(of) => (of, true),
+                    None => (word.as_str(), false),
+                };
+                let kind = Kind::named(of).ok_or_else(|| {
+                    format!(
+                        "type '{word}' is not boolean, integer, number or string, nor `list of` one of these"
+                    )
+                })?;
+                (kind, list)
             }
             (Value::List(items), _) => {
                 let kind = items.first().map_or(Some(Kind::Text), Kind::of);
@@ -356,6 +365,7 @@ fn help(script: &str, header: &str, declared: &[Declared]) -> String {
     let mut out = if header.is_empty() { String::new() } else { format!("{header}\n\n") };
     out += &format!("Usage: lota run {name} [--option value ...]\n\nOptions:\n");
     let left = |d: &Declared| match (d.kind, d.list) {
+        (Kind::Switch, false) if matches!(d.default, Value::Bool(true)) => format!("--no-{}", d.flag()),
         (Kind::Switch, false) => format!("--{}", d.flag()),
         (kind, false) => format!("--{} <{}>", d.flag(), kind.word()),
         (kind, true) => format!("--{} <{},...>", d.flag(), kind.word()),
@@ -370,13 +380,14 @@ fn help(script: &str, header: &str, declared: &[Declared]) -> String {
             notes.push("required".into());
         } else if !matches!(option.default, Value::Nil | Value::Bool(false)) {
             let default = show(&option.default);
+            let default = if default == "true" { "on".to_string() } else { default };
             notes.push(format!("default {}", if default.is_empty() { "empty" } else { &default }));
         }
         let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
         out.push_str(&format!("  {:width$}  {}{notes}\n", left(option), option.help));
     }
     out.push_str(
-        "\nlota's own --device, --threads, --quiet and --reference go here too (`lota run --help`).\n",
+        "\nlota's own options (--device, --threads, --compute, --quiet, --progress, --reference) go here too: `lota run --help`.\n",
     );
     out
 }
@@ -410,6 +421,8 @@ mod tests {
             Declared::new("optimizer", Value::Map(choice)).expect("a choice"),
             Declared::new("eval", Value::Map(mixed)).expect("a count"),
             Declared::new("density", Value::Map(fraction)).expect("a fraction"),
+            Declared::new("shuffle", pair(Value::Bool(true))).expect("a switch that is on"),
+            Declared::new("names", Value::Map(Map::new().with("type", "list of string"))).expect("a list"),
         ]
     }
 
@@ -438,6 +451,7 @@ mod tests {
             run(&words).as_deref(),
             Ok("learning_rate=0.001 steps=1000 resume=true sizes=3,4 optimizer=adamw")
         );
+        assert_eq!(run(&["--names", "a,b"]).as_deref(), Ok("names=a,b"));
         assert_eq!(run(&["--no-resume"]).as_deref(), Ok("resume=false"));
         assert_eq!(run(&["--learning_rate", "-2"]).as_deref(), Ok("learning_rate=-2"));
     }
@@ -451,6 +465,7 @@ mod tests {
             ("--density", "0", "--density must be a number above 0, at most 1, got '0'"),
             ("--density", "1.5", "--density must be a number above 0, at most 1, got '1.5'"),
             ("--density", "nan", "--density must be a number above 0, at most 1, got 'nan'"),
+            ("--learning-rate", "nan", "--learning-rate must be a number, got 'nan'"),
         ] {
             assert_eq!(run(&[word, value]), Err(text.into()));
         }
@@ -466,7 +481,9 @@ mod tests {
         let text = run(&["--help"]).expect("help");
         assert!(text.starts_with("Does something.\n\nUsage: lota run dir/x.lua "), "{text}");
         assert!(
-            text.contains("--sizes <integer,...>") && text.contains("[one of sgd, adamw; default sgd]"),
+            text.contains("--sizes <integer,...>")
+                && text.contains("--no-shuffle ")
+                && text.contains("[one of sgd, adamw; default sgd]"),
             "{text}"
         );
     }

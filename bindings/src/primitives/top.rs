@@ -1,6 +1,6 @@
 //! The top table: version, memory, printing.
 
-use lota_script::{Map, Primitive, Registry, Value, show};
+use lota_script::{Map, Primitive, Registry, Value, nearest, show};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -20,6 +20,22 @@ pub(super) fn register(r: &mut Registry) {
                     .with("live", ctx.memory.live())
                     .with("peak", ctx.memory.peak())
                     .with("collections", ctx.memory.collections()))
+            }),
+    );
+    r.add(
+        Primitive::new("nearest", "Which of some names was meant by one that is none of them.")
+            .details("By the number of letters that differ; a name from which too many do is not meant.")
+            .arg("name", "string", "the name")
+            .arg("names", "list of string", "the names that there are")
+            .returns("string", "the nearest; nil if none is near")
+            .example(
+                "assert(lota.nearest('desnity', {'steps', 'density'}) == 'density')\n\
+                 assert(lota.nearest('mask', {'steps', 'density'}) == nil)",
+            )
+            .call(|_, args| {
+                let (name, names): (String, Vec<String>) = (args.get("name")?, args.get("names")?);
+                let found = nearest(&name, names.iter().map(String::as_str)).map(str::to_string);
+                Ok(found.map_or(Value::Nil, Value::Str))
             }),
     );
     r.add(

@@ -36,10 +36,13 @@ fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
-/// Whether a cell reads as a quantity: digits first, perhaps after a sign, perhaps with a unit.
+/// Whether a cell reads as a quantity: digits first, perhaps after a sign, perhaps with a unit; or none, infinite, or no
+/// number.
 fn is_number(text: &str) -> bool {
     let text = text.trim();
-    text == "-" || text.trim_start_matches(['-', '+']).starts_with(|c: char| c.is_ascii_digit())
+    let unsigned = text.trim_start_matches(['-', '+']);
+    let special = ["nan", "inf"].iter().any(|word| unsigned.eq_ignore_ascii_case(word));
+    text == "-" || special || unsigned.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -56,6 +59,13 @@ mod tests {
             "| method      |     score |\n| ----------- | --------: |\n| a\\|b        | 0.5 ± 0.1 |\n\
              | longer name |         - |\n"
         );
+    }
+
+    #[test]
+    fn a_number_that_is_none_keeps_its_column_to_the_right() {
+        let rows = ["0.5", "-nan", "NaN", "inf"].map(|cell| vec![cell.to_string()]);
+        let text = markdown_table(&["loss".to_string()], &rows);
+        assert_eq!(text, "| loss |\n| ---: |\n|  0.5 |\n| -nan |\n|  NaN |\n|  inf |\n");
     }
 
     #[test]

@@ -16,6 +16,10 @@ const COUNTING: &str = "Counting starts where it does in the language: at 1 in L
     stored: token ids, the layers of a model (as in the names of its parameters), and positions that are numbers in a tensor \
     (what `argmax` gives, what `gather` takes).";
 
+/// What the listings need, on every page.
+const LISTINGS: &str = "Listings run as they are at the prompt and in `lota eval`; a file in Lua begins with \
+    `local lota = require \"lota\"`.";
+
 /// The pages: file name and text, one for each area with the types that belong to it, and an index.
 pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, String)>> {
     let homes = homes(registry);
@@ -30,7 +34,7 @@ pub fn pages(registry: &Registry, examples: Examples) -> Result<Vec<(String, Str
             registry.types().filter(|(ty, _)| homes.get(ty).is_some_and(|home| home == area)).collect();
         let names: Vec<String> = types.iter().map(|(ty, _)| format!("`{ty}`")).collect();
         let _ = writeln!(index, "| [{title}]({title}.md) | {line} | {} |", names.join(", "));
-        let mut page = format!("# {title}\n\n{line}\n");
+        let mut page = format!("# {title}\n\n{line}\n\n{LISTINGS}\n");
         if area.is_empty() {
             let _ = write!(page, "\n{COUNTING}\n");
         }

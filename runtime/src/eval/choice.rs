@@ -166,7 +166,9 @@ impl Scoring<'_> {
                 slots.flat_map(|(slot, &q)| questions[q].iter().map(move |&line| (slot, line))).unzip();
             let places: Vec<usize> = (0..lines.len()).collect();
             for part in groups(&places, cached, |at| self.lines[lines[at]].tokens()) {
-                let mut copies = cache.select(&part.iter().map(|&at| slot[at]).collect::<Vec<_>>());
+                let slots: Vec<usize> = part.iter().map(|&at| slot[at]).collect();
+                let longest = part.iter().map(|&at| self.lines[lines[at]].choice.len()).max().unwrap_or(0);
+                let mut copies = cache.select(&slots, longest);
                 let of = |at: &usize| self.lines[lines[*at]];
                 let tokens: Vec<Vec<u32>> = part.iter().map(|at| continuation(of(at))).collect();
                 let next: Vec<u32> = part.iter().flat_map(|at| of(at).choice).copied().collect();

@@ -61,7 +61,8 @@ impl Model {
             let tensor = values(&modules[at / 2], &spec.name, &spec.shape, at % 2 == 1)?;
             more.push(tensor.to_dtype(DType::F32)?.to_device(self.params.device())?.contiguous()?);
         }
-        let params = self.params.extended(universe, more)?;
+        let scales = modules.iter().map(|module| module.scale as f32).collect();
+        let params = self.params.extended(universe, more, scales)?;
         Ok(Self { decoder, params, ..self.clone() })
     }
 

@@ -113,6 +113,6 @@ impl WeightFiles {
             hash
         };
         let hashes = exec.run(|| self.universe.specs().par_iter().map(hash).collect::<Result<Vec<_>>>())?;
-        Ok(combine(&hashes))
+        Ok(combine(&hashes, &[]))
     }
 }

@@ -12,7 +12,7 @@ const CHUNK: usize = 1 << 15;
 
 impl Params {
     /// A blake3 hash, in hexadecimal, of the names, shapes and values (as f32 bits) of all
-    /// parameters in order. It is computed once and again only after a change (see
+    /// parameters in order, and of the scales of attached factors. It is computed once and again only after a change (see
     /// [`Params::touch`]).
     pub fn fingerprint(&self, exec: &Exec) -> Result<String> {
         let version = self.version();
@@ -26,7 +26,7 @@ impl Params {
         let hashes = exec.run(|| {
             specs.par_iter().zip(self.tensors()).map(|(s, t)| hash_param(s, t)).collect::<Result<Vec<_>>>()
         })?;
-        let hash = combine(&hashes);
+        let hash = combine(&hashes, self.scales());
         if let Ok(mut known) = self.known.lock() {
             *known = Some((version, hash.clone()));
         }
@@ -66,12 +66,13 @@ pub(super) fn hash_values(
     Ok(hasher.finalize())
 }
 
-/// The fingerprint of a model of the hashes of its parameters, in order.
-pub(super) fn combine(hashes: &[blake3::Hash]) -> String {
+/// The fingerprint of a model of the hashes of its parameters, in order, and the scales of its factors.
+pub(super) fn combine(hashes: &[blake3::Hash], scales: &[f32]) -> String {
     let mut all = blake3::Hasher::new();
     for hash in hashes {
         all.update(hash.as_bytes());
     }
+    all.update(bytemuck::cast_slice(scales));
     all.finalize().to_hex().to_string()
 }
 

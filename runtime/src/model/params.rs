@@ -19,6 +19,8 @@ pub struct Params {
     version: Arc<AtomicU64>,
     /// What is at work with the tensors; shared by clones.
     holds: Holds,
+    /// What the products of attached factors are multiplied by, in their order: as much a part of the model as the factors.
+    scales: Vec<f32>,
     /// The last fingerprint, and the version it belongs to.
     pub(super) known: Mutex<Option<(u64, String)>>,
 }
@@ -30,6 +32,7 @@ impl Clone for Params {
             tensors: self.tensors.clone(),
             version: self.version.clone(),
             holds: self.holds.clone(),
+            scales: self.scales.clone(),
             known: Mutex::new(None),
         }
     }
@@ -51,6 +54,7 @@ impl Params {
             tensors,
             version: Arc::default(),
             holds: Holds::default(),
+            scales: Vec::new(),
             known: Mutex::new(None),
         };
         for (i, tensor) in params.tensors.iter().enumerate() {
@@ -59,13 +63,23 @@ impl Params {
         Ok(params)
     }
 
-    /// These tensors and others after them, under a universe that begins with this one's. The tensors are shared, and so is
-    /// who holds them and what counts their changes.
-    pub(super) fn extended(&self, universe: Arc<Universe>, more: Vec<Tensor>) -> Result<Self> {
-        let tensors = self.tensors.iter().cloned().chain(more).collect();
+    /// These tensors and factors after them, whose products are multiplied by `scales`, under a universe that begins with
+    /// this one's. The tensors are shared, and so is who holds them and what counts their changes.
+    pub(super) fn extended(
+        &self,
+        universe: Arc<Universe>,
+        factors: Vec<Tensor>,
+        scales: Vec<f32>,
+    ) -> Result<Self> {
+        let tensors = self.tensors.iter().cloned().chain(factors).collect();
         let mut all = Self::new(universe, tensors)?;
-        (all.version, all.holds) = (self.version.clone(), self.holds.clone());
+        (all.version, all.holds, all.scales) = (self.version.clone(), self.holds.clone(), scales);
         Ok(all)
+    }
+
+    /// What the products of attached factors are multiplied by, in their order; nothing in a model without factors.
+    pub(crate) fn scales(&self) -> &[f32] {
+        &self.scales
     }
 
     fn check(&self, index: usize, tensor: &Tensor) -> Result<()> {
@@ -189,6 +203,6 @@ impl Params {
     /// The same values in memory of their own.
     pub fn copy(&self) -> Result<Self> {
         let tensors: candle_core::Result<Vec<Tensor>> = self.tensors.iter().map(Tensor::copy).collect();
-        Self::new(self.universe.clone(), tensors?)
+        Ok(Self { scales: self.scales.clone(), ..Self::new(self.universe.clone(), tensors?)? })
     }
 }

@@ -1,6 +1,7 @@
 //! What each micro-batch of a step counts for in its loss.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::subject::Subject;
 use crate::data::Batch;
@@ -9,7 +10,8 @@ use crate::model::decoder::{CrossEntropy, LogitsLoss, LossFn, OverLogits, Terms}
 use crate::{Error, Result};
 
 /// How a loss other than cross-entropy is computed over the micro-batches of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Accumulation {
     /// Once, over the log-probabilities of all micro-batches together, as if they were one batch: a sum adds up, a mean
     /// averages over all labelled positions, and any other loss is what it would be of that batch. Takes one more forward

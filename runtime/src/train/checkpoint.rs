@@ -10,9 +10,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::accumulate::Accumulation;
 use super::frozen::frozen_fingerprint;
 use super::gradient::Clip;
+use super::group::Group;
 use super::optimizer::Optimizer;
+use super::penalty::Pull;
 use super::slot::Slot;
 use super::subject::Subject;
 use super::trainer::Trainer;
@@ -29,6 +32,9 @@ const KIND: Kind = Kind { format: "lota-training", noun: "training", version: 2 
 pub struct Companions {
     /// Where the stream of batches stood.
     pub data: Option<BatchState>,
+    /// What each step was made of. It is compared on resuming.
+    #[serde(default)]
+    pub passes: Option<Passes>,
     /// A generator's state, see [`crate::host::Rng::state`].
     pub rng: Option<(u64, u128)>,
     /// Anything else.
@@ -65,11 +71,34 @@ struct Settings {
     label_smoothing: f32,
     #[serde(default)]
     z_loss: f32,
+    /// What follows is unknown of a file of an earlier version, and then nothing is said of it.
+    accumulation: Option<Accumulation>,
+    /// The fingerprint of the penalty, or that there was none.
+    penalty: Option<String>,
+    groups: Option<Vec<(String, Option<f64>, Option<f64>)>>,
+}
+
+/// What a step is made of, where [`super::fit()`] takes the steps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Passes {
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// What the loss is computed over.
+    pub loss: String,
+}
+
+impl Passes {
+    /// The names of what differs.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        differing(&[("accumulate", self.accumulate == other.accumulate), ("loss", self.loss == other.loss)])
+    }
 }
 
 impl Settings {
     fn of(trainer: &Trainer) -> Self {
         let o = &trainer.options;
+        let group = |g: &Group| (g.name.clone(), g.lr, g.weight_decay);
+        let penalty = trainer.penalty.as_ref().map_or_else(|| "none".to_string(), Pull::fingerprint);
         Self {
             lr: o.lr,
             schedule: o.schedule.name().to_string(),
@@ -79,11 +108,14 @@ impl Settings {
             reduction: format!("{:?}", o.reduction).to_lowercase(),
             label_smoothing: o.terms.smoothing,
             z_loss: o.terms.z,
+            accumulation: Some(o.accumulation),
+            penalty: Some(penalty),
+            groups: Some(o.groups.iter().map(group).collect()),
         }
     }
 
-    /// The names of the fields that differ.
-    fn differences(&self, other: &Self) -> String {
+    /// The names of the fields that differ, of those that both know.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
         let pairs = [
             ("lr", self.lr == other.lr),
             ("schedule", self.schedule == other.schedule),
@@ -93,9 +125,22 @@ impl Settings {
             ("reduction", self.reduction == other.reduction),
             ("label_smoothing", self.label_smoothing == other.label_smoothing),
             ("z_loss", self.z_loss == other.z_loss),
+            ("accumulation", same(self.accumulation, other.accumulation)),
+            ("penalty", same(self.penalty.as_ref(), other.penalty.as_ref())),
+            ("groups", same(self.groups.as_ref(), other.groups.as_ref())),
         ];
-        pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        differing(&pairs)
     }
+}
+
+/// Whether two things are the same, as far as is known.
+fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
+}
+
+/// The names of those that are not the same.
+fn differing(pairs: &[(&'static str, bool)]) -> Vec<&'static str> {
+    pairs.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect()
 }
 
 impl Trainer {
@@ -149,9 +194,15 @@ impl Trainer {
     }
 
     /// Reads the training in `path`, and checks that it can go on here: the model, the selection, the optimizer and
-    /// every frozen weight must be the same. Other settings may differ, which is told as a notice. Nothing is changed;
-    /// [`Trainer::resume`] does that.
-    pub fn read(&self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Saved> {
+    /// every frozen weight must be the same. Other settings may differ, `passes` with them, which is told as a notice.
+    /// Nothing is changed; [`Trainer::resume`] does that.
+    pub fn read(
+        &self,
+        subject: Subject<'_>,
+        host: &Host,
+        path: &Path,
+        passes: Option<&Passes>,
+    ) -> Result<Saved> {
         let Subject { params, .. } = subject;
         let mut file = Archive::open(path, &KIND)?;
         let info: Info = file.json("info")?;
@@ -165,11 +216,17 @@ impl Trainer {
             );
         }
         if info.optimizer != self.options.optimizer {
-            let (was, is) = (&info.optimizer, &self.options.optimizer);
-            return refuse(format!("its optimizer was {was:?}, this one is {is:?}"));
+            return refuse(format!(
+                "its optimizer was {}, this one is {}",
+                told(&info.optimizer),
+                told(&self.options.optimizer)
+            ));
         }
         if info.frozen != frozen_fingerprint(params, &self.selection)? {
-            return refuse("the frozen weights of this model are not those it was trained with".to_string());
+            let factors = if params.scales().is_empty() { "" } else { ", or the scales of its factors," };
+            return refuse(format!(
+                "the frozen weights of this model{factors} are not those it was trained with"
+            ));
         }
         let mut expected: HashMap<String, (usize, usize)> = HashMap::new();
         let mut slots = Vec::new();
@@ -195,11 +252,15 @@ impl Trainer {
         if let Some(name) = expected.keys().min() {
             return Err(file.damaged(&format!("{name} is missing")).into());
         }
-        let differences = info.settings.differences(&Settings::of(self));
+        let mut differences = info.settings.differences(&Settings::of(self));
+        if let Some((was, is)) = info.companions.passes.as_ref().zip(passes) {
+            differences.extend(was.differences(is));
+        }
         if !differences.is_empty() {
             host.events.notice(format!(
-                "{}: training goes on with settings that differ from the saved ones: {differences}",
-                path.display()
+                "{}: training goes on with settings that differ from the saved ones: {}",
+                path.display(),
+                differences.join(", ")
             ));
         }
         Ok(Saved { info, slots })
@@ -230,7 +291,7 @@ impl Trainer {
     /// [`Trainer::read`] and [`Trainer::resume`], for who needs nothing between them. Nothing is changed unless the file
     /// fits. Its companions are returned.
     pub fn load(&mut self, subject: Subject<'_>, host: &Host, path: &Path) -> Result<Companions> {
-        let saved = self.read(subject, host, path)?;
+        let saved = self.read(subject, host, path, None)?;
         let companions = saved.companions().clone();
         self.resume(subject, saved)?;
         Ok(companions)
@@ -250,6 +311,13 @@ impl Saved {
     pub fn companions(&self) -> &Companions {
         &self.info.companions
     }
+}
+
+/// An optimizer as a script names it: `adamw (betas [0.9,0.999], eps 1e-8, weight_decay 0.01)`.
+fn told(optimizer: &Optimizer) -> String {
+    let settings: Vec<String> =
+        optimizer.settings().iter().map(|setting| format!("{} {}", setting.name, setting.value)).collect();
+    format!("{} ({})", optimizer.name(), settings.join(", "))
 }
 
 /// The tensors of a slot in the file: values first, then states.

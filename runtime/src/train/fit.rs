@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::checkpoint::Companions;
+use super::checkpoint::{Companions, Passes};
 use super::subject::Subject;
 use super::trainer::{StepReport, Trainer};
 use crate::data::Batches;
@@ -51,7 +51,8 @@ pub struct FitReport {
 
 /// Trains until `options.steps` steps are done. `on_step` sees every step and may end the training
 /// by returning false; it cannot change the weights. With `resume`, a file left by an earlier run is
-/// loaded first, and the steps that follow are bit for bit those of a run that was never interrupted.
+/// loaded first, and the steps that follow are bit for bit those of a run that was never interrupted. Without it, a file
+/// that is there already is an error, unless this trainer has written it.
 pub fn fit(
     trainer: &mut Trainer,
     subject: Subject<'_>,
@@ -65,6 +66,7 @@ pub fn fit(
         return Err(Error::argument("accumulate must be at least 1"));
     }
     trainer.check_schedule(options.steps)?;
+    let passes = Passes { accumulate: options.accumulate, loss: over(&mut loss).to_string() };
     if options.resume {
         let Some(save) = &options.save else {
             return Err(Error::argument(
@@ -72,7 +74,7 @@ pub fn fit(
             ));
         };
         if save.path.exists() {
-            let saved = trainer.read(subject, host, &save.path)?;
+            let saved = trainer.read(subject, host, &save.path, Some(&passes))?;
             if let Some(state) = &saved.companions().data {
                 batches.restore(state)?;
             }
@@ -80,11 +82,24 @@ pub fn fit(
             host.events.notice(format!("resumed after step {}", trainer.steps()));
         }
     }
+    if let Some(Save { path, .. }) = &options.save {
+        if !options.resume && path.exists() && trainer.kept_in.as_ref() != Some(path) {
+            return Err(Error::argument(format!(
+                "{} is there already: go on with it by resume = true, or give another place to save to",
+                path.display()
+            )));
+        }
+        trainer.kept_in = Some(path.clone());
+    }
     subject.params.check_free()?;
     let _hold = subject.params.hold("fit");
     let save = |trainer: &Trainer, batches: &Batches| match &options.save {
         Some(save) => {
-            let companions = Companions { data: Some(batches.state()), ..Companions::default() };
+            let companions = Companions {
+                data: Some(batches.state()),
+                passes: Some(passes.clone()),
+                ..Companions::default()
+            };
             trainer.save(subject, host, &save.path, &companions)
         }
         None => Ok(()),
@@ -130,4 +145,13 @@ pub fn fit(
         save(trainer, batches)?;
     }
     Ok(report)
+}
+
+/// What a loss is computed over.
+fn over(loss: &mut Option<&mut dyn LossFn>) -> &'static str {
+    match loss.as_mut().map(|loss| loss.of_logits().is_some()) {
+        None => "cross-entropy",
+        Some(true) => "logits",
+        Some(false) => "log-probabilities",
+    }
 }

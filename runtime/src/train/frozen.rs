@@ -10,7 +10,7 @@ use crate::model::decoder::Want;
 use crate::ops::SparseIndex;
 use crate::ops::slice::{self, Weight};
 
-/// A hash of the bits of all entries outside `selection`.
+/// A hash of the bits of all entries outside `selection`, and of the scales of attached factors.
 pub fn frozen_fingerprint(params: &Params, selection: &Selection) -> Result<String> {
     params.universe().check_same(selection.universe())?;
     let parts: Vec<blake3::Hash> = selection
@@ -36,6 +36,7 @@ pub fn frozen_fingerprint(params: &Params, selection: &Selection) -> Result<Stri
     for part in &parts {
         hasher.update(part.as_bytes());
     }
+    hasher.update(bytemuck::cast_slice(params.scales()));
     Ok(hasher.finalize().to_hex().to_string())
 }
 

@@ -22,7 +22,7 @@ mod subject;
 mod trainer;
 
 pub use accumulate::Accumulation;
-pub use checkpoint::{Companions, Saved};
+pub use checkpoint::{Companions, Passes, Saved};
 pub use fisher::fisher;
 pub use fit::{FitOptions, FitReport, Save, fit};
 pub use frozen::frozen_fingerprint;

@@ -103,6 +103,21 @@ impl Pull {
         Ok(Self { parts: parts.collect::<Result<_>>()? })
     }
 
+    /// What tells this penalty from another on the same entries: a hash of its anchor and its weights.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        for entries in self.parts.iter().flatten() {
+            hash.update(bytemuck::cast_slice(&entries.anchor));
+            let weights = match &entries.weight {
+                Weight::Number(weight) => std::slice::from_ref(weight),
+                Weight::Each(weights) => weights,
+            };
+            hash.update(&(weights.len() as u64).to_le_bytes());
+            hash.update(bytemuck::cast_slice(weights));
+        }
+        hash.finalize().to_hex().to_string()
+    }
+
     /// Adds the penalty's gradient to those of all trained parameters; returns the penalty.
     pub fn add_all(&self, subject: Subject<'_>, slots: &[Slot], grads: &mut [Option<Tensor>]) -> Result<f64> {
         let mut sum = 0.0;

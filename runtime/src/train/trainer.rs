@@ -1,5 +1,6 @@
 //! The training step.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Tensor;
@@ -58,7 +59,9 @@ pub struct Trainer {
     /// Whether a rate was set since the trainer was made.
     pub(super) rates_set: bool,
     pub(super) kept: Option<Kept>,
-    penalty: Option<Pull>,
+    pub(super) penalty: Option<Pull>,
+    /// The file that [`super::fit()`] keeps this training in.
+    pub(super) kept_in: Option<PathBuf>,
     pending: Option<Pending>,
 }
 
@@ -88,6 +91,7 @@ impl Trainer {
             rates_set: false,
             kept: None,
             penalty: None,
+            kept_in: None,
             pending: None,
         };
         trainer.prepare(subject)?;

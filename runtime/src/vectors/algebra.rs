@@ -43,6 +43,25 @@ impl Values {
         Ok(())
     }
 
+    /// Whether both have the same numbers, compared as f32, for the same entries of the same model. NaN is no number's equal.
+    pub fn equals(&self, other: &Self) -> Result<bool> {
+        if self.universe().fingerprint() != other.universe().fingerprint() {
+            return Ok(false);
+        }
+        let numbers = |part: &Part| -> Result<Vec<f32>> {
+            Ok(part.tensor().flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
+        };
+        let same = |(a, b): (&Option<Part>, &Option<Part>)| -> Result<bool> {
+            match (a, b) {
+                (None, None) => Ok(true),
+                (Some(a), Some(b)) if a.same_entries(b) => Ok(numbers(a)? == numbers(b)?),
+                _ => Ok(false),
+            }
+        };
+        let all = self.parts().par_iter().zip(other.parts()).map(same);
+        all.try_reduce(|| true, |a, b| Ok(a && b))
+    }
+
     /// Values of the same entries with other numbers, parameter by parameter; on the CPU side by side.
     fn each(&self, f: impl Fn(usize, &ParamSpec, &Part) -> Result<Tensor> + Sync) -> Result<Self> {
         let one = |(i, part): (usize, &Option<Part>)| -> Result<Option<Part>> {

@@ -52,7 +52,7 @@ fn sequences_can_be_dropped_copied_and_shortened() {
         .expect("steps");
     cache.retain(|i| i != 1);
     assert_eq!((cache.len(), cache.tokens(0), cache.tokens(1)), (2, 3, 4));
-    let mut twice = cache.select(&[1, 1]);
+    let mut twice = cache.select(&[1, 1], 0);
     twice.truncate(0, 2).expect("shortens");
     let logits = decoder
         .read(&exec, &Host::default(), &params, &mut twice, &[[10], [10]])

@@ -12,12 +12,15 @@
 -- How to run:
 --   lota run STUDY.lua                      the built-in model, which is tiny: seconds
 --   lota run STUDY.lua --model DIR --lr 1e-5  a model of yours: a folder, a GGUF file or a hub id
+--   lota run STUDY.lua --out DIR --resume   goes on with a run that was stopped
 --   lota run STUDY.lua --help               all options
 --
 -- Writes a run folder: metrics.jsonl (every step and score), tickets/ (what the sparse arms learned) and report.md.
 
 local lota = require "lota"
 local adapt = require "lota.adapt" -- `lota doc adapt` describes it
+local options = require "lota.options"
+local phase = require "lota.adapt.phase"
 local report = require "lota.report"
 
 local args = lota.args({
@@ -29,6 +32,7 @@ local args = lota.args({
   batch = { 8, "examples a step", least = 1 },
   seeds = { 2, "how many seeds; a seed sets the order of the batches", least = 1 },
   out = { type = "string", help = "the run folder (default: the first free one of runs/STUDY-1, runs/STUDY-2, …)" },
+  resume = { false, "go on with the run in --out, which was stopped" },
 })
 
 if args.steps <= args.calibration_steps then
@@ -83,7 +87,7 @@ local arms = {
 }
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- Each arm with each seed: back to the first weights, train, score
+-- Each arm with each seed: back to the first weights, train, score. What a run that was stopped has done is not done again.
 
 -- What cannot work is an error before anything trains: with `dry_run`, the methods only look at what they are given.
 for _, arm in ipairs(arms) do
@@ -93,31 +97,45 @@ for _, arm in ipairs(arms) do
   end
 end
 
-local run = report.start("STUDY", args.out, { config = args })
+local config = options.without(args, { "out", "resume" })
+local run = report.start("STUDY", args.out, { config = config, resume = args.resume })
 local bar = report.progress("STUDY", args.seeds * 3 * args.steps)
 local rows = {}
-for i, arm in ipairs(arms) do
-  local name, train = arm[1], arm[2]
-  for seed = 1, args.seeds do
-    model:restore(base)
-    local result = train {
-      seed = seed,
-      lr = args.lr,
-      batch = args.batch,
-      on_step = function(info, phase)
-        run:log { kind = "step", arm = name, seed = seed, phase = phase, step = info.step, loss = info.loss }
-        bar.step(("%s, seed %d: loss %.3f"):format(name, seed, info.loss))
-      end,
-    }
-    local record = { kind = "result", arm = name, seed = seed, score = (task.score(model)) }
-    if result.ticket then
-      record.bytes = result.ticket:save(run:path(("tickets/%s-%d.safetensors"):format(name, seed))).bytes
-    end
-    run:log(record)
+
+local function measure(name, train, seed)
+  local record = { kind = "result", arm = name, seed = seed }
+  if #report.where(run:records(), record) > 0 then
+    return
   end
-  rows[i] = { name, report.where(run:records(), { kind = "result", arm = name }) }
+  model:restore(base)
+  local kept = run:path(("training/%s-%d"):format(name, seed))
+  local result = train {
+    seed = seed,
+    lr = args.lr,
+    batch = args.batch,
+    save_to = kept, -- on Ctrl-C the training is saved here, and --resume goes on with it
+    resume = args.resume,
+    on_step = function(info, phase)
+      run:log { kind = "step", arm = name, seed = seed, phase = phase, step = info.step, loss = info.loss }
+      bar.step(("%s, seed %d: loss %.3f"):format(name, seed, info.loss))
+    end,
+  }
+  record.score = (task.score(model))
+  if result.ticket then
+    record.bytes = result.ticket:save(run:path(("tickets/%s-%d.safetensors"):format(name, seed))).bytes
+  end
+  run:log(record)
+  phase.forget(kept)
+end
+
+for i, arm in ipairs(arms) do
+  for seed = 1, args.seeds do
+    measure(arm[1], arm[2], seed)
+  end
+  rows[i] = { arm[1], report.where(run:records(), { kind = "result", arm = arm[1] }) }
 end
 bar.done()
+os.remove(run:path "training") -- empty now
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The report: a mean and its spread over the seeds for each arm

@@ -8,9 +8,9 @@ use rhai::{Dynamic, Engine, EvalAltResult, LexError, Token};
 
 use super::errors::Caught;
 use super::{State, call, error, errors, format, modules, object, primitives, sizes};
+use crate::Ctx;
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
-use crate::{Ctx, nearest};
 
 /// With the depth of calls these bound the use of the stack.
 const EXPRESSION_DEPTH: usize = 64;
@@ -84,10 +84,6 @@ fn helpers(engine: &mut Engine, state: &Arc<State>, open: bool) {
             Some(held) => held.object().type_name().to_string(),
             None => context.engine().map_type_name(value.type_name()).to_string(),
         }
-    });
-    engine.register_fn("nearest", |name: &str, known: rhai::Array| -> String {
-        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        nearest(name, known.iter().map(String::as_str)).unwrap_or_default().to_string()
     });
     // Rhai's own sleep cannot be stopped.
     let shared = state.clone();

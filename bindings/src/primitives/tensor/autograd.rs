@@ -26,7 +26,7 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::method("Tensor", "detach", "The same numbers, outside the recorded graph.")
             .details("Says that a constant is meant: in a loss, a tensor made of the model's own weights must be detached.")
-            .returns("Tensor", "a tensor that shares the numbers")
+            .returns("Tensor", "a tensor of the same numbers, which are not copied until one of the two is changed")
             .example("local w = lota.tensor({1}):requires_grad()\nassert((w * 2):detach():item() == 2)")
             .call(|_, args| Ok(args.this::<ScriptTensor>()?.get().detach())),
     );

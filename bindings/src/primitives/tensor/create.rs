@@ -106,7 +106,7 @@ fn fit(dtype: DType, numbers: &[f64]) -> Result<(), String> {
         DType::I16 => (f64::from(i16::MIN), f64::from(i16::MAX)),
         DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
         // Numbers of a script pass through 64-bit floats, which hold whole numbers exactly up to here.
-        DType::I64 => (-9_007_199_254_740_992.0, 9_007_199_254_740_992.0),
+        DType::I64 => (-9_007_199_254_740_991.0, 9_007_199_254_740_991.0),
         _ => return Ok(()),
     };
     match numbers.iter().find(|x| !(x.fract() == 0.0 && (least..=most).contains(*x))) {

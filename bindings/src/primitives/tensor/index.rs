@@ -156,7 +156,7 @@ pub(super) fn register(r: &mut Registry) {
             .arg("dim", "dim", "the dimension")
             .arg("start", "index", "the first position")
             .opt("len", "integer", (), "how many; to the end if not given")
-            .returns("Tensor", "the part, which shares its numbers")
+            .returns("Tensor", "the part; what is changed in it in place is not changed in the whole")
             .example("assert(lota.arange(1, 5):narrow(1, 2, {len = 3}):sum():item() == 9)")
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use lota_script::{Args, Primitive, Registry, Result};
 
-use super::operand::{dim, float, reserve, shape_text};
-use super::reduce::{reduction, softmax, wide};
+use super::operand::{dim, reserve, shape_text};
+use super::reduce::{reduction, single, softmax};
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 /// log(1 / (1 + exp(-x))), each side of 0 by the form that does not overflow there. The other side of each form is given a
 /// number that it holds for, so that no gradient meets an infinity.
 fn logsigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
-    let x = float(&wide(x)?)?;
+    let x = single(x)?;
     let (positive, zeros) = (x.ge(0.0)?, x.zeros_like()?);
     let (above, below) = (positive.where_cond(&x, &zeros)?, positive.where_cond(&zeros, &x)?);
     let above = (above.neg()?.exp()? + 1.0)?.log()?.neg()?;
@@ -24,7 +24,7 @@ fn logsigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
 
 /// log(sum(exp(x))) along a dimension, which it keeps with length 1.
 fn logsumexp(x: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
-    let x = float(&wide(x)?)?;
+    let x = single(x)?;
     let most = x.max_keepdim(dim)?.detach();
     // An infinite maximum would make inf - inf.
     let most = most.abs()?.lt(f64::INFINITY)?.where_cond(&most, &most.zeros_like()?)?;
@@ -39,12 +39,12 @@ fn expected(log_p: &Tensor, number: &Tensor, dim: usize) -> candle_core::Result<
 }
 
 fn entropy(x: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
-    let log_p = softmax(&float(&wide(x)?)?, dim, true)?;
+    let log_p = softmax(&single(x)?, dim, true)?;
     expected(&log_p, &log_p, dim)?.neg()
 }
 
 fn kl(p: &Tensor, q: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
-    let (p, q) = (float(&wide(p)?)?, float(&wide(q)?)?);
+    let (p, q) = (single(p)?, single(q)?);
     let dtype = if p.dtype() == q.dtype() { p.dtype() } else { candle_core::DType::F64 };
     let (p, q) = (p.to_dtype(dtype)?, q.to_dtype(dtype)?);
     expected(&p, &(&p - &q)?, dim)

@@ -220,7 +220,8 @@ type Unary = fn(&Tensor) -> candle_core::Result<Tensor>;
 const UNARY: [(&str, &str, &str, Unary); 14] = [
     ("abs", "The absolute value.", "assert(lota.tensor({-1, 2}):abs():sum():item() == 3)", Tensor::abs),
     ("sqrt", "The square root.", "assert(lota.tensor({4}):sqrt():item() == 2)", |x| float(x)?.sqrt()),
-    ("square", "The square.", "assert(lota.tensor({3}):square():item() == 9)", Tensor::sqr),
+    ("square", "The square.", "assert(lota.tensor({3}):square():item() == 9)",
+        |x| if x.dtype().is_float() { x.sqr() } else { x.mul(x) }),
     ("exp", "e to the power of it.", "assert(lota.tensor({0}):exp():item() == 1)", |x| float(x)?.exp()),
     ("log", "The natural logarithm.", "assert(lota.tensor({1}):log():item() == 0)", |x| float(x)?.log()),
     ("sin", "The sine.", "assert(lota.tensor({0}):sin():item() == 0)", |x| float(x)?.sin()),
@@ -234,7 +235,9 @@ const UNARY: [(&str, &str, &str, Unary); 14] = [
     ("round", "Rounded to the nearest whole number.", "assert(lota.tensor({1.7}):round():item() == 2)", |x| float(x)?.round()),
     ("sign", "-1, 0 or 1.", "assert(lota.tensor({-3, 0, 5}):sign():sum():item() == 0)", |x| float(x)?.sign()),
     ("neg", "The negative.", "assert((-lota.tensor({1, 2})):sum():item() == -3)", |x| {
-        if matches!(x.dtype(), DType::U8 | DType::U32) { x.to_dtype(DType::I64)?.neg() } else { x.neg() }
+        if x.dtype().is_float() { return x.neg(); }
+        let x = if matches!(x.dtype(), DType::U8 | DType::U32) { x.to_dtype(DType::I64)? } else { x.clone() };
+        x.zeros_like()?.sub(&x)
     }),
 ];
 

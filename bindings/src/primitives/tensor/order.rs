@@ -6,8 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use lota_script::{Args, Ctx, Primitive, Registry, Result};
 use rayon::prelude::*;
 
-use super::operand::{dim, float, reserve};
-use super::reduce::wide;
+use super::operand::{dim, reserve};
+use super::reduce::single;
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -149,7 +149,7 @@ fn quantile(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
         Some(_) => whole.clone(),
         None => whole.flatten_all().told()?,
     };
-    let (dim, x) = (given.unwrap_or(0), float(&wide(&x).told()?).told()?);
+    let (dim, x) = (given.unwrap_or(0), single(&x).told()?);
     let len = x.dim(dim).told()?;
     if len == 0 {
         return Err(args.wrong("self", "must hold a number along the dimension"));

@@ -37,13 +37,100 @@ pub(super) fn reduction(
         })
 }
 
-/// Sums of many f32 are taken in f32 by candle; bf16 and f16 would lose them.
-pub(super) fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
+/// `x` in f32 where it holds half-precision or whole numbers: exponentials lose too much in less.
+pub(super) fn single(x: &Tensor) -> candle_core::Result<Tensor> {
     match x.dtype() {
         DType::BF16 | DType::F16 => x.to_dtype(DType::F32),
-        DType::U8 | DType::U32 | DType::I16 | DType::I32 => x.to_dtype(DType::I64),
-        _ => Ok(x.clone()),
+        _ => float(x),
     }
+}
+
+/// The type that sums are taken in: a million numbers added up in f32 lose digits. Metal has no f64.
+fn wide(x: &Tensor) -> candle_core::Result<Tensor> {
+    match x.dtype() {
+        dtype if !dtype.is_float() => x.to_dtype(DType::I64),
+        _ if x.device().is_metal() => x.to_dtype(DType::F32),
+        _ => x.to_dtype(DType::F64),
+    }
+}
+
+/// A floating-point figure that sums are taken for, in f32, or in f64 of f64.
+fn summed(x: &Tensor, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> candle_core::Result<Tensor> {
+    let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let x = if x.dtype().is_float() { wide(x)? } else { x.to_dtype(DType::F64)? };
+    f(&x)?.to_dtype(dtype)
+}
+
+/// The variance over n - 1; NaN of fewer than two numbers.
+fn variance(x: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
+    let found = x.var_keepdim(dim)?;
+    if x.dim(dim)? < 2 { found.affine(0.0, f64::NAN) } else { Ok(found) }
+}
+
+/// The Euclidean length. Its derivative at 0, where there is none, is 0.
+fn length(x: &Tensor) -> candle_core::Result<Tensor> {
+    let squares = x.sqr()?.sum_all()?;
+    let none = squares.eq(&squares.zeros_like()?)?;
+    let root = none.where_cond(&squares.ones_like()?, &squares)?.sqrt()?;
+    none.where_cond(&root.zeros_like()?, &root)
+}
+
+/// Elements along a dimension that are summed by one product with a triangle of ones.
+const STRETCH: usize = 256;
+
+/// The running sum along the last dimension: within stretches, and to each the sum of those before it. Memory is that of a
+/// few copies of `x`, however long the dimension is.
+fn running(x: &Tensor) -> candle_core::Result<Tensor> {
+    let mut dims = x.dims().to_vec();
+    let Some(length) = dims.pop() else { return Ok(x.clone()) };
+    let rows: usize = dims.iter().product();
+    if rows * length == 0 {
+        return Ok(x.clone());
+    }
+    let flat = x.reshape((rows, length))?;
+    let sums = if length <= STRETCH {
+        flat.matmul(&triangle(length, x)?)?
+    } else {
+        let stretches = length.div_ceil(STRETCH);
+        let padded = flat.pad_with_zeros(1, 0, stretches * STRETCH - length)?;
+        let inner = padded.reshape((rows * stretches, STRETCH))?.matmul(&triangle(STRETCH, x)?)?;
+        let inner = inner.reshape((rows, stretches, STRETCH))?;
+        let totals = inner.narrow(2, STRETCH - 1, 1)?.reshape((rows, stretches))?;
+        let before = (running(&totals)? - &totals)?.reshape((rows, stretches, 1))?;
+        inner.broadcast_add(&before)?.reshape((rows, stretches * STRETCH))?.narrow(1, 0, length)?
+    };
+    sums.contiguous()?.reshape(x.shape())
+}
+
+/// Ones on and above the diagonal.
+fn triangle(size: usize, like: &Tensor) -> candle_core::Result<Tensor> {
+    Tensor::triu2(size, like.dtype(), like.device())
+}
+
+/// The running sum along any dimension, in the type of the sum.
+fn cumulated(x: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
+    let last = x.rank().saturating_sub(1);
+    if x.rank() == 0 {
+        return Ok(x.clone());
+    }
+    running(&x.transpose(dim, last)?.contiguous()?)?.transpose(dim, last)?.contiguous()
+}
+
+/// The largest or smallest of each row along a dimension, whose derivative is shared by all that are equal to it, as that of
+/// PyTorch's amax is. candle gives each of them the whole.
+fn extreme(x: &Tensor, dim: usize, found: Tensor) -> candle_core::Result<Tensor> {
+    if !x.track_op() || !x.dtype().is_float() {
+        return with_nan(x, dim, found);
+    }
+    let found = with_nan(x, dim, found)?.detach();
+    let ties = x.detach().broadcast_eq(&found)?;
+    let share = ties.to_dtype(x.dtype())?;
+    let count = share.sum_keepdim(dim)?;
+    let picked = ties.where_cond(x, &x.zeros_like()?)?.sum_keepdim(dim)?.div(&count)?;
+    // Its numbers are those found; the difference is 0, and carries the derivative.
+    let change = (&picked - picked.detach())?;
+    let change = change.eq(&change.zeros_like()?)?.where_cond(&change, &change.zeros_like()?)?;
+    found + change
 }
 
 pub(super) fn softmax(x: &Tensor, dim: usize, log: bool) -> candle_core::Result<Tensor> {
@@ -74,43 +161,36 @@ fn place_of_nan(x: &Tensor, dim: usize, found: Tensor) -> candle_core::Result<Te
 pub(super) fn register(r: &mut Registry) {
     r.add(reduction(
         "sum",
-        "The sum. Half-precision numbers are summed in f32, whole numbers in i64.",
+        "The sum, taken in f64 and given in f32 (of f64 in f64); of whole numbers in i64.",
         "local x = lota.tensor({{1, 2}, {3, 4}})\nassert(x:sum():item() == 10 and x:sum(1):totable()[2] == 6)",
-        |x, d| wide(x)?.sum_keepdim(d),
+        |x, d| if x.dtype().is_float() { summed(x, |x| x.sum_keepdim(d)) } else { wide(x)?.sum_keepdim(d) },
     ));
     r.add(reduction("mean", "The mean.", "assert(lota.tensor({1, 2, 3}):mean():item() == 2)", |x, d| {
-        let x = wide(x)?;
-        float(&x)?.mean_keepdim(d)
+        summed(x, |x| x.mean_keepdim(d))
     }));
     r.add(reduction(
         "var",
-        "The variance over n - 1: PyTorch's var with its default, correction = 1.",
+        "The variance over n - 1: PyTorch's var with its default, correction = 1. NaN of fewer than two.",
         "assert(lota.tensor({1, 2, 3}):var():item() == 1)",
-        |x, d| {
-            let x = wide(x)?;
-            float(&x)?.var_keepdim(d)
-        },
+        |x, d| summed(x, |x| variance(x, d)),
     ));
     r.add(reduction(
         "std",
-        "The standard deviation over n - 1: PyTorch's std with its default, correction = 1.",
+        "The standard deviation over n - 1: PyTorch's std with its default, correction = 1. NaN of fewer than two.",
         "assert(lota.tensor({1, 3, 5}):std():item() == 2)",
-        |x, d| {
-            let x = wide(x)?;
-            float(&x)?.var_keepdim(d)?.sqrt()
-        },
+        |x, d| summed(x, |x| variance(x, d)?.sqrt()),
     ));
     r.add(reduction(
         "max",
         "The largest; NaN where there is one.",
         "assert(lota.tensor({1, 3, 2}):max():item() == 3)",
-        |x, d| with_nan(x, d, x.max_keepdim(d)?),
+        |x, d| extreme(x, d, x.max_keepdim(d)?),
     ));
     r.add(reduction(
         "min",
         "The smallest; NaN where there is one.",
         "assert(lota.tensor({1, 3, 2}):min():item() == 1)",
-        |x, d| with_nan(x, d, x.min_keepdim(d)?),
+        |x, d| extreme(x, d, x.min_keepdim(d)?),
     ));
     r.add(place(reduction(
         "argmax",
@@ -128,26 +208,18 @@ pub(super) fn register(r: &mut Registry) {
         Primitive::method("Tensor", "norm", "The Euclidean length of all elements together.")
             .returns("Tensor", "one number")
             .example("assert(lota.tensor({3, 4}):norm():item() == 5)")
-            .call(|_, args| {
-                float(&wide(&args.this::<ScriptTensor>()?.get()).told()?)
-                    .told()?
-                    .sqr()
-                    .told()?
-                    .sum_all()
-                    .told()?
-                    .sqrt()
-                    .told()
-            }),
+            .call(|_, args| summed(&args.this::<ScriptTensor>()?.get(), length).told()),
     );
     r.add(
         Primitive::method("Tensor", "cumsum", "The running sum along a dimension.")
             .arg_or("dim", "dim", (), "the dimension; the last if not given")
-            .returns("Tensor", "a new tensor of the same shape")
+            .returns("Tensor", "a new tensor of the same shape: f32, of f64 f64, of whole numbers i64")
             .example("assert(lota.tensor({1, 2, 3}):cumsum():totable()[3] == 6)")
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
-                float(&x).told()?.cumsum(dim).told()
+                let sums = summed(&x, |x| cumulated(x, dim)).told()?;
+                if x.dtype().is_float() { Ok(sums) } else { sums.to_dtype(DType::I64).told() }
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {

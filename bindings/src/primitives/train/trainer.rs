@@ -136,7 +136,8 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "With save_to, the training is saved there at the end, every save_every steps, and when it is cancelled. \
                  With resume, it goes on from what is saved there, if anything is: the steps that follow have the same \
-                 bits as those of a training that was never interrupted.",
+                 bits as those of a training that was never interrupted. Without it, a training that is there already is an \
+                 error, unless this trainer has saved it there.",
             )
             .instead_of("epochs", EPOCHS)
             .arg("batches", "Batches", "the stream to take batches from")
@@ -146,7 +147,7 @@ pub(super) fn register(r: &mut Registry) {
             .opt("save_every", "integer", 0, "save every so many steps; 0: only at the end and when cancelled")
             .opt("resume", "boolean", false, "go on from what is in save_to")
             .opt("progress", "boolean", (), "show a progress bar; by default where there is no on_step")
-            .returns("map", "losses (of this run's steps), steps (how many), last (the last step's info), stopped (by on_step), tokens, seconds")
+            .returns("map", "losses (of this run's steps), steps (how many), last (the last step's info; nil where all steps were taken before), stopped (by on_step), tokens, seconds")
             .example(format!("{new}local out = t:fit(b, {{steps = 3, on_step = function(info) return info.step < 2 end}})\nassert(#out.losses == 2 and out.stopped)"))
             .call(fit_all),
     );
@@ -307,7 +308,7 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<u64> {
     let path = args.file("path")?;
     let batches: Option<Arc<ScriptBatches>> = args.opt("batches")?;
     trainer.with(|t, subject, _| {
-        let saved = t.read(subject, &ctx.host, path.path())?;
+        let saved = t.read(subject, &ctx.host, path.path(), None)?;
         // What can be refused comes before anything is changed.
         subject.params.check_free()?;
         match (&batches, &saved.companions().data) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lota_runtime::vectors::Figures;
-use lota_script::{Error, Map, Registry, Result};
+use lota_script::{Error, Map, Op, Registry, Result};
 
 use super::{example, method};
 use crate::primitives::shared::ScriptValues;
@@ -36,9 +36,20 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         method("count", "How many entries have a number.")
             .returns("integer", "how many")
-            .operator(lota_script::Op::Len)
+            .operator(Op::Len)
             .example(example("assert(s:count() == 6 * 32 * 64 and #s == s:count())"))
             .call(|_, args| Ok(args.this::<ScriptValues>()?.get().count())),
+    );
+    r.add(
+        method("equals", "Whether both have the same numbers for the same entries of the same model.")
+            .arg("other", "Values", "the other values")
+            .returns("boolean", "whether they are equal; where one has NaN, they are not")
+            .operator(Op::Eq)
+            .example(example("assert(s == s * 1 and not s:equals(s + 1))"))
+            .call(|_, args| {
+                let other = args.get::<Arc<ScriptValues>>("other")?.get();
+                Ok(args.this::<ScriptValues>()?.get().equals(&other)?)
+            }),
     );
     for (name, doc, holds, pick) in FIGURES {
         r.add(

@@ -1,6 +1,7 @@
 //! Keys and values of the tokens that a batch of sequences has generated so far, for one layer.
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::kernel::Keys;
 use crate::{Error, Result};
@@ -34,6 +35,23 @@ impl Default for Store {
 }
 
 impl Sequence {
+    /// A copy that `more` tokens can be added to without moving it.
+    fn copy(&self, more: usize) -> Self {
+        let store = match &self.store {
+            Store::Host(k, v) => {
+                let room = more * k.len().checked_div(self.tokens).unwrap_or(0);
+                let copy = |values: &[f32]| {
+                    let mut copy = Vec::with_capacity(values.len() + room);
+                    copy.extend_from_slice(values);
+                    copy
+                };
+                Store::Host(copy(k), copy(v))
+            }
+            Store::Device(k, v) => Store::Device(k.clone(), v.clone()),
+        };
+        Self { tokens: self.tokens, store }
+    }
+
     /// Adds new tokens, and returns all keys and values.
     pub(super) fn append(&mut self, k: &[f32], v: &[f32], width: usize) -> Result<Keys<'_>> {
         if let Store::Device(old_k, old_v) = &self.store {
@@ -105,8 +123,9 @@ impl Cache {
         });
     }
 
-    /// A cache whose sequences are copies of these sequences of this one: to continue one prompt in several ways.
-    pub fn select(&self, sequences: &[usize]) -> Self {
-        Self { sequences: sequences.iter().map(|&i| self.sequences[i].clone()).collect() }
+    /// A cache whose sequences are copies of these sequences of this one, with room for `more` tokens in each: to continue
+    /// one prompt in several ways.
+    pub fn select(&self, sequences: &[usize], more: usize) -> Self {
+        Self { sequences: sequences.par_iter().map(|&i| self.sequences[i].copy(more)).collect() }
     }
 }

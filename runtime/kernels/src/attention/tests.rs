@@ -124,7 +124,7 @@ fn a_cache_is_cut_copied_and_thinned() -> Result<()> {
         cache.truncate(0, 4)?;
         cache.truncate(1, 0)?;
         assert_eq!((cache.tokens(0), cache.tokens(1)), (4, 0));
-        let mut copies = cache.select(&[0, 0, 1]);
+        let mut copies = cache.select(&[0, 0, 1], 3);
         copies.retain(|i| i != 2);
         assert_eq!(copies.len(), 2);
         let last = |x: &Tensor| -> Result<Tensor> {

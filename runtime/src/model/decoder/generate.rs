@@ -61,13 +61,13 @@ impl KvCache {
         });
     }
 
-    /// A cache of copies of these sequences, to continue one in several ways.
+    /// A cache of copies of these sequences, with room for `more` tokens in each: to continue one in several ways.
     ///
     /// # Panics
     /// When there is no such sequence.
-    pub fn select(&self, sequences: &[usize]) -> Self {
+    pub fn select(&self, sequences: &[usize], more: usize) -> Self {
         Self {
-            layers: self.layers.iter().map(|layer| layer.select(sequences)).collect(),
+            layers: self.layers.iter().map(|layer| layer.select(sequences, more)).collect(),
             lengths: sequences.iter().map(|&i| self.lengths[i]).collect(),
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use lota_runtime::data::Batches;
+use lota_runtime::data::{Batch, Batches};
 use lota_runtime::host::{Events, Host};
+use lota_runtime::model::decoder::LossFn;
 use lota_runtime::train::{
     Clip, Companions, FitOptions, Optimizer, Save, Schedule, Selection, StepReport, TrainOptions, Trainer,
     fit,
@@ -75,8 +76,11 @@ fn a_file_that_does_not_fit_is_refused_and_nothing_changes() {
     let masked = || Selection::masked(&tiny.mask()).expect("not empty");
     let mut trainer = tiny.trainer(masked(), adamw(1e-3));
     tiny.step(&mut trainer, &[stream(8, 4).next()]);
-    let companions =
-        Companions { data: None, rng: Some((7, u128::from(u64::MAX) + 9)), extra: json!({"note": [1, 2]}) };
+    let companions = Companions {
+        rng: Some((7, u128::from(u64::MAX) + 9)),
+        extra: json!({"note": [1, 2]}),
+        ..Companions::default()
+    };
     trainer.save(tiny.subject(), &tiny.host, &path, &companions).expect("saves");
     let fresh = Tiny::new(DType::F32);
     let before = fresh.hash();
@@ -146,5 +150,74 @@ fn a_bf16_training_saves_the_weights_that_an_outside_change_left() {
             changed,
             "masked {masked}: loading brought back weights of before the change"
         );
+    }
+}
+
+#[test]
+fn what_differs_from_the_saved_training_is_named() {
+    use lota_runtime::train::{Accumulation, Group, Penalty, Strength};
+    use lota_runtime::vectors::Values;
+
+    struct Mean;
+    impl LossFn for Mean {
+        fn weights(&mut self, _: &Batch, logp: &Tensor) -> lota_runtime::Result<(f64, Tensor)> {
+            let each = -1.0 / logp.elem_count() as f64;
+            let loss = f64::from(logp.sum_all()?.to_scalar::<f32>()?) * each;
+            Ok((loss, Tensor::full(each as f32, logp.shape(), logp.device())?))
+        }
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let pulled = |tiny: &Tiny, to: f64, weight: f64| {
+        let specs = tiny.params.universe().specs().iter();
+        let tensors = specs.map(|spec| Tensor::full(to as f32, spec.shape.clone(), &Device::Cpu).ok());
+        let anchor = Values::new(tiny.params.universe().clone(), tensors.collect()).expect("fits");
+        Some(Penalty { anchor: Arc::new(anchor), weight: Strength::Number(weight) })
+    };
+    let group =
+        |lr| vec![Group { name: "*norm*".to_string(), params: vec![1], lr: Some(lr), weight_decay: None }];
+    // What a training was saved with, what it goes on with, and what is said of it.
+    type Change<'a> = (&'a str, &'a dyn Fn(&Tiny, &mut TrainOptions), usize, bool);
+    let same = |_: &Tiny, _: &mut TrainOptions| {};
+    let changes: [Change<'_>; 9] = [
+        ("", &same, 2, false),
+        ("penalty", &|tiny, o| o.penalty = pulled(tiny, 0.0, 0.2), 2, false),
+        ("penalty", &|tiny, o| o.penalty = pulled(tiny, 0.1, 0.1), 2, false),
+        ("penalty", &|_, o| o.penalty = None, 2, false),
+        ("groups", &|_, o| o.groups = group(2e-3), 2, false),
+        ("groups", &|_, o| o.groups = Vec::new(), 2, false),
+        ("accumulation", &|_, o| o.accumulation = Accumulation::Sum, 2, false),
+        ("accumulate", &same, 3, false),
+        ("loss", &same, 2, true),
+    ];
+    for (k, (name, change, accumulate, own_loss)) in changes.into_iter().enumerate() {
+        let save = Some(Save { path: dir.path().join(format!("{k}.safetensors")), every: 0 });
+        let run = |change: &dyn Fn(&Tiny, &mut TrainOptions), accumulate, own_loss: bool, steps| {
+            let tiny = Tiny::new(DType::F32);
+            let mut options =
+                TrainOptions { penalty: pulled(&tiny, 0.0, 0.1), groups: group(1e-3), ..adamw(1e-3) };
+            change(&tiny, &mut options);
+            let mut trainer = tiny.trainer(tiny.all(), options);
+            let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let heard = told.clone();
+            let events = Events::new(move |e| heard.lock().expect("not poisoned").push(format!("{e:?}")));
+            let host = Host { events, ..Host::default() };
+            let options = FitOptions { accumulate, save: save.clone(), resume: true, steps };
+            let mut mean = Mean;
+            let loss = own_loss.then_some(&mut mean as &mut dyn LossFn);
+            let mut on_step = |_: &Trainer, _: &StepReport| Ok(true);
+            let batches = &mut stream(11, 2);
+            fit(&mut trainer, tiny.subject(), &host, batches, &options, loss, &mut on_step).expect("trains");
+            let told = told.lock().expect("not poisoned");
+            told.iter().find(|e| e.contains("settings that differ")).cloned()
+        };
+        assert_eq!(run(&same, 2, false, 1), None);
+        let told = run(change, accumulate, own_loss, 2);
+        match name {
+            "" => assert_eq!(told, None),
+            _ => assert!(
+                told.as_ref().is_some_and(|t| t.contains(&format!("saved ones: {name}\""))),
+                "{name}: {told:?}"
+            ),
+        }
     }
 }
