@@ -101,9 +101,14 @@ impl Apply {
     fn run(&self, common: &Common) -> Result<()> {
         self.over.check(Path::new(&self.folder))?;
         let dtype = || Map::new().with("dtype", self.dtype.clone());
-        let (engine, model) = load(common, &self.base, dtype())?;
+        let (engine, mut model) = load(common, &self.base, dtype())?;
         for folder in &self.adapters {
             let adapter = call(&engine, "lora.load", vec![folder.clone().into()])?;
+            let info = Map::from_value(call(&engine, "Lora:info", vec![adapter.clone()])?);
+            let info = info.map_err(|m| Error::runtime(m.expected))?;
+            if matches!(info.get("vocabulary"), Some(Value::Bool(true))) {
+                model = call(&engine, "Model:untied", vec![model])?;
+            }
             let options = Map::new().with("scale", self.scale);
             call(&engine, "Lora:apply", vec![adapter, model.clone(), options.into()])
                 .map_err(|e| Error::runtime(format!("{folder}: {}", e.message())))?;

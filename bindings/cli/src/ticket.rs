@@ -10,6 +10,7 @@ use lota::{Error, Result};
 use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::common::{Common, Over};
+use super::failure::usage;
 use super::model::{call, load};
 use super::output::write_out;
 use super::run::builder;
@@ -184,6 +185,16 @@ impl Form {
     }
 }
 
+/// An error if there is something where a ticket is to be written. A command asks before it works.
+fn free(out: &str, replace: bool) -> Result<()> {
+    match Path::new(out).symlink_metadata() {
+        Ok(_) if !replace => {
+            Err(usage(format!("{out} is there already; write to another file, or give --replace")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Says what was written.
 fn report(path: &str, saved: Value) -> Result<()> {
     let saved = Map::from_value(saved).map_err(|m| Error::runtime(m.expected))?;
@@ -217,6 +228,9 @@ pub(super) struct Convert {
     out: String,
     #[command(flatten)]
     form: Form,
+    /// Write over what is at OUT
+    #[arg(long)]
+    replace: bool,
     /// The base model: int8 and ternary values are then differences from it. Needed to read such a file
     #[arg(long, value_name = "MODEL")]
     base: Option<String>,
@@ -224,6 +238,7 @@ pub(super) struct Convert {
 
 impl Convert {
     fn run(&self, common: &Common) -> Result<()> {
+        free(&self.out, self.replace)?;
         let mut options = self.form.options();
         let engine = match &self.base {
             Some(base) => {
@@ -263,10 +278,14 @@ pub(super) struct From {
     out: String,
     #[command(flatten)]
     form: Form,
+    /// Write over what is at --out
+    #[arg(long)]
+    replace: bool,
 }
 
 impl From {
     fn run(&self, common: &Common) -> Result<()> {
+        free(&self.out, self.replace)?;
         let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
         let options = Map::new()
             .with("density", self.density)

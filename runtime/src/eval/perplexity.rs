@@ -51,5 +51,10 @@ pub fn perplexity<'a>(
     if found.tokens == 0 {
         return Err(Error::argument("there is no token with a label to be predicted"));
     }
+    if found.sum.is_nan() {
+        return Err(Error::argument(
+            "the log-probabilities of the examples are not numbers: are there NaN or infinite weights in the model?",
+        ));
+    }
     Ok(found)
 }

@@ -21,8 +21,8 @@ impl Module {
         let param = self.param();
         let shape = shape(&param).map_err(|e| match self.name.as_str() {
             "lm_head" => Error::mismatch(
-                "the adapter changes lm_head, which in this model is the embedding: a change of one would be a change \
-                 of both",
+                "the adapter changes lm_head, which in this model is the embedding (tie_word_embeddings): a change of \
+                 one would be a change of both. Apply it to model:untied(), as `lota lora apply` does",
             ),
             name => Error::mismatch(format!("the adapter is of another model: it changes module {name}, and {e}")),
         })?;
@@ -37,10 +37,36 @@ impl Module {
     }
 }
 
+const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "model.embed_tokens.weight";
+
 impl Adapter {
+    fn changes_embedding(&self) -> bool {
+        self.changed().any(|param| param == EMBEDDING)
+    }
+
+    /// The names of the parameters that it changes or replaces.
+    fn changed(&self) -> impl Iterator<Item = String> {
+        self.modules.iter().map(Module::param).chain(self.replaced.iter().map(|r| r.param.clone()))
+    }
+
+    /// Whether it changes the embedding or the head: a model in which these are one weight must be untied first.
+    pub fn changes_vocabulary(&self) -> bool {
+        self.changed().any(|param| param == EMBEDDING || param == HEAD)
+    }
+
     /// An error unless all that it changes or replaces is there in its shape. `shape` gives the shape
     /// of a parameter, or the error that says that there is none.
+    ///
+    /// # Errors
+    /// Also when it changes the embedding of a model whose head is the embedding: the head would change with it.
     pub fn fits(&self, shape: impl Fn(&str) -> Result<Vec<usize>>) -> Result<()> {
+        if self.changes_embedding() && shape(HEAD).is_err() {
+            return Err(Error::mismatch(
+                "the adapter changes model.embed_tokens, which in this model is the head too (tie_word_embeddings): a \
+                 change of one would be a change of both. Apply it to model:untied(), as `lota lora apply` does",
+            ));
+        }
         self.modules.iter().try_for_each(|m| m.fits(&shape))?;
         for replaced in &self.replaced {
             let shape = shape(&replaced.param).map_err(|e| {
@@ -64,9 +90,7 @@ impl Adapter {
     /// shapes. Modules come first.
     pub fn check(&self, universe: &Universe) -> Result<Vec<usize>> {
         self.fits(|name| Ok(universe.spec(universe.get(name)?).shape.clone()))?;
-        let names =
-            self.modules.iter().map(Module::param).chain(self.replaced.iter().map(|r| r.param.clone()));
-        names.map(|name| universe.get(&name)).collect()
+        self.changed().map(|name| universe.get(&name)).collect()
     }
 
     /// Calls `visit` with the index of each parameter that it changes, and the change in f32.

@@ -66,6 +66,11 @@ impl Model {
         Ok(Self { decoder, params, ..self.clone() })
     }
 
+    /// A copy without factors whose head is a weight of its own, a copy of the embedding if it was that.
+    pub fn untied(&self) -> Result<Self> {
+        self.plain_copy(true)
+    }
+
     /// A copy of the weights without factors. With `untied`, a head that is the embedding becomes a weight of its own.
     pub(crate) fn plain_copy(&self, untied: bool) -> Result<Self> {
         let config = if untied { self.config.untied() } else { self.config.clone() };

@@ -44,6 +44,9 @@ pub struct Saved {
     pub relative_error: f64,
 }
 
+/// The setting that says what was lost in forms that the ticket had before.
+const ROUNDED: &str = "rounded_before";
+
 impl Saved {
     /// Bytes of the file per entry.
     pub fn per_entry(&self) -> f64 {
@@ -208,9 +211,21 @@ impl TicketFile {
         &self.meta
     }
 
-    /// The ticket. A file of differences takes the base model, without any tickets on it.
+    /// The ticket. A file of differences takes the base model, without any tickets on it. What was lost by writing its values
+    /// in fewer bits is added to the settings, as `rounded_before`: in whatever form it is written next, that stays lost.
     pub fn ticket(self, base: Option<(&Exec, &Params)>) -> Result<Ticket> {
         let mut values = self.numbers;
+        let mut meta = self.meta;
+        if let Some((largest, relative)) = self.error.filter(|(largest, _)| *largest > 0.0) {
+            let percent = 100.0 * relative;
+            let now = format!(
+                "{}: at most by {largest:e}, together by {percent:.4} % (Euclidean)",
+                self.values.as_str()
+            );
+            let before = meta.settings.get(ROUNDED).and_then(|value| value.as_str());
+            let all = before.map_or_else(|| now.clone(), |before| format!("{before}; {now}"));
+            meta.settings.insert(ROUNDED.to_string(), all.into());
+        }
         if self.differences {
             let Some((exec, params)) = base else {
                 return Err(Error::format(
@@ -221,13 +236,13 @@ impl TicketFile {
             };
             params.universe().check_same(self.mask.universe())?;
             let fingerprint = params.fingerprint(exec)?;
-            if fingerprint != self.meta.base {
+            if fingerprint != meta.base {
                 return Err(Error::format(
                     &self.path,
                     format!(
                         "holds differences from the base {}, and the model given is {}: give the base, with no \
                          tickets applied",
-                        short(&self.meta.base),
+                        short(&meta.base),
                         short(&fingerprint)
                     ),
                 ));
@@ -237,7 +252,7 @@ impl TicketFile {
                 values[i].iter_mut().zip(old).for_each(|(value, old)| *value += old);
             }
         }
-        Ticket::new(self.mask, values, self.meta)
+        Ticket::new(self.mask, values, meta)
             .map_err(|e| Error::format(&self.path, format!("is damaged: {e}")))
     }
 }

@@ -22,6 +22,7 @@ use super::trainer::Trainer;
 use crate::data::BatchState;
 use crate::host::archive::{self, Archive, Kind, Part};
 use crate::host::{Event, Host};
+use crate::ops::Exec;
 use crate::{Error, Result};
 
 /// Version 1 had no hash.
@@ -76,6 +77,8 @@ struct Settings {
     /// The fingerprint of the penalty, or that there was none.
     penalty: Option<String>,
     groups: Option<Vec<(String, Option<f64>, Option<f64>)>>,
+    /// What dense products multiply as.
+    compute: Option<String>,
 }
 
 /// What a step is made of, where [`super::fit()`] takes the steps.
@@ -95,7 +98,7 @@ impl Passes {
 }
 
 impl Settings {
-    fn of(trainer: &Trainer) -> Self {
+    fn of(trainer: &Trainer, exec: &Exec) -> Self {
         let o = &trainer.options;
         let group = |g: &Group| (g.name.clone(), g.lr, g.weight_decay);
         let penalty = trainer.penalty.as_ref().map_or_else(|| "none".to_string(), Pull::fingerprint);
@@ -111,6 +114,7 @@ impl Settings {
             accumulation: Some(o.accumulation),
             penalty: Some(penalty),
             groups: Some(o.groups.iter().map(group).collect()),
+            compute: Some(exec.compute().as_str().to_string()),
         }
     }
 
@@ -128,6 +132,7 @@ impl Settings {
             ("accumulation", same(self.accumulation, other.accumulation)),
             ("penalty", same(self.penalty.as_ref(), other.penalty.as_ref())),
             ("groups", same(self.groups.as_ref(), other.groups.as_ref())),
+            ("compute", same(self.compute.as_ref(), other.compute.as_ref())),
         ];
         differing(&pairs)
     }
@@ -157,7 +162,7 @@ impl Trainer {
             step: self.step,
             tokens: self.tokens,
             optimizer: self.options.optimizer.clone(),
-            settings: Settings::of(self),
+            settings: Settings::of(self, exec),
             model: self.selection.universe().fingerprint().to_string(),
             selection: self.selection.fingerprint().to_string(),
             frozen: frozen_fingerprint(params, &self.selection)?,
@@ -252,7 +257,7 @@ impl Trainer {
         if let Some(name) = expected.keys().min() {
             return Err(file.damaged(&format!("{name} is missing")).into());
         }
-        let mut differences = info.settings.differences(&Settings::of(self));
+        let mut differences = info.settings.differences(&Settings::of(self, subject.exec));
         if let Some((was, is)) = info.companions.passes.as_ref().zip(passes) {
             differences.extend(was.differences(is));
         }

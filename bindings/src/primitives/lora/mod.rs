@@ -174,6 +174,10 @@ fn contents(r: &mut Registry) {
     );
     r.add(
         method("apply", "Adds its change to a model's weights, in place.")
+            .details(
+                "A change of the embedding or the head of a model in which these are one weight is refused: apply it to \
+                 `model:untied()`.",
+            )
             .arg("model", "Model", "the model")
             .opt("scale", "number", 1.0, "what the change is multiplied with")
             .example(example("m:restore(before)\nl:apply(m)\nassert(m:delta(before):nonzero() > 0)"))
@@ -264,6 +268,7 @@ fn info(lora: &Lora) -> Map {
         .with("saved", saved)
         .with("modules", adapter.modules.len())
         .with("values", adapter.values())
+        .with("vocabulary", adapter.changes_vocabulary())
         .with("error", error)
 }
 

@@ -57,6 +57,17 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| Ok(args.this::<ScriptModel>()?.params().universe().entries())),
     );
     r.add(
+        method("untied", "A copy whose head is a weight of its own.")
+            .details(
+                "In many small models the head is the embedding (`tie_word_embeddings`): a change of one is a change of both. \
+                 The copy has a parameter `lm_head.weight` with the numbers of the embedding, computes the same, and has \
+                 another fingerprint. Factors of low rank are not copied.",
+            )
+            .returns("Model", "the copy")
+            .example(format!("{TINY}assert(#m:untied():params() == #m:params() + 1)"))
+            .call(|_, args| Ok(args.this::<ScriptModel>()?.0.untied()?)),
+    );
+    r.add(
         method("config", "The model's configuration, as its config.json has it.")
             .returns("map", "the fields")
             .example(format!("{TINY}assert(m:config().hidden_size == 32)"))

@@ -23,6 +23,8 @@ use crate::Error;
 pub const MAX_HEADER: u64 = 100 << 20;
 /// The most tensors in one file.
 pub const MAX_TENSORS: usize = 1 << 20;
+/// The largest product of the other dimensions of a tensor that has one of 0.
+const MAX_BESIDE_NONE: u64 = 1 << 32;
 /// The most dimensions of a tensor.
 pub const MAX_RANK: usize = 16;
 
@@ -69,6 +71,12 @@ impl Entry {
             ));
         }
         let entries = shape.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim as u64));
+        // No bytes bound the other dimensions of an empty tensor, and what is made of it may have these alone.
+        let others =
+            || shape.iter().filter(|&&dim| dim > 0).try_fold(1u64, |n, &dim| n.checked_mul(dim as u64));
+        if entries == Some(0) && others().is_none_or(|n| n > MAX_BESIDE_NONE) {
+            return Some(format!("tensor {name} is empty and has the shape {shape:?}, which cannot be"));
+        }
         let fits = match (bits(dtype), entries) {
             // How wide a type is that we do not know, only its reader can say.
             (None, Some(_)) => true,

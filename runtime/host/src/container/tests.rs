@@ -91,6 +91,10 @@ fn tensors_that_contradict_the_file_are_refused_by_name() {
         refused(&json!({ "a": tensor(&[usize::MAX, 3], 0, 8) }), 8),
         format!("tensor a has shape [{}, 3] and type F32, which does not fit its 8 bytes", usize::MAX)
     );
+    assert_eq!(
+        refused(&json!({ "a": tensor(&[0, 1 << 40], 0, 0) }), 0),
+        "tensor a is empty and has the shape [0, 1099511627776], which cannot be"
+    );
     let unsaid = "tensor a: the header does not say its dtype, shape and data_offsets";
     for bad in [
         json!({ "a": tensor(&[1], 8, 4) }),

@@ -173,8 +173,16 @@ fn softcap(f: Fields<'_>, family: Family, key: &str) -> Result<Option<f64>> {
     }
 }
 
+/// More is damage: a list of that many layers alone would fill the memory.
+const MOST_LAYERS: usize = 10_000;
+
 fn layers(f: Fields<'_>, family: Family, head_dim: usize) -> Result<(Vec<Rope>, Vec<Layer>)> {
     let count = f.size("num_hidden_layers")?;
+    if count > MOST_LAYERS {
+        return Err(Error::argument(format!(
+            "`num_hidden_layers` is {count}, and a model has at most {MOST_LAYERS} layers here"
+        )));
+    }
     let sliding = sliding_layers(f, family, count)?;
     let window = if sliding.contains(&true) { Some(f.size("sliding_window")?) } else { None };
     let turned = rope_layers(f, family, count)?;
