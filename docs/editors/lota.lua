@@ -381,6 +381,10 @@ function Model:tokenize(text, options) end
 ---@return Tokenizer # the tokenizer
 function Model:tokenizer() end
 
+---A copy whose head is a weight of its own.
+---@return Model # the copy
+function Model:untied() end
+
 ---A seeded random generator; the same seed gives the same numbers everywhere.
 ---@class Rng
 local Rng = {}
@@ -585,11 +589,11 @@ function Tensor:count() end
 
 ---The running sum along a dimension.
 ---@param dim? integer the dimension; the last if not given
----@return Tensor # a new tensor of the same shape
+---@return Tensor # a new tensor of the same shape: f32, of f64 f64, of whole numbers i64
 function Tensor:cumsum(dim) end
 
 ---The same numbers, outside the recorded graph.
----@return Tensor # a tensor that shares the numbers
+---@return Tensor # a tensor of the same numbers, which are not copied until one of the two is changed
 function Tensor:detach() end
 
 ---Where the tensor lies.
@@ -782,7 +786,7 @@ function Tensor:mul_(other) end
 ---@param dim integer the dimension
 ---@param start integer the first position
 ---@param options? lota.Tensor.narrow.Options
----@return Tensor # the part, which shares its numbers
+---@return Tensor # the part; what is changed in it in place is not changed in the whole
 function Tensor:narrow(dim, start, options) end
 
 ---Whether different, element by element.
@@ -920,7 +924,7 @@ function Tensor:squeeze(dim) end
 ---@class lota.Tensor.std.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The standard deviation over n - 1: PyTorch's std with its default, correction = 1.
+---The standard deviation over n - 1: PyTorch's std with its default, correction = 1. NaN of fewer than two.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.std.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -939,7 +943,7 @@ function Tensor:sub_(other) end
 ---@class lota.Tensor.sum.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The sum. Half-precision numbers are summed in f32, whole numbers in i64.
+---The sum, taken in f64 and given in f32 (of f64 in f64); of whole numbers in i64.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.sum.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -986,7 +990,7 @@ function Tensor:unsqueeze(dim) end
 ---@class lota.Tensor.var.Options
 ---@field keep? boolean keeps the dimension, with length 1
 
----The variance over n - 1: PyTorch's var with its default, correction = 1.
+---The variance over n - 1: PyTorch's var with its default, correction = 1. NaN of fewer than two.
 ---@param dim? integer the dimension to reduce; all if not given
 ---@param options? lota.Tensor.var.Options
 ---@return Tensor # the reduced tensor; without a dimension it holds one number (see item)
@@ -1112,7 +1116,7 @@ function Trainer:close() end
 ---Trains until a number of steps is done.
 ---@param batches Batches the stream to take batches from
 ---@param options? lota.Trainer.fit.Options
----@return table # losses (of this run's steps), steps (how many), last (the last step's info), stopped (by on_step), tokens, seconds
+---@return table # losses (of this run's steps), steps (how many), last (the last step's info; nil where all steps were taken before), stopped (by on_step), tokens, seconds
 function Trainer:fit(batches, options) end
 
 ---The gradients of the loss, and of the penalty, by the trained entries.
@@ -1226,6 +1230,11 @@ function Values:div(other) end
 ---@param other Values values of the same entries
 ---@return number # the sum
 function Values:dot(other) end
+
+---Whether both have the same numbers for the same entries of the same model.
+---@param other Values the other values
+---@return boolean # whether they are equal; where one has NaN, they are not
+function Values:equals(other) end
 
 ---e to the power of every number.
 ---@return Values # the new values
@@ -1998,6 +2007,12 @@ function lota.model.init(config, options) end
 ---@param options? lota.model.load.Options
 ---@return Model # the model
 function lota.model.load(source, options) end
+
+---Which of some names was meant by one that is none of them.
+---@param name string the name
+---@param names string[] the names that there are
+---@return string # the nearest; nil if none is near
+function lota.nearest(name, names) end
 
 ---@class lota.ones.Options
 ---@field dtype? string type of the numbers: f32, f64, bf16, f16, u8, u32, i16, i32 or i64

@@ -155,7 +155,10 @@ function rows.open(format, path, given)
   else
     for _, name in ipairs { "held_out", "seed" } do
       if given and given[name] then
-        error(("tasks.open: option `%s` is for a single file, and %s is a folder with a test set"):format(name, path), 0)
+        error(
+          ("tasks.open: option `%s` is for a single file, and %s is a folder with a test set"):format(name, path),
+          0
+        )
       end
     end
     train, test = read(path .. "/train" .. ending), read_test(path, ending)

@@ -190,6 +190,12 @@ fn expressions_are_evaluated() {
 }
 
 #[test]
+fn what_a_script_writes_comes_in_its_order_and_bytes_that_are_no_text_are_shown() {
+    let out = script(r"io.write 'a\n' print 'b' io.write 'c\n' print 'x\xffy'", &[]);
+    assert_eq!(text(&out.stdout), "a\nb\nc\nx\u{fffd}y\n", "{}", text(&out.stderr));
+}
+
+#[test]
 fn documentation_comes_from_the_registry() {
     let one = text(&lota(&["doc", "rng"]).stdout);
     insta::assert_snapshot!(one, @r"
@@ -382,6 +388,11 @@ fn an_error_of_the_system_names_the_file() {
 
 #[test]
 fn a_piped_prompt_ends_as_its_lines_say_and_names_them_in_errors() {
+    let (_, told, _) = piped(&["repl"], "x = 1\n:foo\n?nothing.here\n");
+    assert!(
+        told.contains("error: input:2: ") && told.contains("error: input:3: nothing is called"),
+        "{told}"
+    );
     assert_eq!(piped(&[], "1 + 1\n"), ("2\n".into(), String::new(), Some(0)));
     assert_eq!(piped(&[], "os.exit(3)\n").2, Some(3));
     assert_eq!(piped(&[], "error 'x'\nos.exit(0)\n").2, Some(1), "a failure is not undone");

@@ -163,6 +163,24 @@ fn tickets_change_their_form_and_say_what_it_costs() {
         std::fs::read(at.join("back")).expect("reads"),
         std::fs::read(at.join("1.safetensors")).expect("reads")
     );
+    // What is there already is asked about, also where it is what is read.
+    let before = std::fs::read(at.join("small")).expect("reads");
+    for words in [
+        &["ticket", "convert", "1.safetensors", "small"][..],
+        &["ticket", "convert", "small", "small"],
+        &["ticket", "from", "--base", "builtin", "--tuned", "builtin", "--out", "small"],
+    ] {
+        let refused = lota(at, words);
+        assert_eq!(refused.status.code(), Some(2), "{words:?}");
+        assert!(text(&refused.stderr).contains("small is there already"), "{}", text(&refused.stderr));
+    }
+    assert_eq!(std::fs::read(at.join("small")).expect("reads"), before);
+    // What int8 has lost stays lost, and stays told.
+    good(lota(at, &["ticket", "convert", "small", "wide"]));
+    let told = facts("wide")["settings"]["rounded_before"].clone();
+    assert!(told.as_str().is_some_and(|told| told.starts_with("int8: at most by ")), "{told}");
+    good(lota(at, &["ticket", "convert", "wide", "wide", "--replace"]));
+    assert_eq!(facts("wide")["settings"]["rounded_before"], told);
     // As differences from the base: smaller errors, and the base is needed again.
     let base = ["--values", "ternary", "--base", "builtin"];
     good(lota(at, &[&["ticket", "convert", "1.safetensors", "delta"][..], &base].concat()));
@@ -228,6 +246,15 @@ fn adapters_are_made_described_and_merged() {
     let info = good(lota(at, &["lora", "info", "adapter"]));
     assert!(info.lines().any(|l| l == "rank       3"), "{info}");
     good(lota(at, &["lora", "apply", "base", "adapter", "merged"]));
+    // The built-in model's head is its embedding: what changes one of them makes them two.
+    let embed = "local m = lota.model.load 'base'\n\
+                 local l = lota.lora.attach(m, {rank = 2, targets = 'embed_tokens'})\n\
+                 l:set_param('model.embed_tokens.lora_embedding_B', lota.randn({128, 2}, {rng = lota.rng(1)}))\n\
+                 lota.lora.of(l):save 'embed'\n\
+                 os.execute(('%s lora apply base embed untied >out.txt'):format(arg0))\n\
+                 return (lota.model.load('untied'):logits('ab') - l:logits('ab')):abs():max():item() < 1e-3";
+    let embed = format!("local arg0 = {:?}\n{embed}", env!("CARGO_BIN_EXE_lota"));
+    assert_eq!(good(lota(at, &["eval", "-e", &embed])), "true\n");
     let far = "local a, b = lota.model.load 'merged', lota.model.load 'tuned'\n\
                return lota.task_vector(a, b):abs():max() < 1e-5";
     assert_eq!(good(lota(at, &["eval", "-e", far])), "true\n");

@@ -50,6 +50,34 @@ for i, name in ipairs { "skip", "nines", "sort" } do
 end
 local quick = { density = 0.05, steps = 3, calibration_steps = 1, lr = 1e-3, batch = 4, max_len = 64, max_prompt = 32 }
 
+test.case("a study takes no order twice, and no more than there are", function()
+  local run = lota.run.start(os.tmpname() .. ".run")
+  local few = options.with(quick, { methods = {}, steps = 1, calibration_steps = 0, orders = 6 })
+  local seen, count = {}, 0
+  for _, result in ipairs(cl.study(run, model, learnt, few)) do
+    local order = table.concat(result.tasks, " ")
+    assert(result.method ~= "full" or not seen[order], order)
+    seen[order], count = true, count + (result.method == "full" and 1 or 0)
+  end
+  test.equal(count, 6)
+  local refused = options.with(few, { orders = 7 })
+  test.raises(function()
+    cl.study(lota.run.start(os.tmpname() .. ".run"), model, learnt, refused)
+  end, "option `orders` is 7, but 3 tasks have only 6")
+end)
+
+test.case("what is no task, and a method that returns nothing, are told as such", function()
+  test.raises(function()
+    cl.sequence(model, { "mirror" }, quick)
+  end, [[task 1 must be a task, as tasks.open "skip" makes one, got "mirror"]])
+  test.raises(function()
+    cl.sequence(model, learnt, options.with(quick, { method = function() end }))
+  end, "the method must return a table")
+  test.raises(function()
+    return cl.studdy
+  end, "lota.cl has no `studdy`; did you mean `study`?")
+end)
+
 test.case("every method fills R, and masks leave the capacity that they do not take", function()
   for name in pairs(cl.methods) do
     model:restore(base)

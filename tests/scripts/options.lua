@@ -16,6 +16,22 @@ test.case("an unknown option names the nearest known one", function()
   end, "adapt.lota: unknown option `desnity`; did you mean `density`?")
 end)
 
+test.case("where no name is near, all are told", function()
+  test.raises(function()
+    options.read("f", defaults, { temperature = 0.2 })
+  end, "f: unknown option `temperature`; known are `avoid`, `density`, `steps`")
+end)
+
+test.case("a module says which of its names was meant", function()
+  local module = options.strict("mine", { weight = 1, gradient = 2 })
+  test.raises(function()
+    return module.wieght
+  end, "mine has no `wieght`; did you mean `weight`?")
+  test.raises(function()
+    return module.magnitude
+  end, "mine has no `magnitude`; known are `gradient`, `weight`")
+end)
+
 test.case("a word of other libraries names the option that it is here", function()
   local function refused(given, text)
     test.raises(function()

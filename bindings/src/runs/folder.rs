@@ -31,6 +31,12 @@ impl RunFolder {
         let lock = Lock::within(dir.path(), "run", events)?;
         let (config_file, metrics_file) = (dir.join(CONFIG)?, dir.join(METRICS)?);
         let exists = config_file.exists() || metrics_file.exists();
+        if exists && !metrics_file.exists() && !same_file(&config_file, config) {
+            return Err(Error::argument(format!(
+                "{} holds a config.json that is not that of a run: choose another folder",
+                dir.display()
+            )));
+        }
         if exists && !resume {
             return Err(Error::argument(format!(
                 "{} holds a run already: choose another folder, or continue it with resume = true (--resume, where a \
@@ -110,6 +116,12 @@ impl RunFolder {
         write_atomic(path, |w| w.write_all(text).map_err(|e| Error::io(path, e)))?;
         Ok(file)
     }
+}
+
+/// Whether a file holds this config: then it is that of a run which was stopped before its first record.
+fn same_file(file: &Granted, config: Option<&Value>) -> bool {
+    let held = file.read().ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    held.zip(config).is_some_and(|(held, config)| same(&held, config))
 }
 
 /// What is in `config.json`, if there is one.

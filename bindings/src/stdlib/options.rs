@@ -1,7 +1,8 @@
 //! The options of functions of the standard library, as their pages declare them for `lota.options`.
 //!
 //! A page keeps what it takes in a table named `defaults`, which may build on that of another page it requires; a page of
-//! several functions hands each its own table in `options.read("area.function", { ... })`.
+//! several functions hands each its own table in `options.read("area.function", { ... })`. A page that builds on one of another
+//! area names that page's `defaults`; what it does not hand on is in a table named `withheld`.
 
 use super::lex::{Token, tokens};
 use super::source;
@@ -31,8 +32,18 @@ pub fn options(area: &str, function: &str) -> Vec<Declared> {
     let home = format!("lota.{area}");
     if let Some(page) = page(&home, function) {
         collect(&page, &home, &format!("{area}.{function}"), DEPTH, &mut found);
+        let withheld = withheld(&page);
+        found.retain(|option| !withheld.contains(&option.name.as_str()));
     }
     found
+}
+
+/// The names in the table `withheld` of a page.
+fn withheld(page: &str) -> Vec<&'static str> {
+    let code = source(page).map(tokens).unwrap_or_default();
+    let begin = code.windows(3).position(|t| [t[0].text, t[1].text, t[2].text] == ["withheld", "=", "{"]);
+    let names = begin.map(|at| fields(&code[at + 2..])).unwrap_or_default();
+    names.into_iter().filter_map(|(_, value)| value.first().and_then(|t| t.quoted)).collect()
 }
 
 /// The module that a function of an area is in.
@@ -59,6 +70,9 @@ fn collect(page: &str, home: &str, function: &str, depth: usize, found: &mut Vec
     let text = |i: usize| code.get(i).map_or("", |t| t.text);
     let quoted = |i: usize| code.get(i).and_then(|t| t.quoted);
     let short = function.rsplit('.').next().unwrap_or_default();
+    let names_defaults = |name: &str| {
+        (0..code.len()).any(|i| text(i) == name && text(i + 1) == "." && text(i + 2) == "defaults")
+    };
     let mut bases = Vec::new();
     // The function of the page that the code belongs to: a table inside one is that function's alone.
     let mut inside = None;
@@ -78,7 +92,7 @@ fn collect(page: &str, home: &str, function: &str, depth: usize, found: &mut Vec
         }
         if text(i) == "require"
             && let Some(module) = code[i + 1..].iter().find_map(|t| t.quoted)
-            && module.starts_with(home)
+            && (module.starts_with(home) || (i >= 2 && names_defaults(text(i - 2))))
             && module != page
         {
             bases.push(module);
@@ -175,6 +189,13 @@ mod tests {
         known("adapt", "lotto", &["after", "avoid", "density", "steps"], &[]);
         known("adapt", "fft", &["steps", "lr", "seed"], &["density"]);
         known("adapt", "random", &["density", "steps"], &["calibration_steps"]);
+        known("cl", "sequence", &["method", "density", "steps", "lr", "seed"], &["orders"]);
+        known(
+            "cl",
+            "study",
+            &["orders", "density", "own", "steps", "lr"],
+            &["method", "known", "record", "seed"],
+        );
         known("scores", "delta", &["params"], &["seed"]);
         known("scores", "random", &["params", "seed"], &["limit"]);
         known("scores", "fisher", &["params", "limit", "checkpoint"], &[]);

@@ -230,7 +230,8 @@ impl Trainer {
         if info.frozen != frozen_fingerprint(params, &self.selection)? {
             let factors = if params.scales().is_empty() { "" } else { ", or the scales of its factors," };
             return refuse(format!(
-                "the frozen weights of this model{factors} are not those it was trained with"
+                "the frozen weights of this model{factors} are not those it was trained with (entries that were trained \
+                 before Trainer:select chose others are frozen too, and are in the model alone)"
             ));
         }
         let mut expected: HashMap<String, (usize, usize)> = HashMap::new();

@@ -98,6 +98,16 @@ fn parquet_rows_keep_types_nulls_and_lists() {
             json!({"id": 2, "text": null, "x": null, "tags": null})
         ]
     );
+    let told = Arc::new(std::sync::Mutex::new(String::new()));
+    let heard = told.clone();
+    let events = Events::new(move |e| heard.lock().expect("not poisoned").push_str(&format!("{e:?}")));
+    let host = Host { events, ..Host::default() };
+    read(&path, None, ReadLimits::default(), &host).expect("reads");
+    let told = told.lock().expect("not poisoned");
+    assert!(
+        told.contains("column `x`: 1 values are NaN or infinite; they are left out of their rows"),
+        "{told}"
+    );
 }
 
 /// A tokenizer with one token a byte.

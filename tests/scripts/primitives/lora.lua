@@ -125,6 +125,41 @@ test.case("training the factors leaves the shared weights, and merging gives the
   test.equal(off(merged:param "model.embed_tokens.weight", model:param "model.embed_tokens.weight"), 0)
 end)
 
+test.case("factors of another scale make another model", function()
+  local a = lota.lora.attach(model, { rank = 2, alpha = 16, seed = 1 })
+  local b = lota.lora.attach(model, { rank = 2, alpha = 1, seed = 1 })
+  assert(a:fingerprint() ~= b:fingerprint())
+  test.equal(a:fingerprint(), lota.lora.attach(model, { rank = 2, alpha = 16, seed = 1 }):fingerprint())
+  local ticket = lota.ticket.new(a, lota.mask.all(a, { params = "*.lora_B.weight" }))
+  test.raises(function()
+    ticket:apply(b)
+  end, "made on another base")
+  local folder = os.tmpname() .. ".training"
+  local training = lota.train.new(a, { params = "lora" })
+  training:save(folder)
+  test.raises(function()
+    lota.train.new(b, { params = "lora" }):load(folder)
+  end, "the scales of its factors")
+end)
+
+test.case("a change of the embedding is none of a head that is the embedding", function()
+  for _, target in ipairs { "embed_tokens", "lm_head" } do
+    local m = lota.lora.attach(model, { rank = 2, targets = target })
+    trained(m, { params = "lora" })
+    local adapter = lota.lora.of(m)
+    test.equal(adapter:info().vocabulary, true)
+    local before = model:fingerprint()
+    test.raises(function()
+      adapter:apply(model)
+    end, "tie_word_embeddings")
+    test.equal(model:fingerprint(), before)
+    local untied = model:untied()
+    test.equal(off(logits(untied), logits(model)), 0)
+    adapter:apply(untied)
+    assert(off(logits(m), logits(untied)) < 1e-4, target)
+  end
+end)
+
 test.case("settings of factors that mean nothing are refused", function()
   for _, wrong in ipairs {
     { { alpha = 0 }, "alpha must be a finite number above 0, not 0" },

@@ -12,14 +12,30 @@ test.case("a run keeps its config and its records, and is continued only on requ
   local run = lota.run.start(dir, { config = { lr = 0.1 } })
   run:log { step = 1, loss = 0 / 0 }
   run:log { step = 2, loss = 1.5, tags = { "a" } }
-  test.equal(run:records(), { { step = 1 }, { step = 2, loss = 1.5, tags = { "a" } } })
+  run:log { step = 3, loss = 1 / 0, more = { -1 / 0 } }
+  local records = run:records()
+  assert(records[1].loss ~= records[1].loss, "NaN stays NaN")
+  test.equal(records[2], { step = 2, loss = 1.5, tags = { "a" } })
+  test.equal(records[3], { step = 3, loss = 1 / 0, more = { -1 / 0 } })
   test.raises(function()
     lota.run.start(dir)
   end, "holds a run already")
   test.raises(function()
     lota.run.start(dir, { config = { lr = 0.2 }, resume = true })
   end, "`lr` was 0.1 and is now 0.2")
-  test.equal(#lota.run.start(dir, { config = { lr = 0.1 }, resume = true }):records(), 2)
+  test.equal(#lota.run.start(dir, { config = { lr = 0.1 }, resume = true }):records(), 3)
+end)
+
+test.case("whether a run goes on is no part of what it is, and a config.json of others makes no run", function()
+  local dir = folder()
+  lota.run.start(dir, { config = { lr = 0.1, resume = false } })
+  collectgarbage()
+  lota.run.start(dir, { config = { lr = 0.1, resume = true }, resume = true })
+  local model = folder()
+  lota.model.init("tiny"):save(model)
+  test.raises(function()
+    lota.run.start(model, { resume = true })
+  end, "holds a config.json that is not that of a run")
 end)
 
 test.case("files stay in the run folder", function()

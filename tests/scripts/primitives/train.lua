@@ -410,6 +410,10 @@ test.case("a resumed training has the bits of one that was not interrupted", fun
   run(model, batches, 4, { save_to = dir, save_every = 2 })
   model, batches = fresh()
   test.equal(run(model, batches, 6, { save_to = dir, resume = true }), whole)
+  model, batches = fresh()
+  test.raises(function()
+    run(model, batches, 2, { save_to = dir })
+  end, "is there already: go on with it by resume = true")
 end)
 
 test.case("options that do not belong are refused", function()

@@ -22,6 +22,13 @@ test.case("values over a mask are as short as it, and the numbers of its entries
   test.equal(lota.mask.support(spread) <= mask, true)
 end)
 
+test.case("values are equal where all their numbers are", function()
+  assert(whole == whole * 1 and whole:equals(lota.values.weights(model, { params = "*.mlp.*" })))
+  assert(whole ~= whole * 2 and whole ~= part and part == part:sub(0))
+  local nan = part * (0 / 0)
+  assert(nan ~= nan * 1)
+end)
+
 test.case("arithmetic is entry by entry, with numbers on either side", function()
   for _, v in ipairs { whole, part } do
     test.near((v + v):dot(v), 2 * v:norm() ^ 2, 1e-4)

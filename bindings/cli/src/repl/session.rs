@@ -201,7 +201,16 @@ impl Session {
     /// Runs the input that waits as it is.
     pub fn end(&mut self) -> Reply {
         let input = std::mem::take(&mut self.pending);
-        self.whole(&input)
+        let mut reply = self.whole(&input);
+        // Code names the line by itself; what the prompt says of its own commands does not.
+        if let Some(what) = reply.text.strip_prefix("error: ").filter(|_| reply.outcome == Outcome::Failed)
+            && self.lines.is_some()
+            && input.trim_start().starts_with([':', '?'])
+            && !what.starts_with("input:")
+        {
+            reply.text = format!("error: input:{}: {what}", self.before + 1);
+        }
+        reply
     }
 
     /// Answers a whole input, of one line or more.

@@ -14,7 +14,11 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
             if i > 0 {
                 line.push('\t');
             }
-            line.push_str(&value.to_string()?);
+            match value {
+                // Bytes that are no text are shown as such, as the standard library's print does.
+                mlua::Value::String(text) => line.push_str(&text.to_string_lossy()),
+                other => line.push_str(&other.to_string()?),
+            }
         }
         line.push('\n');
         ctx.print(&line).map_err(error::to_lua)

@@ -87,9 +87,22 @@ pub(crate) fn from_rhai(state: &State, mut error: Box<EvalAltResult>, source: &s
     outside(|| {
         let mut frames = Vec::new();
         let (error, at) = unwrap(&mut error, source.to_string(), &mut frames);
-        let ours = innermost(state, error).at(Some(at));
+        let ours = innermost(state, error).at(Some(own_place(state, at, &frames)));
         if frames.is_empty() { ours } else { ours.with_traceback(frames.join("\n")) }
     })
+}
+
+/// Where a script reads of an error that a built-in module threw: at its own call, as in Lua. The traceback has the module.
+fn own_place(state: &State, at: String, frames: &[String]) -> String {
+    let of_module = |place: &str| {
+        let rest = |name: &str| place.strip_prefix(name).and_then(|rest| rest.strip_prefix(".rhai:"));
+        state.modules.rhai.iter().any(|(name, _)| rest(name).is_some())
+    };
+    if !of_module(&at) {
+        return at;
+    }
+    let called = frames.iter().find(|frame| !of_module(frame)).and_then(|frame| frame.split_once(": "));
+    called.map_or(at, |(place, _)| place.to_string())
 }
 
 /// The innermost error and its place; the calls around it go into `frames`, innermost first.

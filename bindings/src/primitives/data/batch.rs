@@ -167,6 +167,9 @@ fn batch(_: &Ctx, args: &mut Args) -> Result<Value> {
             }
             list => (Vec::<u32>::from_value(list).map_err(wrong)?, None),
         };
+        if tokens.is_empty() {
+            return Err(args.wrong("sequences", format!("has no tokens at {}", i + 1)));
+        }
         let labels = labels.unwrap_or_else(|| tokens.iter().map(|&t| t as i32).collect());
         if labels.len() != tokens.len() || labels.iter().any(|l| *l < 0 && *l != NO_LABEL) {
             return Err(args.wrong(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lota_runtime::lora::{Adapter, Shape, merged, modules};
-use lota_runtime::model::decoder::Attached;
+use lota_runtime::model::decoder::{Attached, Factored};
 use lota_runtime::model::{Init, Model};
 use lota_script::{Args, Ctx, FromValue, Primitive, Registry, Result, Value};
 
@@ -76,7 +76,7 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
-fn attach(_: &Ctx, args: &mut Args) -> Result<Model> {
+fn attach(ctx: &Ctx, args: &mut Args) -> Result<Model> {
     let model = args.get::<Arc<ScriptModel>>("model")?;
     let seed = args.get::<i64>("seed")? as u64;
     let dropout: f64 = args.get("dropout")?;
@@ -105,6 +105,7 @@ fn attach(_: &Ctx, args: &mut Args) -> Result<Model> {
     if modules.is_empty() {
         return Err(args.wrong("targets", "names no module"));
     }
+    tell_full(ctx, &model.0, &modules);
     let init: String = args.get("init")?;
     let init = match init.as_str() {
         "kaiming" => Init::Kaiming,
@@ -112,4 +113,25 @@ fn attach(_: &Ctx, args: &mut Args) -> Result<Model> {
         other => return Err(args.not_one_of("init", other, &["kaiming", "gaussian"])),
     };
     Ok(model.0.attach(Attached { modules, dropout, seed }, init, seed)?)
+}
+
+/// A notice where the rank of factors is more than that of the matrix beside which they stand can be.
+fn tell_full(ctx: &Ctx, model: &Model, modules: &[Factored]) {
+    let universe = model.params.universe();
+    let full = |of: &&Factored| {
+        let name = format!("{}.weight", of.module);
+        let spec = universe.index_of(&name).map(|i| universe.spec(i));
+        spec.and_then(|spec| spec.shape.iter().min().copied()).is_some_and(|least| of.rank > least)
+    };
+    let found: Vec<&Factored> = modules.iter().filter(full).collect();
+    if let Some(first) = found.first() {
+        ctx.host.events.notice(format!(
+            "a rank of {} is more than that of {} of the {} matrices can be ({}, for example): the factors hold more numbers \
+             than they need",
+            first.rank,
+            found.len(),
+            modules.len(),
+            first.module
+        ));
+    }
 }

@@ -21,12 +21,32 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Json>> {
     // `on`, `y` and such are names of models as well as words for true: those who ask for a truth value take both.
     let options = serde_saphyr::options! { strict_booleans: true };
     let read: Vec<Json> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|e| Error::argument(format!("{file}: not YAML: {}", e.to_string().trim_end())))?;
+        .map_err(|e| Error::argument(format!("{file}: {}", unreadable(&e.to_string()))))?;
     let all: Vec<Json> = read.into_iter().filter(|d| !d.is_null()).collect();
     if all.is_empty() {
         return Err(Error::argument(format!("{file}: holds no configuration")));
     }
     Ok(all)
+}
+
+/// What the YAML reader says to its programmer, and what a user reads instead.
+const SAYS: [(&str, &str); 3] = [
+    (", set DuplicateKeyPolicy in Options if acceptable", "; keep one of the two"),
+    (" rejected by the configured policy", " cannot be used here"),
+    (
+        "recursive references require weak recursion types",
+        "an alias stands inside the value that it refers to",
+    ),
+];
+
+/// What is wrong with a text that the YAML reader refuses.
+fn unreadable(told: &str) -> String {
+    let told = told.trim_end();
+    let told = told.strip_prefix("error: ").unwrap_or(told);
+    match SAYS.iter().find(|(says, _)| told.contains(says)) {
+        Some((says, instead)) => told.replace(says, instead),
+        None => format!("not YAML: {told}"),
+    }
 }
 
 /// One configuration of several, in its place.
@@ -235,7 +255,16 @@ mod tests {
             "two configurations are called \"x\""
         );
         assert_eq!(text("# nothing\n".to_string()), "merge.yml: holds no configuration");
-        assert!(text("a: [1".to_string()).starts_with("merge.yml: not YAML: "));
+        assert!(text("a: [1".to_string()).starts_with("merge.yml: not YAML: line 1"));
+        let twice = text("a: 1\na: 2".to_string());
+        assert!(
+            twice.starts_with("merge.yml: line 2 column 1: duplicate mapping key: a; keep one of the two\n"),
+            "{twice}"
+        );
+        assert!(text("a: .nan".to_string()).contains("non-finite float `.nan` cannot be used here\n"));
+        assert!(
+            text("a: &a [*a]".to_string()).contains("an alias stands inside the value that it refers to\n")
+        );
     }
 
     #[test]

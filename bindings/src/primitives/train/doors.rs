@@ -86,7 +86,8 @@ pub(super) fn register(r: &mut Registry) {
             .details(
                 "What stays trained keeps its value and what the optimizer remembers of it; of new entries it remembers \
                  nothing. Entries that are not trained any more keep the values that they have. The number of steps goes on, \
-                 and with it the optimizer's correction of its bias.",
+                 and with it the optimizer's correction of its bias. A saved training holds the entries that are trained: what \
+                 was changed before and is not trained any more is in the model alone, so save that too, and load the training on it.",
             )
             .opt("mask", "Mask", (), "train these entries")
             .opt("params", PARAMS, (), format!("train these parameters whole (all, if no mask is given): {PARAMS_DOC}"))

@@ -11,7 +11,7 @@ use ::parquet::schema::types::Type;
 
 use self::pages::check_pages;
 use self::size::check_group;
-use self::value::{Texts, row};
+use self::value::{Lost, row};
 use super::rows::Rows;
 use crate::host::{Host, read_foreign};
 use crate::{Error, Result};
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// Reads the rows of a file.
 pub fn read(rows: &mut Rows<'_>, host: &Host) -> Result<()> {
     let path = rows.path;
-    let mut texts = Texts::default();
+    let mut lost = Lost::default();
     read_foreign(path, "a Parquet file", || -> Result<()> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let mut pages = file.try_clone().map_err(|e| Error::io(path, e))?;
@@ -43,16 +43,22 @@ pub fn read(rows: &mut Rows<'_>, host: &Host) -> Result<()> {
                 }
                 let told = |what: String| Error::format(path, format!("row {}: {what}", rows.number()));
                 let record = record.map_err(|e| told(e.to_string()))?;
-                let (row, bytes) = row(record, schema, &mut texts).map_err(told)?;
+                let (row, bytes) = row(record, schema, &mut lost).map_err(told)?;
                 rows.take(bytes)?;
                 rows.push(row);
             }
         }
         Ok(())
     })?;
-    for (column, count) in texts.left_out {
+    let bytes = lost
+        .bytes
+        .into_iter()
+        .map(|(column, count)| (column, count, "values are bytes that are not UTF-8 text"));
+    let numbers =
+        lost.numbers.into_iter().map(|(column, count)| (column, count, "values are NaN or infinite"));
+    for (column, count, what) in bytes.chain(numbers) {
         host.events.notice(format!(
-            "{}: column `{column}`: {count} values are bytes that are not UTF-8 text; they are left out of their rows",
+            "{}: column `{column}`: {count} {what}; they are left out of their rows",
             path.display()
         ));
     }

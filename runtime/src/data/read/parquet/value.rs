@@ -11,40 +11,56 @@ use serde_json::{Number, Value};
 use super::super::Row;
 use super::super::rows::{ROW_BYTES, entry_bytes, unsigned};
 
-/// What became of columns of bytes.
+/// What could not be kept of which columns.
 #[derive(Default)]
-pub(super) struct Texts {
-    /// How many values of a column are no text.
-    pub left_out: BTreeMap<String, u64>,
+pub(super) struct Lost {
+    /// How many values are bytes that are no text.
+    pub bytes: BTreeMap<String, u64>,
+    /// How many numbers are NaN or infinite, for which rows have no form.
+    pub numbers: BTreeMap<String, u64>,
+}
+
+/// What is counted while a value is made.
+struct Tally {
+    /// About what the row takes in memory.
+    bytes: u64,
+    /// NaN and infinities.
+    not_finite: u64,
 }
 
 type Made<T> = std::result::Result<T, String>;
 
 /// A row and about what it takes in memory. `schema` says what the numbers in it mean.
-pub(super) fn row(record: Record, schema: &Type, texts: &mut Texts) -> Made<(Row, u64)> {
+pub(super) fn row(record: Record, schema: &Type, lost: &mut Lost) -> Made<(Row, u64)> {
     let mut row = Row::new();
-    let mut bytes = ROW_BYTES;
+    let mut tally = Tally { bytes: ROW_BYTES, not_finite: 0 };
     for ((name, field), kind) in record.into_columns().into_iter().zip(schema.get_fields()) {
-        bytes += entry_bytes(&name);
+        tally.bytes += entry_bytes(&name);
         let value =
-            value(&field, Some(kind), &mut bytes).map_err(|what| format!("column `{name}`: {what}"))?;
+            value(&field, Some(kind), &mut tally).map_err(|what| format!("column `{name}`: {what}"))?;
+        if std::mem::take(&mut tally.not_finite) > 0 {
+            *lost.numbers.entry(name.clone()).or_default() += 1;
+        }
         match value {
             Some(value) => drop(row.insert(name, value)),
-            None => *texts.left_out.entry(name).or_default() += 1,
+            None => *lost.bytes.entry(name).or_default() += 1,
         }
     }
-    Ok((row, bytes))
+    Ok((row, tally.bytes))
 }
 
 /// The value of a field, or `None` if there are bytes in it that are no text. `kind` is its type in the schema, as far
 /// as it is known.
-fn value(field: &Field, kind: Option<&Type>, bytes: &mut u64) -> Made<Option<Value>> {
-    let float = |x: f64| Number::from_f64(x).map_or(Value::Null, Value::Number);
+fn value(field: &Field, kind: Option<&Type>, tally: &mut Tally) -> Made<Option<Value>> {
+    let mut float = |x: f64| {
+        tally.not_finite += u64::from(!x.is_finite());
+        Number::from_f64(x).map_or(Value::Null, Value::Number)
+    };
     let logical = kind.and_then(|kind| kind.get_basic_info().logical_type_ref());
     let children = |kind: Option<&Type>, i: usize| {
         kind.filter(|kind| kind.is_group()).and_then(|kind| kind.get_fields().get(i).cloned())
     };
-    *bytes += std::mem::size_of::<Value>() as u64;
+    tally.bytes += std::mem::size_of::<Value>() as u64;
     Ok(Some(match field {
         Field::Null => Value::Null,
         Field::Bool(x) => Value::Bool(*x),
@@ -65,12 +81,12 @@ fn value(field: &Field, kind: Option<&Type>, bytes: &mut u64) -> Made<Option<Val
         Field::TimestampMillis(x) => stamp(*x, 1000, is_utc(logical, kind))?,
         Field::TimestampMicros(x) => stamp(*x, 1_000_000, is_utc(logical, kind))?,
         Field::Str(x) => {
-            *bytes += x.len() as u64;
+            tally.bytes += x.len() as u64;
             Value::String(x.clone())
         }
         Field::Bytes(x) if matches!(logical, Some(LogicalType::Uuid)) && x.len() == 16 => uuid(x.data()),
         Field::Bytes(x) => {
-            *bytes += x.len() as u64;
+            tally.bytes += x.len() as u64;
             match std::str::from_utf8(x.data()) {
                 Ok(text) => Value::String(text.to_string()),
                 Err(_) => return Ok(None),
@@ -84,9 +100,9 @@ fn value(field: &Field, kind: Option<&Type>, bytes: &mut u64) -> Made<Option<Val
         Field::Group(x) => {
             let mut map = Row::new();
             for (i, (name, field)) in x.get_column_iter().enumerate() {
-                *bytes += entry_bytes(name);
+                tally.bytes += entry_bytes(name);
                 let child = children(kind, i);
-                let Some(value) = value(field, child.as_deref(), bytes)? else { return Ok(None) };
+                let Some(value) = value(field, child.as_deref(), tally)? else { return Ok(None) };
                 map.insert(name.clone(), value);
             }
             Value::Object(map)
@@ -95,7 +111,7 @@ fn value(field: &Field, kind: Option<&Type>, bytes: &mut u64) -> Made<Option<Val
             let element = kind.and_then(element_of);
             let mut items = Vec::with_capacity(x.len());
             for field in x.elements() {
-                let Some(value) = value(field, element.as_deref(), bytes)? else { return Ok(None) };
+                let Some(value) = value(field, element.as_deref(), tally)? else { return Ok(None) };
                 items.push(value);
             }
             Value::Array(items)
@@ -105,13 +121,13 @@ fn value(field: &Field, kind: Option<&Type>, bytes: &mut u64) -> Made<Option<Val
             let (of_key, of_value) = (children(pair.as_deref(), 0), children(pair.as_deref(), 1));
             let mut map = Row::new();
             for (k, v) in x.entries() {
-                let key = match value(k, of_key.as_deref(), bytes)? {
+                let key = match value(k, of_key.as_deref(), tally)? {
                     Some(Value::String(text)) => text,
                     Some(other) => other.to_string(),
                     None => return Ok(None),
                 };
-                *bytes += entry_bytes(&key);
-                let Some(value) = value(v, of_value.as_deref(), bytes)? else { return Ok(None) };
+                tally.bytes += entry_bytes(&key);
+                let Some(value) = value(v, of_value.as_deref(), tally)? else { return Ok(None) };
                 map.insert(key, value);
             }
             Value::Object(map)
