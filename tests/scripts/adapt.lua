@@ -7,7 +7,7 @@ local scores = require "lota.scores"
 local tasks = require "lota.tasks"
 local test = require "lota.test"
 
-local model = lota.model.builtin()
+local model = lota.model.init("tiny", { seed = 1 })
 local base, fingerprint = model:snapshot(), model:fingerprint()
 local first = tasks.open("mirror", { train = 64, test = 8 })
 local second = tasks.open("nines", { train = 64, test = 8 })

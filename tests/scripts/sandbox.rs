@@ -19,7 +19,7 @@ fn limits() -> Limits {
         script_memory: Some(MEMORY),
         tensor_memory: Some(64 << 20),
         time: Some(Duration::from_secs(120)),
-        instructions: Some(10_000_000),
+        instructions: Some(3_000_000),
         output: Some(100_000),
         call_depth: Some(120),
         open_files: Some(4),

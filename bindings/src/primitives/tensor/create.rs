@@ -267,14 +267,16 @@ fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
     fit(dtype, &[value]).map_err(|what| args.wrong("value", what))?;
     let dims = shape(ctx, args, dtype)?;
-    Tensor::new(value, &Device::Cpu)
-        .told()?
-        .to_dtype(dtype)
-        .told()?
-        .to_device(&device)
-        .told()?
-        .broadcast_as(dims)
-        .told()?
-        .contiguous()
-        .told()
+    let made = match dtype {
+        DType::F32 => Tensor::full(value as f32, dims, &device),
+        DType::F64 => Tensor::full(value, dims, &device),
+        DType::U8 => Tensor::full(value as u8, dims, &device),
+        DType::U32 => Tensor::full(value as u32, dims, &device),
+        DType::I64 => Tensor::full(value as i64, dims, &device),
+        _ => {
+            let one = Tensor::new(value, &Device::Cpu).told()?.to_dtype(dtype).told()?;
+            one.to_device(&device).told()?.broadcast_as(dims).told()?.contiguous()
+        }
+    };
+    made.told()
 }

@@ -63,8 +63,10 @@ fn summed(x: &Tensor, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> can
 
 /// The variance over n - 1; NaN of fewer than two numbers.
 fn variance(x: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
-    let found = x.var_keepdim(dim)?;
-    if x.dim(dim)? < 2 { found.affine(0.0, f64::NAN) } else { Ok(found) }
+    if x.dim(dim)? < 2 {
+        return x.sum_keepdim(dim)?.affine(0.0, f64::NAN);
+    }
+    x.var_keepdim(dim)
 }
 
 /// The Euclidean length. Its derivative at 0, where there is none, is 0.
@@ -218,8 +220,10 @@ pub(super) fn register(r: &mut Registry) {
             .call(|_, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
-                let sums = summed(&x, |x| cumulated(x, dim)).told()?;
-                if x.dtype().is_float() { Ok(sums) } else { sums.to_dtype(DType::I64).told() }
+                if x.dtype().is_float() {
+                    return summed(&x, |x| cumulated(x, dim)).told();
+                }
+                cumulated(&x.to_dtype(DType::F64).told()?, dim).told()?.to_dtype(DType::I64).told()
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {
