@@ -388,7 +388,7 @@ fn an_error_of_the_system_names_the_file() {
 
 #[test]
 fn a_piped_prompt_ends_as_its_lines_say_and_names_them_in_errors() {
-    let (_, told, _) = piped(&["repl"], "x = 1\n:foo\n?nothing.here\n");
+    let (_, told, _) = piped(&[], "x = 1\n:foo\n?nothing.here\n");
     assert!(
         told.contains("error: input:2: ") && told.contains("error: input:3: nothing is called"),
         "{told}"

@@ -18,8 +18,9 @@ pub(crate) fn write_out(text: &str) {
     }
 }
 
-/// Writes to standard output; false if that fails or has failed before.
+/// Writes to standard output, after what `io.write` was given before; false if that fails or has failed before.
 pub(super) fn try_write(text: &str) -> bool {
+    flush_libraries();
     if FAILURE.get().is_some() {
         return false;
     }

@@ -36,6 +36,7 @@ fn universe() -> Arc<Universe> {
         spec(UP, "weight", &[10, 6], Role::Mlp, Some(0)),
         spec(K, "weight", &[4, 6], Role::Attention, Some(1)),
         spec("model.norm", "weight", &[6], Role::Norm, None),
+        spec("lm_head", "weight", &[9, 6], Role::Head, None),
     ])
     .expect("valid")
 }
@@ -188,7 +189,7 @@ fn transposed_weights_embeddings_and_whole_parameters() {
             near(&flat(params.get(index)), &half, 1e-6);
         }
         // The rest keeps its bits.
-        for index in [1, 3, 4] {
+        for index in [1, 3, 4, 6] {
             assert_eq!(flat(params.get(index)), before[index]);
         }
     }
@@ -349,8 +350,30 @@ fn an_adapter_of_another_model_is_refused_and_changes_nothing() {
         "the adapter is of another model: it changes module model.layers.1.self_attn.v_proj, and no parameter is called \
          \"model.layers.1.self_attn.v_proj.weight\"; did you mean \"model.layers.1.self_attn.k_proj.weight\"?",
     );
-    refused(
-        &factors("lm_head", 9, 6, 2),
-        "the adapter changes lm_head, which in this model is the embedding: a change of one would be a change of both",
-    );
+}
+
+#[test]
+fn a_change_of_the_vocabulary_is_refused_where_embedding_and_head_are_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let specs = universe().specs().iter().filter(|spec| spec.name != "lm_head.weight").cloned().collect();
+    let tied = Universe::new(specs).expect("valid");
+    let embedding = [
+        stored(&format!("{EMBED}.lora_embedding_A"), &[2, 9]),
+        stored(&format!("{EMBED}.lora_embedding_B"), &[6, 2]),
+    ];
+    let whole = [stored(&format!("{EMBED}.weight"), &[9, 6])];
+    let both = "is the head too (tie_word_embeddings): a change of one would be a change of both. Apply it to model:untied()";
+    let head = "which in this model is the embedding (tie_word_embeddings): a change of one would be a change of both";
+    for (saved, tensors, said) in [
+        (json!({}), &embedding[..], both),
+        (json!({"modules_to_save": ["embed_tokens"]}), &whole, both),
+        (json!({}), &factors("lm_head", 9, 6, 2), head),
+    ] {
+        write(dir.path(), &config(saved), tensors);
+        let adapter = Adapter::load(dir.path()).expect("loads");
+        assert!(adapter.changes_vocabulary());
+        let text = adapter.check(&tied).expect_err("they are one weight").to_string();
+        assert!(text.contains(said), "{text}");
+        adapter.check(&universe()).expect("they are two");
+    }
 }

@@ -132,6 +132,11 @@ proptest! {
                 }
             }
             prop_assert_eq!(saved.rounded, rounded);
+            if saved.max_error > 0.0 {
+                let lost = loaded.meta.settings.get("rounded_before").cloned().unwrap_or_default();
+                prop_assert!(lost.as_str().is_some_and(|lost| lost.starts_with("bf16: at most by ")), "{}", lost);
+                original.meta.settings.insert("rounded_before".into(), lost);
+            }
         }
         prop_assert_eq!(loaded, original);
     }

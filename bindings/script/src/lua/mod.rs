@@ -71,10 +71,6 @@ impl Frontend {
             strings::install(&lua, &state)?;
             module::install(&lua, &state)?;
             text::install(&lua, &state)?;
-            if open {
-                // C would keep what `io.write` is given until much has come, and `print` would overtake it.
-                lua.load("io.stdout:setvbuf 'no'").exec()?;
-            }
             if let Some(most) = state.ctx.meter.limits().script_memory {
                 lua.set_memory_limit(usize::try_from(most).unwrap_or(usize::MAX))?;
             }

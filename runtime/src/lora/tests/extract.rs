@@ -100,8 +100,9 @@ fn a_ticket_becomes_an_adapter_of_its_change() {
     let mask = crate::mask::union(&[&rows, &column]).expect("same");
     let mut rng = Rng::new(3);
     let old = Ticket::extract(&exec, &params, &mask, Meta::default()).expect("fits");
-    let values =
-        (0..6).map(|p| old.values(p).iter().map(|v| v + 0.01 * rng.normal() as f32).collect()).collect();
+    let values = (0..params.tensors().len())
+        .map(|p| old.values(p).iter().map(|v| v + 0.01 * rng.normal() as f32).collect())
+        .collect();
     let meta = Meta::new(params.fingerprint(&exec).expect("hashes"), "test");
     let ticket = Ticket::new(mask.clone(), values, meta).expect("fits");
     let (adapter, report) =
