@@ -23,7 +23,10 @@ use lota::{Engine, Language};
 static ALLOCATOR: lota::Counting<watched::Watched> = lota::Counting::around(watched::Watched);
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Many of them wait for the disk: what a run logs is there when it says so.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(3 * cores);
     let mut trials = Vec::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scripts");
     let mut files = Vec::new();

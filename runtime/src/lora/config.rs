@@ -21,6 +21,8 @@ pub struct Config {
     pub fan_in_fan_out: bool,
     /// The modules, or a pattern of their names, as the file has it.
     pub targets: Value,
+    /// The layers that have factors, if not all.
+    pub layers: Option<Vec<u64>>,
     /// Ranks of modules whose name, or the end of it after a dot, matches a regular expression; the first one counts.
     pub rank_pattern: Vec<(String, usize)>,
     /// The same for alpha.
@@ -42,7 +44,6 @@ const HARMLESS: &[&str] = &[
     "exclude_modules",
     "inference_mode",
     "layers_pattern",
-    "layers_to_transform",
     "loftq_config",
     "lora_dropout",
     "lora_ga_config",
@@ -108,6 +109,11 @@ impl Config {
             rslora: flag("use_rslora"),
             fan_in_fan_out: flag("fan_in_fan_out"),
             targets: map.get("target_modules").cloned().unwrap_or_default(),
+            layers: match map.get("layers_to_transform") {
+                Some(Value::Array(list)) => Some(list.iter().filter_map(Value::as_u64).collect()),
+                Some(one) => one.as_u64().map(|layer| vec![layer]),
+                None => None,
+            },
             rank_pattern: patterns(map.get("rank_pattern"), "rank_pattern")?
                 .into_iter()
                 .map(|(key, rank)| Ok((key, whole(rank, "rank_pattern")?)))
@@ -120,6 +126,23 @@ impl Config {
                 .unwrap_or_default(),
             bias: map.get("bias").and_then(Value::as_str).filter(|b| *b != "none").map(str::to_string),
         })
+    }
+
+    /// Whether peft gives a module factors, by its name in the file. A pattern that only Python reads says nothing.
+    pub fn reaches(&self, name: &str) -> bool {
+        let ends = |target: &str| {
+            name == target || name.strip_suffix(target).is_some_and(|rest| rest.ends_with('.'))
+        };
+        let named = match &self.targets {
+            Value::Array(list) if !list.is_empty() => list.iter().filter_map(Value::as_str).any(ends),
+            Value::String(pattern) if pattern != "all-linear" => {
+                Regex::new(&format!("^(?:{pattern})$")).map_or(true, |pattern| pattern.is_match(name))
+            }
+            _ => true,
+        };
+        let layer = name.split('.').find_map(|part| part.parse::<u64>().ok());
+        let within = self.layers.as_ref().zip(layer).is_none_or(|(layers, layer)| layers.contains(&layer));
+        named && within
     }
 
     /// The rank and the scale of a module.
@@ -151,6 +174,7 @@ impl Config {
             "bias": self.bias.as_deref().unwrap_or("none"),
             "init_lora_weights": true,
             "target_modules": self.targets,
+            "layers_to_transform": self.layers,
             "modules_to_save": if self.saved.is_empty() { Value::Null } else { json!(self.saved) },
             "rank_pattern": ranks,
             "alpha_pattern": alphas,
@@ -163,6 +187,7 @@ const OWN: &[&str] = &[
     "alpha_pattern",
     "fan_in_fan_out",
     "init_lora_weights",
+    "layers_to_transform",
     "lora_alpha",
     "modules_to_save",
     "peft_type",

@@ -77,6 +77,12 @@ impl Adapter {
                             tensor.dims()
                         )));
                     }
+                    if !config.reaches(module) {
+                        return Err(Error::argument(format!(
+                            "tensor {name} is of a module that target_modules and layers_to_transform of the \
+                             configuration leave out: peft would not apply it. Correct these, or take the tensor out"
+                        )));
+                    }
                     let factors = factors.entry(module_name(module)).or_default();
                     factors.embedding = embedding;
                     *(if is_b { &mut factors.b } else { &mut factors.a }) = Some(tensor);

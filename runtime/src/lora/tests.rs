@@ -112,7 +112,7 @@ fn near(got: &[f32], expected: &[f64], within: f64) {
 }
 
 fn config(more: Value) -> Value {
-    let mut config = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 3, "target_modules": ["q_proj"]});
+    let mut config = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 3, "target_modules": "all-linear"});
     for (key, value) in more.as_object().expect("an object") {
         config[key] = value.clone();
     }
@@ -282,6 +282,29 @@ fn other_kinds_are_refused_by_name() {
     ] {
         write(dir.path(), &config(more), &q);
         assert_eq!(refusal(dir.path()), format!("adapter_config.json: {reason}"));
+    }
+    // What peft would leave out of the model is not put in.
+    for left_out in [
+        json!({"target_modules": ["k_proj", "proj"]}),
+        json!({"target_modules": ".*[.]k_proj"}),
+        json!({"target_modules": ["q_proj"], "layers_to_transform": [1]}),
+        json!({"layers_to_transform": 3}),
+    ] {
+        write(dir.path(), &config(left_out), &q);
+        assert!(
+            refusal(dir.path()).contains("leave out: peft would not apply it"),
+            "{}",
+            refusal(dir.path())
+        );
+    }
+    for named in [
+        json!({"target_modules": ["k_proj", "q_proj"]}),
+        json!({"target_modules": [Q]}),
+        json!({"target_modules": ".*[.][qk]_proj", "layers_to_transform": [0, 1]}),
+        json!({"target_modules": "a pattern that only (?Python) reads"}),
+    ] {
+        write(dir.path(), &config(named), &q);
+        Adapter::load(dir.path()).expect("loads");
     }
     // What only says how it was trained is no matter.
     let trained = json!({
