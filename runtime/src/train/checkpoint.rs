@@ -59,6 +59,9 @@ struct Info {
     companions: Companions,
 }
 
+/// A group's name, rate and decay.
+type OfGroup = (String, Option<f64>, Option<f64>);
+
 /// Settings that may be changed on purpose between two runs, so a difference is told and no error.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 struct Settings {
@@ -76,7 +79,7 @@ struct Settings {
     accumulation: Option<Accumulation>,
     /// The fingerprint of the penalty, or that there was none.
     penalty: Option<String>,
-    groups: Option<Vec<(String, Option<f64>, Option<f64>)>>,
+    groups: Option<Vec<OfGroup>>,
     /// What dense products multiply as.
     compute: Option<String>,
 }
