@@ -195,7 +195,7 @@ pub(super) fn any(sets: &[RoaringBitmap]) -> bool {
     sets.iter().any(|set| !set.is_empty())
 }
 
-/// An error that says how many there are, unless `k` can be had.
+/// An error that says how many there are, unless `k` can be had: entries with a score of 0 only together with all others.
 pub(super) fn check_enough(k: u64, candidates: u64, zeros: u64, largest: bool, group: &str) -> Result<()> {
     if k > candidates {
         return Err(Error::argument(format!(
@@ -203,7 +203,8 @@ pub(super) fn check_enough(k: u64, candidates: u64, zeros: u64, largest: bool, g
         )));
     }
     let nonzero = candidates - zeros;
-    if largest && k > nonzero {
+    // Where all are asked for, there is nothing to choose by.
+    if largest && k > nonzero && k < candidates {
         return Err(Error::argument(format!(
             "asked for the {k} largest scores{group}, but only {nonzero} of {candidates} are not zero: \
              ask for fewer, or calibrate for longer, or in f32 (in bf16 small changes round away)"

@@ -147,7 +147,7 @@ fn sorted(
             order.then(a.1.cmp(&b.1))
         });
         let first = candidates.get(..k)?;
-        if largest && first.iter().any(|(value, _)| *value == 0.0) {
+        if largest && k < candidates.len() && first.iter().any(|(value, _)| *value == 0.0) {
             return None;
         }
         chosen.extend(first.iter().map(|(_, entry)| *entry));

@@ -35,7 +35,7 @@ fn naive(mut all: Vec<(String, f32, usize, u32)>, k: u64, largest: bool) -> Opti
             return None;
         }
         for (_, value, p, i) in &group[..k as usize] {
-            if largest && *value == 0.0 {
+            if largest && *value == 0.0 && (group.len() as u64) > k {
                 return None;
             }
             sets[*p].insert(*i);
@@ -222,6 +222,15 @@ fn refusals_say_what_there_is() {
         "asked for the 5 largest scores, but only 4 of 116 are not zero: ask for fewer, or calibrate for longer, \
          or in f32 (in bf16 small changes round away)"
     );
+    for (k, scope) in [(116, Scope::Global), (28, Scope::PerParameter), (1000, Scope::PerParameter)] {
+        let all = top(&scores, Budget::Count(k), scope, None, None, true, &host);
+        match k {
+            116 => assert_eq!(all.expect("all of them").count(), 116),
+            _ => assert!(all.is_err(), "{k}: parameters differ in size"),
+        }
+    }
+    let all = top(&scores, Budget::Density(1.0), Scope::PerRow, None, None, true, &host);
+    assert_eq!(all.expect("all of them").count(), 116);
     assert_eq!(ask(117, Scope::Global, false), "asked for 117 entries, but only 116 may be selected");
     assert_eq!(
         ask(2, Scope::PerParameter, true),
