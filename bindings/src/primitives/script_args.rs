@@ -380,7 +380,8 @@ fn help(script: &str, header: &str, declared: &[Declared]) -> String {
             notes.push("required".into());
         } else if !matches!(option.default, Value::Nil | Value::Bool(false)) {
             let default = show(&option.default);
-            let default = if default == "true" { "on".to_string() } else { default };
+            let is_on = matches!(option.default, Value::Bool(true));
+            let default = if is_on { "on".to_string() } else { default };
             notes.push(format!("default {}", if default.is_empty() { "empty" } else { &default }));
         }
         let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };

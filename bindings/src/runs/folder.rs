@@ -120,8 +120,8 @@ impl RunFolder {
 
 /// Whether a file holds this config: then it is that of a run which was stopped before its first record.
 fn same_file(file: &Granted, config: Option<&Value>) -> bool {
-    let held = file.read().ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    held.zip(config).is_some_and(|(held, config)| same(&held, config))
+    let held = file.read().ok();
+    held.zip(config).is_some_and(|(held, config)| same_config(file.path(), &held, config).is_ok())
 }
 
 /// What is in `config.json`, if there is one.

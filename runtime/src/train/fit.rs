@@ -52,7 +52,7 @@ pub struct FitReport {
 /// Trains until `options.steps` steps are done. `on_step` sees every step and may end the training
 /// by returning false; it cannot change the weights. With `resume`, a file left by an earlier run is
 /// loaded first, and the steps that follow are bit for bit those of a run that was never interrupted. Without it, a file
-/// that is there already is an error, unless this trainer has written it.
+/// that is there already is an error, unless a fit of this trainer has written it.
 pub fn fit(
     trainer: &mut Trainer,
     subject: Subject<'_>,

@@ -41,6 +41,7 @@ test.case("a running sum is that of a loop, whatever its length, and needs no sq
   test.equal(sides:cumsum(2):totable(), { { 1, 3 }, { 3, 7 } })
   local whole = lota.tensor({ 16777217, 1 }, { dtype = "i32" }):cumsum()
   test.equal({ whole:dtype(), whole:totable() }, { "i64", { 16777217, 16777218 } })
+  test.equal(lota.tensor({ 1, 1 / 0, 2 }):cumsum():totable(), { 1, 1 / 0, 1 / 0 })
   local x = lota.ones({ 600 }):requires_grad()
   local slope = lota.grad(x:cumsum():sum(), { x })[1]
   test.equal({ slope:index(1), slope:index(300), slope:index(-1) }, { 600, 301, 1 })

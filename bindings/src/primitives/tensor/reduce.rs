@@ -77,36 +77,17 @@ fn length(x: &Tensor) -> candle_core::Result<Tensor> {
     none.where_cond(&root.zeros_like()?, &root)
 }
 
-/// Elements along a dimension that are summed by one product with a triangle of ones.
-const STRETCH: usize = 256;
-
-/// The running sum along the last dimension: within stretches, and to each the sum of those before it. Memory is that of a
-/// few copies of `x`, however long the dimension is.
+/// The running sum along the last dimension: each sum is added to the one 1, 2, 4, … places on. Nothing is multiplied, so an
+/// infinity reaches only what comes after it, and memory is that of a few copies of `x`.
 fn running(x: &Tensor) -> candle_core::Result<Tensor> {
-    let mut dims = x.dims().to_vec();
-    let Some(length) = dims.pop() else { return Ok(x.clone()) };
-    let rows: usize = dims.iter().product();
-    if rows * length == 0 {
-        return Ok(x.clone());
+    let length = x.dim(D::Minus1)?;
+    let (mut sums, mut step) = (x.clone(), 1);
+    while step < length {
+        let before = sums.narrow(D::Minus1, 0, length - step)?.pad_with_zeros(D::Minus1, step, 0)?;
+        sums = (sums + before)?;
+        step *= 2;
     }
-    let flat = x.reshape((rows, length))?;
-    let sums = if length <= STRETCH {
-        flat.matmul(&triangle(length, x)?)?
-    } else {
-        let stretches = length.div_ceil(STRETCH);
-        let padded = flat.pad_with_zeros(1, 0, stretches * STRETCH - length)?;
-        let inner = padded.reshape((rows * stretches, STRETCH))?.matmul(&triangle(STRETCH, x)?)?;
-        let inner = inner.reshape((rows, stretches, STRETCH))?;
-        let totals = inner.narrow(2, STRETCH - 1, 1)?.reshape((rows, stretches))?;
-        let before = (running(&totals)? - &totals)?.reshape((rows, stretches, 1))?;
-        inner.broadcast_add(&before)?.reshape((rows, stretches * STRETCH))?.narrow(1, 0, length)?
-    };
-    sums.contiguous()?.reshape(x.shape())
-}
-
-/// Ones on and above the diagonal.
-fn triangle(size: usize, like: &Tensor) -> candle_core::Result<Tensor> {
-    Tensor::triu2(size, like.dtype(), like.device())
+    Ok(sums)
 }
 
 /// The running sum along any dimension, in the type of the sum.

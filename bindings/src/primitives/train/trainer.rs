@@ -137,7 +137,7 @@ pub(super) fn register(r: &mut Registry) {
                 "With save_to, the training is saved there at the end, every save_every steps, and when it is cancelled. \
                  With resume, it goes on from what is saved there, if anything is: the steps that follow have the same \
                  bits as those of a training that was never interrupted. Without it, a training that is there already is an \
-                 error, unless this trainer has saved it there.",
+                 error, unless a fit of this trainer has saved it there.",
             )
             .instead_of("epochs", EPOCHS)
             .arg("batches", "Batches", "the stream to take batches from")
