@@ -29,7 +29,7 @@ fn from_scores(r: &mut Registry) {
         )
         .details(
             "Ties go to the entry that comes first. Asking for more entries than have a score that is not zero is an \
-             error that says how many there are.",
+             error that says how many there are, unless all that may be picked are asked for.",
         )
         .arg("scores", "Values", "the scores")))
         .opt("largest", "boolean", true, "false takes the smallest")
