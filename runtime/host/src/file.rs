@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::temporary::{self, parent, sweep, sync_folder};
 use crate::{Error, Result};
@@ -11,11 +11,12 @@ use crate::{Error, Result};
 /// Writes `path` through `write` into a temporary file of the same folder, flushes it to disk and
 /// renames it over `path`. On any error the old file is untouched and the temporary one removed.
 /// Missing parent folders are created, and temporary files that dead processes left in the folder removed.
-/// The error of `write` is given back as it is.
+/// Where `path` is a link, what it leads to is replaced and the link stays. The error of `write` is given back as it is.
 pub fn write_atomic<E: From<Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
 ) -> Result<(), E> {
+    let path = &target(path)?;
     let folder = parent(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     sweep(folder);
@@ -37,6 +38,11 @@ pub fn write_atomic<E: From<Error>>(
     temp.as_file().sync_all().map_err(|e| Error::io(path, e))?;
     temp.persist(path).map_err(|e| Error::io(path, e.error))?;
     Ok(sync_folder(folder)?)
+}
+
+/// The file that is replaced when `path` is written: what a link leads to.
+fn target(path: &Path) -> Result<PathBuf> {
+    if path.is_symlink() { path.canonicalize().map_err(|e| Error::io(path, e)) } else { Ok(path.to_path_buf()) }
 }
 
 /// An error unless files can be written into `folder`, which is made if it is not there.
@@ -89,6 +95,24 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("reads"), b"old");
         let names = std::fs::read_dir(path.parent().expect("has a parent")).expect("lists").count();
         assert_eq!(names, 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_stays_one_and_what_it_leads_to_is_replaced() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (file, link) = (dir.path().join("real/file"), dir.path().join("link"));
+        let text = |text: &'static [u8]| {
+            move |w: &mut BufWriter<&File>| w.write_all(text).map_err(|e| Error::io("file", e))
+        };
+        write_atomic(&file, text(b"old")).expect("writes");
+        std::os::unix::fs::symlink("real/file", &link).expect("a link");
+        write_atomic(&link, text(b"new")).expect("writes");
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&file).expect("reads"), b"new");
+        std::fs::remove_file(&file).expect("removes");
+        let told = write_atomic(&link, text(b"lost")).expect_err("leads nowhere").to_string();
+        assert!(told.starts_with(&link.display().to_string()), "{told}");
     }
 
     #[test]

@@ -94,4 +94,18 @@ impl Config {
         }
         all
     }
+    /// The settings of every place of it.
+    pub(super) fn settings(&self) -> Vec<&Settings> {
+        let mut all = vec![&self.parameters, &self.module_parameters];
+        match &self.body {
+            Body::Models(models) => all.extend(models.iter().map(|m| &m.parameters)),
+            Body::Slices(slices) => {
+                for slice in slices {
+                    all.push(&slice.parameters);
+                    all.extend(slice.sources.iter().map(|s| &s.parameters));
+                }
+            }
+        }
+        all
+    }
 }

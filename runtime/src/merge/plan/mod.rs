@@ -1,6 +1,7 @@
 //! From a configuration and its models to a list of tensors to make: what each is made of, with
 //! which parameters. Everything that can be wrong with a merge is found here, before weights are read.
 
+mod filters;
 mod layers;
 mod outcome;
 mod parts;
@@ -114,6 +115,7 @@ impl Plan {
         let stacked = matches!(config.body, Body::Slices(_));
         let out_config = planner.out_config(stacked.then_some(slices.as_slice()))?;
         let Planner { vocabulary, jobs, mut notices, .. } = planner;
+        notices.extend(filters::unused(config, &jobs));
         notices.dedup();
         let plan = Self {
             method,

@@ -114,6 +114,24 @@ fn a_result_that_is_not_finite_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_filter_that_fits_no_tensor_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    two(dir.path());
+    let config = json!({
+        "merge_method": "linear",
+        "models": [
+            {"model": "a", "parameters": {"weight": [{"filter": "self_atn", "value": 2.0}, {"value": 1.0}]}},
+            {"model": "b", "parameters": {"weight": [{"filter": "mlp", "value": 0.5}, {"filter": "*", "value": 1.0}]}},
+        ],
+    });
+    let plan = plan(&config, dir.path()).expect("plans");
+    assert_eq!(
+        plan.notices(),
+        [r#"parameter "weight": the filter "self_atn" is part of no tensor's name, so its value is never used"#]
+    );
+}
+
+#[test]
 fn heads_that_are_tied_in_some_models_only_become_a_head() {
     let dir = tempfile::tempdir().expect("a folder");
     saved(dir.path(), "a", &llama(1, 32, true), 1);
