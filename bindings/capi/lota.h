@@ -24,14 +24,23 @@ enum lota_code {
   LOTA_DENIED = 6,
   LOTA_CANCELLED = 7,
   LOTA_HOST = 8,
-  LOTA_EXIT = 9
+  LOTA_EXIT = 9,
+  LOTA_CRASHED = 10
 };
+
+/* Call it first in `main`, before threads are started and arguments are read, in a program whose engines have a process of their
+ * own ("isolation": "process"): such an engine starts the program again, and there this function does what the engine does and
+ * does not come back. Otherwise it does nothing. */
+void lota_guest_enter(void);
 
 /* An engine with the limits for untrusted scripts. `options` is NULL or a JSON object:
  *   {"language": "lua",           or "rhai"; Lua without it
  *    "roots": ["folder", ...],    the folders that scripts may reach; none without it
  *    "limits": {"script_memory": bytes, "tensor_memory": bytes, "seconds": s, "instructions": n,
- *               "output": bytes, "call_depth": n, "open_files": n}}   null lifts a limit
+ *               "output": bytes, "call_depth": n, "open_files": n},   null lifts a limit
+ *    "isolation": "thread" or "process"; or what the process may use, each with a default:
+ *                 {"program": path,   a program that calls lota_guest_enter, as lota does; this one without it
+ *                  "memory": bytes, "file_size": bytes, "open_files": n, "message": bytes, "grace": seconds}}
  * NULL if it cannot be made; lota_last_error(NULL) then says why, on the same thread. */
 lota_engine *lota_engine_new(const char *options);
 

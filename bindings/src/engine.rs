@@ -1,5 +1,6 @@
 //! What a host embeds: one interpreter with the primitives, a device and what was granted to it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use lota_script::{
     Output, Primitive, Registry, Result, Things, Value,
 };
 
+#[cfg(unix)]
+use crate::apart::{InForce, Isolation, Process, Remote, Settings, packed};
 use crate::machine::Machine;
 use crate::primitives::claims::Claims;
 use crate::primitives::standard;
@@ -28,6 +31,9 @@ pub struct Builder {
     script_name: String,
     registry: Registry,
     limits: Limits,
+    own: BTreeSet<String>,
+    #[cfg(unix)]
+    isolation: Isolation,
 }
 
 impl Builder {
@@ -125,14 +131,27 @@ impl Builder {
         self
     }
 
-    /// Adds a primitive of the host.
+    /// Where the interpreter lives; by default on the thread that calls it.
+    #[cfg(unix)]
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Adds a primitive of the host. It works in the host's process also where the interpreter has one of its own.
     pub fn primitive(mut self, primitive: Primitive) -> Self {
+        self.own.insert(primitive.name().to_string());
         self.registry.add(primitive);
         self
     }
 
     /// Builds the engine.
     pub fn build(self) -> Result<Engine> {
+        #[cfg(unix)]
+        if let Isolation::Process(process) = &self.isolation {
+            let process = process.clone();
+            return self.build_apart(process);
+        }
         let registry = Arc::new(self.registry);
         let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let mut things = Things::default();
@@ -149,8 +168,73 @@ impl Builder {
             things,
         });
         let frontend = lota_script::open(ctx.clone(), registry.clone(), stdlib::MODULES, self.open)?;
-        Ok(Engine { ctx, registry, frontend })
+        let engine = Engine {
+            ctx,
+            registry,
+            frontend,
+            #[cfg(unix)]
+            in_force: None,
+            #[cfg(unix)]
+            process_id: None,
+        };
+        Ok(engine)
     }
+
+    /// An engine whose interpreter has a process of its own.
+    #[cfg(unix)]
+    fn build_apart(self, process: Process) -> Result<Engine> {
+        if self.machine.device != "cpu" {
+            let text = format!(
+                "device '{}': an engine in a process of its own has only the CPU",
+                self.machine.device
+            );
+            return Err(Error::argument(text));
+        }
+        let threads = match self.machine.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let registry = Arc::new(self.registry);
+        let (memory, file_size, open_files) = process.system_limits();
+        let settings = Settings {
+            language: self.language,
+            threads,
+            reference: self.machine.reference,
+            compute: self.machine.compute,
+            roots: Settings::roots(&self.files)?,
+            open: self.open,
+            script: (self.script_name.clone(), self.script_args.clone()),
+            limits: self.limits.clone(),
+            primitives: self.own.iter().filter_map(|name| registry.get(name)).map(|p| packed(p)).collect(),
+            memory,
+            file_size,
+            open_files,
+        };
+        let time = self.limits.time;
+        // What is printed is counted on both sides; all else is the guest's.
+        let limits = Limits { output: self.limits.output, ..Limits::none() };
+        let mut things = Things::default();
+        things.put(self.machine).put(registry.clone()).put(Claims::default());
+        let ctx = Arc::new(Ctx {
+            meter: Arc::new(Meter::new(limits, self.host.cancel.clone())),
+            host: Host { fixed: self.files.granted().into(), ..self.host },
+            files: self.files,
+            memory: Memory::default(),
+            script_args: self.script_args,
+            script_name: self.script_name,
+            language: self.language,
+            output: self.output,
+            things,
+        });
+        let remote = Remote::start(ctx.clone(), registry.clone(), self.own, process, time, settings.pack()?)?;
+        let (in_force, process_id) = (Some(remote.in_force().clone()), Some(remote.process_id()));
+        Ok(Engine { ctx, registry, frontend: Box::new(remote), in_force, process_id })
+    }
+}
+
+/// The folder of a script's file, where its path says one.
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
 }
 
 /// One interpreter. Engines do not share anything; each may live on its own thread.
@@ -158,6 +242,10 @@ pub struct Engine {
     ctx: Arc<Ctx>,
     registry: Arc<Registry>,
     frontend: Box<dyn Frontend>,
+    #[cfg(unix)]
+    in_force: Option<InForce>,
+    #[cfg(unix)]
+    process_id: Option<u32>,
 }
 
 impl Engine {
@@ -174,6 +262,9 @@ impl Engine {
             script_name: String::new(),
             registry: standard(),
             limits: Limits::none(),
+            own: BTreeSet::new(),
+            #[cfg(unix)]
+            isolation: Isolation::default(),
         }
     }
 
@@ -184,8 +275,13 @@ impl Engine {
         let source = std::fs::read(path).map_err(|e| lota_runtime::Error::io(path, e))?;
         let source = String::from_utf8(source)
             .map_err(|_| Error::new(ErrorKind::Syntax, format!("{}: not UTF-8 text", path.display())))?;
-        self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
-        self.metered(|| self.frontend.run(&source, &path.display().to_string()))
+        self.run_in(&source, &path.display().to_string(), folder_of(path))
+    }
+
+    /// Runs a script text. Modules it requires are looked for in `folder`.
+    pub(crate) fn run_in(&self, source: &str, name: &str, folder: Option<&Path>) -> Result<Value> {
+        self.frontend.set_folder(folder);
+        self.metered(|| self.frontend.run(source, name))
     }
 
     /// Runs a script text; `name` is shown in messages.
@@ -220,7 +316,7 @@ impl Engine {
     }
 
     /// Works under the limits. A script that was ended by one leaves nothing behind but its globals.
-    fn metered<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn metered<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = self.ctx.meter.run(work);
         if result.as_ref().is_err_and(|e| e.kind() == ErrorKind::Limit) {
             self.frontend.recover();
@@ -244,8 +340,13 @@ impl Engine {
     /// Runs the text of a script file as if it were an input of a prompt: its variables stay where the
     /// language can keep them. Modules it requires are looked for beside it.
     pub fn load(&self, source: &str, path: &Path) -> Result<()> {
-        self.frontend.set_folder(path.parent().filter(|p| !p.as_os_str().is_empty()));
-        self.metered(|| self.frontend.load(source, &path.display().to_string()))
+        self.load_in(source, &path.display().to_string(), folder_of(path))
+    }
+
+    /// The same. Modules are looked for in `folder`.
+    pub(crate) fn load_in(&self, source: &str, name: &str, folder: Option<&Path>) -> Result<()> {
+        self.frontend.set_folder(folder);
+        self.metered(|| self.frontend.load(source, name))
     }
 
     /// What the names of a prompt's variables stand for; with a path, the names inside the table that it
@@ -277,6 +378,18 @@ impl Engine {
     /// The language of its scripts.
     pub fn language(&self) -> Language {
         self.ctx.language
+    }
+
+    /// The number of the engine's process, if it has one of its own.
+    #[cfg(unix)]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process_id
+    }
+
+    /// What the system does to hold the engine's process, if it has one of its own.
+    #[cfg(unix)]
+    pub fn in_force(&self) -> Option<&InForce> {
+        self.in_force.as_ref()
     }
 
     /// The primitives.

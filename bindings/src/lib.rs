@@ -4,10 +4,14 @@
 //! [`lota_script`]. Every primitive is one record of the registry ([`api::standard`]), and the script
 //! frontends are built from it. [`Engine`] is what a host embeds.
 
+#[cfg(unix)]
+mod apart;
 pub mod api;
 pub mod builtin;
 mod engine;
 mod error;
+#[cfg(unix)]
+mod guest;
 mod hub;
 mod job;
 mod machine;
@@ -18,6 +22,13 @@ pub mod scripts;
 pub mod stdlib;
 mod version;
 mod writers;
+
+/// Where an engine's interpreter lives: docs/security.md says what each isolation promises.
+#[cfg(unix)]
+pub mod isolation {
+    pub use crate::apart::{InForce, Isolation, Process};
+    pub use crate::guest::enter;
+}
 
 pub use engine::{Builder, Engine};
 pub use error::{Told, of_callback};

@@ -1,14 +1,12 @@
-//! Runs every Lua and Rhai file of this folder (those of `twins/` by pairs, whose results must be equal), the example of every primitive in both languages, every attack on the
-//! sandbox and every mistake whose message is kept, as a test of its own. Each Lua file has a twin in Rhai, or says in its
-//! first line why not: `-- no twin: REASON`.
+//! Runs every Lua and Rhai file of this folder (those of `twins/` by pairs, whose results must be equal), the example of every
+//! primitive in both languages and every mistake whose message is kept, as a test of its own. Each Lua file has a twin in Rhai, or
+//! says in its first line why not: `-- no twin: REASON`.
 //!
 //! `cargo test --test scripts NAME` runs those whose name contains NAME.
 
 #![allow(clippy::disallowed_methods, reason = "a test looks at files itself")]
 
 mod misuse;
-mod sandbox;
-mod watched;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +18,7 @@ use lota::api::{Files, Value};
 use lota::{Engine, Language};
 
 #[global_allocator]
-static ALLOCATOR: lota::Counting<watched::Watched> = lota::Counting::around(watched::Watched);
+static ALLOCATOR: lota::Counting = lota::Counting::system();
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -67,7 +65,6 @@ fn main() {
                 || does_something(Language::Rhai, "// lota::data::padded(\"x\")\n");
         if nothing { Err("it counts as an example".into()) } else { Ok(()) }
     }));
-    trials.extend(sandbox::trials());
     trials.extend(misuse::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

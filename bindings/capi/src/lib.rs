@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lota::api::{Files, Value, from_json, panic_text, to_json};
+#[cfg(unix)]
+use lota::isolation::{Isolation, Process};
 use lota::runtime::host::Cancel;
 use lota::{Engine, Error, ErrorKind, Language, Limits, Result};
 use serde_json::{Map, Value as Json};
@@ -84,6 +86,48 @@ fn limits(given: &Map<String, Json>) -> Result<Limits> {
     Ok(limits)
 }
 
+/// Where the engine lives: a word, or the settings of its process.
+#[cfg(unix)]
+fn isolation(given: &Json) -> Result<Isolation> {
+    let wrong = || {
+        Error::argument(
+            "option 'isolation' must be \"thread\", \"process\" or an object with the settings of a process",
+        )
+    };
+    let none = Map::new();
+    let settings = match given {
+        Json::String(word) if word == "thread" => return Ok(Isolation::Thread),
+        Json::String(word) if word == "process" => &none,
+        Json::Object(settings) => settings,
+        _ => return Err(wrong()),
+    };
+    let mut process = Process::new();
+    for (name, value) in settings {
+        let number = || {
+            let wrong = || Error::argument(format!("isolation '{name}' must be a number above 0"));
+            value.as_f64().filter(|x| *x > 0.0).ok_or_else(wrong)
+        };
+        process = match name.as_str() {
+            "program" => {
+                let path =
+                    value.as_str().ok_or_else(|| Error::argument("isolation 'program' must be a path"))?;
+                process.program(path)
+            }
+            "memory" => process.memory(number()? as u64),
+            "file_size" => process.file_size(number()? as u64),
+            "open_files" => process.open_files(number()? as u64),
+            "message" => process.message(number()? as usize),
+            "grace" => process.grace(Duration::try_from_secs_f64(number()?).unwrap_or(Duration::MAX)),
+            _ => {
+                return Err(Error::argument(format!(
+                    "unknown setting '{name}' of isolation; known are program, memory, file_size, open_files, message, grace"
+                )));
+            }
+        };
+    }
+    Ok(Isolation::Process(process))
+}
+
 fn make(options: Option<&str>) -> Result<Engine> {
     let begin = |language| Engine::builder(language).limits(Limits::untrusted());
     let Some(options) = options else { return begin(Language::Lua).build() };
@@ -106,16 +150,26 @@ fn make(options: Option<&str>) -> Result<Engine> {
             }
             ("limits", Json::Object(given)) => builder.limits(limits(given)?),
             ("language", _) => builder,
+            #[cfg(unix)]
+            ("isolation", given) => builder.isolation(isolation(given)?),
             ("roots", _) => return Err(Error::argument("option 'roots' must be a list of paths")),
             ("limits", _) => return Err(Error::argument("option 'limits' must be an object")),
             _ => {
                 return Err(Error::argument(format!(
-                    "unknown option '{name}'; known are language, limits, roots"
+                    "unknown option '{name}'; known are isolation, language, limits, roots"
                 )));
             }
         };
     }
     builder.build()
+}
+
+/// See `lota.h`.
+#[cfg(unix)]
+#[unsafe(no_mangle)]
+pub extern "C" fn lota_guest_enter() {
+    // A panic there ends the process, which is the guest's alone.
+    lota::isolation::enter();
 }
 
 /// See `lota.h`.

@@ -34,8 +34,11 @@ enum Command {
     /// Train a small model in three ways and compare them (half a minute)
     Demo(demo::Demo),
     /// Run a script; `lota run FILE --help` shows the script's own options
-    #[command(disable_help_flag = true, override_usage = "lota run FILE [OPTIONS OF THE SCRIPT]")]
+    #[command(disable_help_flag = true, override_usage = "lota run [--sandbox] FILE [OPTIONS OF THE SCRIPT]")]
     Run {
+        #[cfg(unix)]
+        #[command(flatten)]
+        sandbox: super::sandbox::Sandbox,
         /// The script or, as lota:NAME, one that is built in; then its options
         #[arg(value_name = "FILE", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
         script: Vec<OsString>,
@@ -117,11 +120,16 @@ impl Cli {
     pub(super) fn run(self) -> Result<()> {
         let common = self.common;
         match self.command {
-            Command::Run { script } if asks_for_help(&script) => {
+            Command::Run { script, .. } if asks_for_help(&script) => {
                 write_out(&run_help());
                 Ok(())
             }
-            Command::Run { script } => run::script(common, script),
+            #[cfg(unix)]
+            Command::Run { script, sandbox } => run::script(common, script, |builder| {
+                if sandbox.is_on() { sandbox.around(builder) } else { Ok(builder) }
+            }),
+            #[cfg(not(unix))]
+            Command::Run { script } => run::script(common, script, Ok),
             Command::Demo(demo) => demo.run(common),
             Command::Scripts => {
                 scripts::list();

@@ -92,6 +92,27 @@ pub(super) fn exec(common: &Common) -> Result<Exec> {
     Ok(exec.with_reference(common.reference).with_compute(common.compute.parse()?))
 }
 
+/// What holds an engine in a process of its own on this machine (`lota run --sandbox`).
+#[cfg(unix)]
+fn isolation() -> String {
+    use lota::isolation::{Isolation, Process};
+    let dir = tempfile::tempdir();
+    let roots = dir.iter().map(|dir| dir.path().to_path_buf());
+    let engine = lota::Engine::builder(lota::Language::Lua)
+        .files(lota::api::Files::roots(roots))
+        .isolation(Isolation::Process(Process::new()))
+        .build();
+    let engine = match engine {
+        Ok(engine) => engine,
+        Err(error) => return format!("none: {error}"),
+    };
+    let in_force = engine.in_force().cloned().unwrap_or_default();
+    let landlock =
+        in_force.landlock.map_or_else(|| "no Landlock".into(), |version| format!("Landlock {version}"));
+    let seccomp = if in_force.seccomp { "seccomp" } else { "no seccomp" };
+    format!("a process with limits of memory, files and time; {landlock}; {seccomp}")
+}
+
 pub(super) fn print(common: &Common) -> Result<()> {
     let mut out = String::new();
     let features: Vec<&str> = [
@@ -121,6 +142,8 @@ pub(super) fn print(common: &Common) -> Result<()> {
         out,
         "self-check   a product differs from the reference by {difference:.1e}; {speed:.0} GFLOP/s"
     );
+    #[cfg(unix)]
+    let _ = writeln!(out, "isolation    {}", isolation());
     write_out(&out);
     // f32 sums of 576 products of normal numbers, in two orders.
     if difference > 1e-3 || difference.is_nan() {

@@ -15,6 +15,8 @@ mod output;
 mod progress;
 pub mod repl;
 mod run;
+#[cfg(unix)]
+mod sandbox;
 mod scripts;
 mod signals;
 mod ticket;

@@ -20,5 +20,7 @@ fn main() -> std::process::ExitCode {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, -1);
         libmimalloc_sys::mi_option_set(LARGE_PAGES, 1);
     }
+    #[cfg(unix)]
+    lota::isolation::enter();
     lota_cli::main()
 }

@@ -72,7 +72,12 @@ pub(super) fn builders(
     })
 }
 
-pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
+/// Runs a script with its options. `around` may change the engine that it gets.
+pub(super) fn script(
+    mut common: Common,
+    words: Vec<OsString>,
+    around: impl Fn(Builder) -> Result<Builder>,
+) -> Result<()> {
     let mut words = words
         .into_iter()
         .map(|w| w.into_string().map_err(|w| usage(format!("{} is not UTF-8 text", w.display()))));
@@ -96,7 +101,7 @@ pub(super) fn script(mut common: Common, words: Vec<OsString>) -> Result<()> {
         return Err(usage(format!("{text}, and was given {}", args.join(" "))));
     }
     let language = built_in.map_or_else(|| Language::of(&file), |script| script.language);
-    let engine = builder(&common, language, &file, args)?.build()?;
+    let engine = around(builder(&common, language, &file, args)?)?.build()?;
     match built_in {
         Some(script) => engine.run(script.source, &file).map(drop),
         None => engine.run_file(&file).map(drop),

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Host,
     /// Not an error: the script asked to end with this exit code.
     Exit(i32),
+    /// The process that an engine had to itself ended, and not by one of its limits.
+    Crashed,
 }
 
 impl ErrorKind {
@@ -46,6 +48,7 @@ impl ErrorKind {
             Self::Cancelled => 7,
             Self::Host => 8,
             Self::Exit(_) => 9,
+            Self::Crashed => 10,
         }
     }
 
@@ -61,6 +64,7 @@ impl ErrorKind {
             Self::Cancelled => "cancelled",
             Self::Host => "host",
             Self::Exit(_) => "exit",
+            Self::Crashed => "crashed",
         }
     }
 }
@@ -102,6 +106,18 @@ impl Error {
     /// A failure while running.
     pub fn runtime(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Runtime, message)
+    }
+
+    /// An error as it was told by another process.
+    pub fn told(
+        kind: ErrorKind,
+        message: String,
+        primitive: Option<String>,
+        place: Option<String>,
+        traceback: Option<String>,
+        incomplete: bool,
+    ) -> Self {
+        Self(Box::new(Parts { kind, message, primitive, place, traceback, incomplete, source: None }))
     }
 
     /// Something the host did not grant.

@@ -8,6 +8,7 @@
 //! its host puts into the [`Ctx`] by type.
 
 mod args;
+mod clock;
 mod convert;
 #[cfg(feature = "rhai")]
 mod counting;
@@ -56,7 +57,7 @@ pub use primitive::{Inner, Primitive, Wrapper, panic_text};
 pub use record::Record;
 pub use registry::Registry;
 pub use show::show;
-pub use value::{Map, Object, ScriptFn, Scripted, Value};
+pub use value::{DynScripted, Map, Object, ScriptFn, Scripted, Value};
 
 /// The tests of this crate run scripts whose memory is limited.
 #[cfg(all(test, feature = "rhai"))]

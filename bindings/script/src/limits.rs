@@ -1,12 +1,12 @@
 //! How much a script may use, and the count of what it has used: the same for every language.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use lota_host::Cancel;
 
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What one call of the host (`run`, `eval`, `call`) may use; `None` is no limit.
@@ -67,6 +67,8 @@ pub struct Meter {
     output: AtomicU64,
     files: Arc<AtomicUsize>,
     nested: AtomicUsize,
+    clock: Clock,
+    rung: AtomicBool,
 }
 
 impl Meter {
@@ -81,6 +83,8 @@ impl Meter {
             output: AtomicU64::new(0),
             files: Arc::default(),
             nested: AtomicUsize::new(0),
+            clock: Clock::default(),
+            rung: AtomicBool::new(false),
         }
     }
 
@@ -190,9 +194,10 @@ impl Meter {
         self.ended.store(false, Relaxed);
         self.instructions.store(0, Relaxed);
         self.output.store(0, Relaxed);
-        let clock = self.limits.time.map(|time| Clock::start(self.clone(), time));
+        let clock = self.start_clock()?;
         let result = work();
-        let by_clock = clock.is_some_and(Clock::stop);
+        drop(clock);
+        let by_clock = self.rung.swap(false, Relaxed);
         let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.ended.store(false, Relaxed);
         if by_clock {
@@ -205,6 +210,37 @@ impl Meter {
             }
             (result, _) => result,
         }
+    }
+}
+
+impl Meter {
+    /// Lets the clock stop the script when its time is over. It throws the switch, so that long work inside a primitive stops as
+    /// well. It runs until what is given back is dropped; nothing where there is no limit of time, or one that never comes.
+    fn start_clock(self: &Arc<Self>) -> Result<Option<Running<'_>>> {
+        let Some(time) = self.limits.time else { return Ok(None) };
+        let Some(end) = Instant::now().checked_add(time) else { return Ok(None) };
+        let meter: Weak<Self> = Arc::downgrade(self);
+        let ring = move || {
+            if let Some(meter) = meter.upgrade().filter(|meter| !meter.cancel.is_cancelled()) {
+                meter.rung.store(true, Relaxed);
+                meter.reach(format!("the script ran longer than the {} s it may run", time.as_secs_f64()));
+                meter.cancel.cancel();
+            }
+        };
+        let failed = |e| {
+            Error::new(ErrorKind::Host, format!("no thread could be started for the script's clock: {e}"))
+        };
+        self.clock.start(end, ring).map_err(failed)?;
+        Ok(Some(Running(&self.clock)))
+    }
+}
+
+/// Stops the clock, in a panic too.
+struct Running<'a>(&'a Clock);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
@@ -223,37 +259,6 @@ pub struct OpenFile(Arc<AtomicUsize>);
 impl Drop for OpenFile {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A thread that stops the script when its time is over. It throws the switch, so that long work inside a
-/// primitive stops as well.
-struct Clock {
-    done: Sender<()>,
-    thread: std::thread::JoinHandle<bool>,
-}
-
-impl Clock {
-    fn start(meter: Arc<Meter>, time: Duration) -> Self {
-        let (done, finished) = channel();
-        let thread = std::thread::spawn(move || {
-            if !matches!(finished.recv_timeout(time), Err(RecvTimeoutError::Timeout))
-                || meter.cancel.is_cancelled()
-            {
-                return false;
-            }
-            meter.reach(format!("the script ran longer than the {} s it may run", time.as_secs_f64()));
-            meter.cancel.cancel();
-            true
-        });
-        Self { done, thread }
-    }
-
-    /// Whether the clock threw the switch.
-    fn stop(self) -> bool {
-        // The thread has gone already if the time is over.
-        let _ = self.done.send(());
-        self.thread.join().unwrap_or(false)
     }
 }
 

@@ -28,6 +28,27 @@ pub enum Op {
 }
 
 impl Op {
+    /// All operators.
+    pub const ALL: [Self; 17] = [
+        Self::Add,
+        Self::Sub,
+        Self::Mul,
+        Self::Div,
+        Self::Mod,
+        Self::Pow,
+        Self::Neg,
+        Self::And,
+        Self::Or,
+        Self::Xor,
+        Self::Not,
+        Self::Eq,
+        Self::Lt,
+        Self::Le,
+        Self::Len,
+        Self::Index,
+        Self::Call,
+    ];
+
     /// The operator as Lua writes it.
     pub fn symbol(self) -> &'static str {
         match self {

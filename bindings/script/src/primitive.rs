@@ -32,6 +32,7 @@ use crate::record::{CallPlan, Record};
 use crate::value::Value;
 
 type Body = dyn Fn(&Ctx, &mut Args) -> Result<Value> + Send + Sync;
+type Forward = dyn Fn(&Ctx, Vec<Value>) -> Result<Value> + Send + Sync;
 
 /// A primitive's own function, as one that is put around it sees it.
 pub type Inner<'a> = dyn Fn(&Ctx, &mut Args) -> Result<Value> + 'a;
@@ -44,6 +45,7 @@ pub type Wrapper = fn(&Ctx, &mut Args, &Inner<'_>) -> Result<Value>;
 pub struct Primitive {
     record: Record,
     body: Arc<Body>,
+    forward: Option<Arc<Forward>>,
 }
 
 impl Deref for Primitive {
@@ -73,7 +75,10 @@ impl Primitive {
             constant: false,
             elsewhere: Vec::new(),
         };
-        Self { record, body: Arc::new(|_, _| Err(Error::new(ErrorKind::Host, "this primitive has no body"))) }
+        let body = Arc::new(|_: &Ctx, _: &mut Args<'_>| {
+            Err(Error::new(ErrorKind::Host, "this primitive has no body"))
+        });
+        Self { record, body, forward: None }
     }
 
     /// Puts `wrapper` around the function.
@@ -220,11 +225,20 @@ impl Primitive {
         self
     }
 
+    /// Instead of a function: where calls go, with their values as they come. Whoever they go to arranges and checks them.
+    pub fn forward(mut self, to: impl Fn(&Ctx, Vec<Value>) -> Result<Value> + Send + Sync + 'static) -> Self {
+        self.forward = Some(Arc::new(to));
+        self
+    }
+
     /// Calls it with values as a frontend got them: positions counted from `ctx.index_base()`.
     /// A panic inside becomes an error.
     pub fn invoke(&self, ctx: &Ctx, values: Vec<Value>) -> Result<Value> {
         let called = catch_unwind(AssertUnwindSafe(|| {
             ctx.host.cancel.check()?;
+            if let Some(forward) = &self.forward {
+                return forward(ctx, values);
+            }
             let mut args = Args::arrange(&self.record, ctx.language, &ctx.files, values)?;
             (self.body)(ctx, &mut args)
         }));
@@ -236,7 +250,9 @@ impl Primitive {
             )),
         };
         match result {
-            Ok(value) if self.record.plan.result_positions => Ok(shift(value, ctx.index_base())),
+            Ok(value) if self.record.plan.result_positions && self.forward.is_none() => {
+                Ok(shift(value, ctx.index_base()))
+            }
             Ok(value) => Ok(value),
             Err(error) => Err(error.in_primitive(self.name())),
         }

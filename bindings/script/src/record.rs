@@ -116,6 +116,11 @@ impl Record {
         &self.plan
     }
 
+    /// Whether it takes what no value is made of, as a list with holes, to show it.
+    pub fn is_shown_everything(&self) -> bool {
+        self.plan.shows
+    }
+
     /// Whether the name is a value, not a function.
     pub fn is_constant(&self) -> bool {
         self.constant

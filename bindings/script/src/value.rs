@@ -87,6 +87,11 @@ impl<T: Scripted> DynScripted for T {
 pub struct Object(Arc<dyn DynScripted>);
 
 impl Object {
+    /// A handle to a value whose type is known only when the program runs, as one that lives in another process.
+    pub fn dynamic(value: impl DynScripted) -> Self {
+        Self(Arc::new(value))
+    }
+
     /// A handle to `value`.
     pub fn new<T: Scripted>(value: T) -> Self {
         Self(Arc::new(value))
@@ -115,6 +120,12 @@ impl Object {
 
     /// A borrow of the value, if it is a `T`.
     pub fn downcast_ref<T: Scripted>(&self) -> Option<&T> {
+        let any: &dyn Any = &*self.0;
+        any.downcast_ref()
+    }
+
+    /// A borrow of a value that was given to [`Object::dynamic`], if it is a `T`.
+    pub fn dynamic_ref<T: DynScripted>(&self) -> Option<&T> {
         let any: &dyn Any = &*self.0;
         any.downcast_ref()
     }

@@ -1,4 +1,5 @@
-/* A C program that runs scripts: values in and out as JSON, an error, a limit, a cancellation from another thread, both languages. */
+/* A C program that runs scripts: values in and out as JSON, an error, a limit, a cancellation from another thread, both
+ * languages, an engine in a process of its own. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ static void *stop_soon(void *engine) {
 }
 
 int main(void) {
+  /* This program is started again as a guest, below; it does not come back from here then. */
+  lota_guest_enter();
   assert(lota_engine_new("{\"rotos\": []}") == NULL);
   printf("not made: %s\n", lota_last_error(NULL));
 
@@ -49,6 +52,17 @@ int main(void) {
   assert(lota_engine_call(engine, "add", "[1, 2.5]") == LOTA_OK);
   printf("in Rhai: %s\n", lota_engine_result_json(engine));
   assert(strcmp(lota_engine_result_json(engine), "{\"sum\":3.5}") == 0);
+  lota_engine_free(engine);
+
+  assert(lota_engine_new("{\"isolation\": {\"memroy\": 1}}") == NULL);
+  printf("not made: %s\n", lota_last_error(NULL));
+  engine = lota_engine_new("{\"isolation\": {\"memory\": 500000000}, \"limits\": {\"script_memory\": null}}");
+  if (engine == NULL) printf("not made: %s\n", lota_last_error(NULL));
+  assert(engine != NULL);
+  assert(lota_engine_run(engine, "return 6 * 7", NULL) == LOTA_OK);
+  printf("in a process of its own: %s\n", lota_engine_result_json(engine));
+  assert(lota_engine_run(engine, "local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end", NULL) == LOTA_LIMIT);
+  printf("its limit: %s\n", lota_last_error(engine));
   lota_engine_free(engine);
   return 0;
 }

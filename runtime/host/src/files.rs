@@ -28,6 +28,11 @@ impl Files {
         Self { everything: false, roots: roots.into_iter().collect() }
     }
 
+    /// Whether every file may be reached.
+    pub fn are_everything(&self) -> bool {
+        self.everything
+    }
+
     /// The folders granted, if not everything is.
     pub fn granted(&self) -> &[PathBuf] {
         &self.roots

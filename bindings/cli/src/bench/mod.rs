@@ -6,6 +6,8 @@
 mod call;
 mod choice;
 mod generate;
+#[cfg(unix)]
+mod isolation;
 mod loss;
 mod select;
 mod step;
@@ -26,6 +28,9 @@ use super::output::write_out;
 pub(super) enum Bench {
     /// An engine, and a call of a primitive that does nothing
     Call(call::Call),
+    /// An engine in a process of its own: its start, and a call of a function that does nothing
+    #[cfg(unix)]
+    Isolation(isolation::Apart),
     /// The same training loop in Lua and in Rust, on the built-in model
     Loop(training::Loop),
     /// A training step: forward, backward, optimizer
@@ -43,6 +48,8 @@ pub(super) enum Bench {
 pub(super) fn run(common: &Common, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Call(call) => call.run(),
+        #[cfg(unix)]
+        Bench::Isolation(apart) => apart.run(),
         Bench::Loop(training) => training.run(common),
         Bench::Step(step) => step.run(common),
         Bench::Generate(generate) => generate.run(common),

@@ -1,4 +1,4 @@
-//! Attacks on a small engine. Each file of `tests/sandbox` is one, headed by what must come of it:
+//! Attacks on a small engine, in this process and in one of its own. Each file of `tests/sandbox` is one, headed by what must come of it:
 //! `-- expect: KIND part of the message` (in Rhai with `//`). The engine must be usable afterwards.
 
 use std::path::{Path, PathBuf};
@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use lota::api::{Files, Value};
+#[cfg(unix)]
+use lota::isolation::{Isolation, Process};
 use lota::{Engine, Language, Limits};
 
 use super::watched;
@@ -27,11 +29,22 @@ fn limits() -> Limits {
 }
 
 pub fn trials() -> Vec<Trial> {
-    let mut files = Vec::new();
-    super::collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/sandbox"), &mut files);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/sandbox");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_attack = |path: &PathBuf| path.extension().is_some_and(|end| end == "lua" || end == "rhai");
+    let mut files: Vec<PathBuf> = entries.filter(is_attack).collect();
+    assert!(files.len() > 100, "there are attacks");
     files.sort();
-    let name = |path: &Path| format!("sandbox {}", path.file_name().unwrap_or_default().display());
-    files.into_iter().map(|path| Trial::test(name(&path), move || attack(&path))).collect()
+    let trials = files.into_iter().flat_map(|path| {
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let here = (format!("sandbox {name}"), false);
+        let apart = cfg!(unix).then(|| (format!("sandbox apart {name}"), true));
+        std::iter::once(here).chain(apart).map(move |(name, apart)| {
+            let path = path.clone();
+            Trial::test(name, move || attack(&path, apart))
+        })
+    });
+    trials.collect()
 }
 
 /// A root with a file, a secret beside it, and the links and pipes that attacks try.
@@ -54,7 +67,8 @@ fn root() -> Result<(tempfile::TempDir, PathBuf), Failed> {
     Ok((outside, root))
 }
 
-fn attack(path: &Path) -> Result<(), Failed> {
+/// Runs an attack on an engine of this process, or on one that has a process of its own.
+fn attack(path: &Path, apart: bool) -> Result<(), Failed> {
     let source = std::fs::read_to_string(path)?;
     let language = Language::of(path);
     let (comment, after) = match language {
@@ -65,11 +79,10 @@ fn attack(path: &Path) -> Result<(), Failed> {
     let expected = expected.ok_or_else(|| format!("the first line must be `{comment}KIND text`"))?;
     let (kind, text) = expected.split_once(' ').unwrap_or((expected, ""));
     let (_outside, root) = root()?;
-    let engine = Engine::builder(language)
-        .files(Files::roots([root]))
-        .limits(limits())
-        .build()
-        .map_err(|e| e.to_string())?;
+    let builder = Engine::builder(language).files(Files::roots([root])).limits(limits());
+    #[cfg(unix)]
+    let builder = if apart { builder.isolation(Isolation::Process(Process::new())) } else { builder };
+    let engine = builder.build().map_err(|e| e.to_string())?;
     let (result, peak) = watched::peak(|| engine.run(&source, "attack"));
     match (&result, kind) {
         (Ok(_), "ok") => {}

@@ -1,0 +1,102 @@
+//! `lota run --sandbox`: a script that is not trusted, in a process of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use lota::api::Files;
+use lota::isolation::{Isolation, Process};
+use lota::{Builder, Limits, Result};
+
+use super::failure::usage;
+
+/// Options before the script's file.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Sandbox {
+    /// Run the script in a process of its own that may reach nothing but what the next options grant: no files, no network, no
+    /// other programs; docs/security.md says what holds it
+    #[arg(long)]
+    sandbox: bool,
+    /// A folder that the script may read and write; the first is where its relative paths begin
+    #[arg(long, value_name = "DIR", requires = "sandbox")]
+    root: Vec<PathBuf>,
+    /// Memory that it may use: bytes, or a number with K, M or G
+    #[arg(long, value_name = "SIZE", requires = "sandbox", default_value = "1G", value_parser = size)]
+    memory: u64,
+    /// Time that it may run: seconds, or a number with s, m or h
+    #[arg(long, value_name = "TIME", requires = "sandbox", default_value = "60s", value_parser = time)]
+    time: Duration,
+}
+
+impl Sandbox {
+    /// Whether the script is to be held.
+    pub(super) fn is_on(&self) -> bool {
+        self.sandbox
+    }
+
+    /// Takes what a script of the command line has from the engine, and gives it what was granted.
+    pub(super) fn around(&self, builder: Builder) -> Result<Builder> {
+        for root in &self.root {
+            if !root.is_dir() {
+                return Err(usage(format!("--root {}: there is no such folder", root.display())));
+            }
+        }
+        let most = Limits::untrusted();
+        let limits = Limits {
+            script_memory: most.script_memory.map(|bytes| bytes.min(self.memory)),
+            tensor_memory: Some(self.memory),
+            time: Some(self.time),
+            instructions: None,
+            ..most
+        };
+        let process = Process::new().memory(self.memory);
+        Ok(builder
+            .files(Files::roots(self.root.iter().cloned()))
+            .hub(lota::runtime::model::HubOptions::default())
+            .open(false)
+            .limits(limits)
+            .isolation(Isolation::Process(process)))
+    }
+}
+
+/// A number with one of these endings, each a factor.
+fn with_ending(text: &str, endings: &[(&str, f64)]) -> Option<f64> {
+    let found = endings.iter().find_map(|(ending, factor)| Some((text.strip_suffix(ending)?, *factor)));
+    let (number, factor) = found.unwrap_or((text, 1.0));
+    number.trim().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).map(|n| n * factor)
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("K", 1024.0), ("M", 1_048_576.0), ("G", 1_073_741_824.0), ("T", 1_099_511_627_776.0)];
+    let plain = text.trim_end_matches(['b', 'B']).trim_end_matches('i').to_uppercase();
+    let bytes = with_ending(&plain, &units).filter(|bytes| *bytes < 1e18);
+    bytes.map(|bytes| bytes as u64).ok_or_else(|| "a size above 0, such as 512M or 1G".into())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let seconds = with_ending(text, &[("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "a time above 0, such as 60s or 5m".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_written_as_people_write_them() {
+        assert_eq!(size("1G"), Ok(1 << 30));
+        assert_eq!(size("512M"), Ok(512 << 20));
+        assert_eq!(size("1.5 GiB"), Ok(3 << 29));
+        assert_eq!(size("64kb"), Ok(64 << 10));
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(time("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(time("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "G", "-1G", "0", "much", "1e40G", "nan"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}
