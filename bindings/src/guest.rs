@@ -3,7 +3,7 @@
 //! It talks through its standard input, a socket, and learns of cancellations through its standard output, another one; both are
 //! moved away from there at once, so that nothing that prints can disturb them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind as Io, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lota_runtime::host::Cancel;
 use lota_script::{Error, ErrorKind, Files, Map, Result, Value};
+use rustix::event::PollFlags;
 
 use crate::apart::border::{Border, Caller};
 use crate::apart::confine::{Bounds, Confined, InForce};
 use crate::apart::message::{Ask, Parts, Said, packed_names};
+use crate::apart::ready;
 use crate::apart::settings::{Settings, unpacked};
 use crate::apart::wire::{self, Fault};
 use crate::apart::{ENTER, ENTERED};
@@ -91,6 +93,7 @@ fn live(most: usize) -> Result<()> {
     let io =
         |what: &'static str| move |e: std::io::Error| Error::new(ErrorKind::Host, format!("{what}: {e}"));
     let (pipe, control) = take_pipes().map_err(io("the guest's pipes"))?;
+    pipe.set_nonblocking(true).map_err(io("the guest's pipe"))?;
     ignore_signals();
     let mut reader =
         Reader { pipe: pipe.try_clone().map_err(io("the guest's pipe"))?, bytes: Vec::new(), taken: 0 };
@@ -191,13 +194,33 @@ impl Reader {
                 }
                 return Ok(value);
             }
-            let mut more = [0; 16 << 10];
-            match self.pipe.read(&mut more) {
-                Ok(0) | Err(_) => std::process::exit(0),
-                Ok(count) => self.bytes.extend_from_slice(&more[..count]),
+            let came = ready::awake(|| self.read());
+            if !came.unwrap_or_else(|_| gone()) && ready::sleep(&self.pipe, PollFlags::IN).is_err() {
+                gone();
             }
         }
     }
+}
+
+impl Reader {
+    /// Reads what there is; false where there is nothing yet.
+    fn read(&mut self) -> std::io::Result<bool> {
+        let mut more = [0; 16 << 10];
+        match self.pipe.read(&mut more) {
+            Ok(0) => gone(),
+            Ok(count) => {
+                self.bytes.extend_from_slice(&more[..count]);
+                Ok(true)
+            }
+            Err(e) if matches!(e.kind(), Io::WouldBlock | Io::Interrupted) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Ends a guest whose host is there no longer.
+fn gone() -> ! {
+    std::process::exit(0)
 }
 
 impl Guest {
@@ -311,9 +334,19 @@ impl Guest {
         wire::frame(&said.pack(self.border.gone()), &self.border, self.most)
     }
 
-    fn write(&self, bytes: &[u8]) {
-        if lock(&self.writer).write_all(bytes).is_err() {
-            std::process::exit(0);
+    fn write(&self, mut bytes: &[u8]) {
+        let mut pipe = lock(&self.writer);
+        while !bytes.is_empty() {
+            match pipe.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(e) if e.kind() == Io::Interrupted => {}
+                Err(e) if e.kind() == Io::WouldBlock => {
+                    if ready::sleep(&*pipe, PollFlags::OUT).is_err() {
+                        gone();
+                    }
+                }
+                Err(_) => gone(),
+            }
         }
     }
 

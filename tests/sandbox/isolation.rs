@@ -16,7 +16,7 @@ type Test = fn() -> Outcome;
 const SOON: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 17] = [
+    let tests: [(&str, Test); 18] = [
         ("values cross", values_cross),
         ("functions of the guest are called by the host", guest_functions),
         ("objects of the guest go out and back", guest_objects),
@@ -28,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         ("what is too large to be sent", too_large),
         ("a cancelled guest can be used again", cancelled),
         ("time", time),
+        ("a guest that always has something to say", talks),
         ("a guest that is killed", killed),
         ("memory", memory),
         ("files, programs and processes", confined),
@@ -367,6 +368,21 @@ fn time() -> Outcome {
     refused(engine.run("return 1", "stopped"), ErrorKind::Limit, "its process was ended")?;
     check(start.elapsed() < Duration::from_millis(200) + SOON, &format!("it took {:?}", start.elapsed()))?;
     refused(engine.run("return 1", "gone"), ErrorKind::Crashed, "build another engine").map(drop)
+}
+
+fn talks() -> Outcome {
+    let limits = Limits {
+        time: Some(Duration::from_millis(300)),
+        instructions: None,
+        output: None,
+        ..Limits::untrusted()
+    };
+    // The host's own primitive is slow to answer, so that the guest is never waited for.
+    let builder = builder(Language::Lua).limits(limits);
+    let engine = builder.output(|_| std::thread::sleep(Duration::from_micros(200))).build()?;
+    let start = Instant::now();
+    refused(engine.run("while true do print('more') end", "talk"), ErrorKind::Limit, "0.3 s")?;
+    check(start.elapsed() < Duration::from_millis(300) + SOON, &format!("it took {:?}", start.elapsed()))
 }
 
 /// The processes that this one started.

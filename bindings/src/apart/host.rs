@@ -23,6 +23,7 @@ use super::border::{Border, Caller};
 use super::confine::InForce;
 use super::death::{self, Killed};
 use super::message::{Ask, Parts, Said, names, texts_of};
+use super::ready;
 use super::wire;
 use super::{ENTER, Process, entered};
 
@@ -275,6 +276,8 @@ impl Link {
     /// The next thing that the guest says.
     fn hear(&self, state: &RefCell<State>) -> Result<Said> {
         loop {
+            // Also where there is always something to read.
+            self.look(state)?;
             let most = self.process.message;
             let ready = {
                 let mut state = state.borrow_mut();
@@ -289,7 +292,18 @@ impl Link {
                 }
             };
             let Some(value) = ready else {
-                self.wait(state, PollFlags::IN)?;
+                let grew = || {
+                    let mut state = state.borrow_mut();
+                    let before = state.inbox.len();
+                    match state.read() {
+                        Ok(true) => Ok(state.inbox.len() > before),
+                        Ok(false) | Err(_) => Err(()),
+                    }
+                };
+                // `wait` tells why a pipe is closed or fails.
+                if !ready::awake(grew).unwrap_or(false) {
+                    self.wait(state, PollFlags::IN)?;
+                }
                 continue;
             };
             let said = value.and_then(|value| {

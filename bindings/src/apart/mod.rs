@@ -11,6 +11,7 @@ pub(crate) mod confine;
 mod death;
 mod host;
 pub(crate) mod message;
+pub(crate) mod ready;
 pub(crate) mod settings;
 pub(crate) mod wire;
 
