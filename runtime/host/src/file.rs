@@ -42,7 +42,11 @@ pub fn write_atomic<E: From<Error>>(
 
 /// The file that is replaced when `path` is written: what a link leads to.
 fn target(path: &Path) -> Result<PathBuf> {
-    if path.is_symlink() { path.canonicalize().map_err(|e| Error::io(path, e)) } else { Ok(path.to_path_buf()) }
+    if path.is_symlink() {
+        path.canonicalize().map_err(|e| Error::io(path, e))
+    } else {
+        Ok(path.to_path_buf())
+    }
 }
 
 /// An error unless files can be written into `folder`, which is made if it is not there.
