@@ -7,8 +7,8 @@ use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Compute;
 use lota_script::{
-    Ctx, Error, ErrorKind, Files, FromValue, Frontend, IntoArgs, Language, Limits, Memory, Meter, Name,
-    Output, Primitive, Registry, Result, Things, Value,
+    Ctx, Error, ErrorKind, Files, FromValue, IntoArgs, Language, Limits, Memory, Meter, Name, Opened, Output,
+    Primitive, Registry, Result, Things, Value, room,
 };
 
 use crate::machine::Machine;
@@ -136,12 +136,16 @@ impl Builder {
         let registry = Arc::new(self.registry);
         let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let mut things = Things::default();
-        things.put(self.machine).put(registry.clone()).put(Claims::default());
+        let mut machine = self.machine;
+        machine.switch = self.host.cancel.clone();
+        things.put(machine).put(registry.clone()).put(Claims::default());
+        let memory = Memory::default();
+        let room = room(&memory, &meter);
         let ctx = Arc::new(Ctx {
             meter,
-            host: Host { fixed: self.files.granted().into(), ..self.host },
+            host: Host { fixed: self.files.granted().into(), room, ..self.host },
             files: self.files,
-            memory: Memory::default(),
+            memory,
             script_args: self.script_args,
             script_name: self.script_name,
             language: self.language,
@@ -157,7 +161,7 @@ impl Builder {
 pub struct Engine {
     ctx: Arc<Ctx>,
     registry: Arc<Registry>,
-    frontend: Box<dyn Frontend>,
+    frontend: Opened,
 }
 
 impl Engine {
