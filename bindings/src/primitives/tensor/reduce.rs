@@ -4,6 +4,7 @@ use candle_core::{D, DType, Tensor};
 use lota_script::{Primitive, Registry};
 
 use super::operand::{dim, float};
+use super::work::along_pieces;
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -21,12 +22,12 @@ pub(super) fn reduction(
         .opt("keep", "boolean", false, "keeps the dimension, with length 1")
         .returns("Tensor", "the reduced tensor; without a dimension it holds one number (see item)")
         .example(example)
-        .call(move |_, args| {
+        .call(move |ctx, args| {
             let x = args.this::<ScriptTensor>()?.get();
             let keep: bool = args.get("keep")?;
             match dim(args, "dim", &x)? {
                 Some(dim) => {
-                    let kept = f(&x, dim).told()?;
+                    let kept = along_pieces(ctx, &x, dim, &|x| f(x, dim))?;
                     Ok(if keep { kept } else { kept.squeeze(dim).told()? })
                 }
                 None => {
@@ -198,13 +199,15 @@ pub(super) fn register(r: &mut Registry) {
             .arg_or("dim", "dim", (), "the dimension; the last if not given")
             .returns("Tensor", "a new tensor of the same shape: f32, of f64 f64, of whole numbers i64")
             .example("assert(lota.tensor({1, 2, 3}):cumsum():totable()[3] == 6)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
                 if x.dtype().is_float() {
-                    return summed(&x, |x| cumulated(x, dim)).told();
+                    return along_pieces(ctx, &x, dim, &|x| summed(x, |x| cumulated(x, dim)));
                 }
-                cumulated(&x.to_dtype(DType::F64).told()?, dim).told()?.to_dtype(DType::I64).told()
+                along_pieces(ctx, &x, dim, &|x| {
+                    cumulated(&x.to_dtype(DType::F64)?, dim)?.to_dtype(DType::I64)
+                })
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {
@@ -218,13 +221,13 @@ pub(super) fn register(r: &mut Registry) {
                 } else {
                     "assert(math.abs(lota.tensor({1, 2, 3}):softmax():sum():item() - 1) < 1e-6)"
                 })
-                .call(move |_, args| {
+                .call(move |ctx, args| {
                     let x = args.this::<ScriptTensor>()?.get();
                     let dim = match dim(args, "dim", &x)? {
                         Some(dim) => dim,
                         None => candle_core::shape::Dim::to_index(&D::Minus1, x.shape(), name).told()?,
                     };
-                    softmax(&x, dim, log).told()
+                    along_pieces(ctx, &x, dim, &|x| softmax(x, dim, log))
                 }),
         );
     }
