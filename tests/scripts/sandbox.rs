@@ -2,10 +2,13 @@
 //! `-- expect: KIND part of the message` (in Rhai with `//`). The engine must be usable afterwards.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 use lota::api::{Files, Value};
+use lota::runtime::mask::Mask;
+use lota::runtime::model::{ParamSpec, Role, Universe};
 use lota::{Engine, Language, Limits};
 
 use super::watched;
@@ -13,11 +16,24 @@ use super::watched;
 /// Bytes of script memory.
 const MEMORY: u64 = 24 << 20;
 
-/// Small, so that every attack meets its limit soon. The time is only there to end what escapes the rest.
-fn limits() -> Limits {
+/// Bytes of tensors and other objects.
+const TENSORS: u64 = 64 << 20;
+/// What a guest may hold beyond a fifth more than its limits: what crosses the border, and buffers of readers.
+const BESIDE: u64 = 24 << 20;
+/// What an attack on time may take, and how late it may end: it should be a tenth of a second, and this machine is shared
+/// with as many attacks as it has threads for.
+const TIME: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(2);
+
+/// Small, so that every attack meets its limit soon. The time is there to end what escapes the rest; for an attack on
+/// time it is all there is.
+fn limits(on_time: bool) -> Limits {
+    if on_time {
+        return Limits { time: Some(TIME), instructions: None, ..limits(false) };
+    }
     Limits {
         script_memory: Some(MEMORY),
-        tensor_memory: Some(64 << 20),
+        tensor_memory: Some(TENSORS),
         time: Some(Duration::from_secs(120)),
         instructions: Some(3_000_000),
         output: Some(100_000),
@@ -42,6 +58,7 @@ fn root() -> Result<(tempfile::TempDir, PathBuf), Failed> {
     for secret in ["secret.txt", "secret.lua", "module.lua"] {
         std::fs::write(outside.path().join(secret), "return 'secret'")?;
     }
+    big_mask(&root.join("big.mask"))?;
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink(outside.path(), root.join("link"))?;
@@ -54,6 +71,19 @@ fn root() -> Result<(tempfile::TempDir, PathBuf), Failed> {
     Ok((outside, root))
 }
 
+/// A mask file of some hundred bytes that describes a model of 200 billion entries.
+fn big_mask(path: &Path) -> Result<(), Failed> {
+    let spec = |i: u32| ParamSpec {
+        name: format!("w{i}"),
+        shape: vec![1 << 16, 1 << 16],
+        role: Role::Mlp,
+        layer: Some(0),
+    };
+    let universe = Universe::new((0..50).map(spec).collect()).map_err(|e| e.to_string())?;
+    Mask::none(Arc::new(universe)).save(path).map_err(|e| e.to_string())?;
+    Ok(())
+}
+
 fn attack(path: &Path) -> Result<(), Failed> {
     let source = std::fs::read_to_string(path)?;
     let language = Language::of(path);
@@ -64,13 +94,17 @@ fn attack(path: &Path) -> Result<(), Failed> {
     let expected = source.lines().next().and_then(|line| line.strip_prefix(comment));
     let expected = expected.ok_or_else(|| format!("the first line must be `{comment}KIND text`"))?;
     let (kind, text) = expected.split_once(' ').unwrap_or((expected, ""));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let on_time = name.starts_with("time_");
     let (_outside, root) = root()?;
     let engine = Engine::builder(language)
         .files(Files::roots([root]))
-        .limits(limits())
+        .limits(limits(on_time))
         .build()
         .map_err(|e| e.to_string())?;
+    let began = Instant::now();
     let (result, peak) = watched::peak(|| engine.run(&source, "attack"));
+    let took = began.elapsed();
     match (&result, kind) {
         (Ok(_), "ok") => {}
         (Err(error), kind) if error.kind().as_str() == kind && error.to_string().contains(text) => {}
@@ -78,7 +112,13 @@ fn attack(path: &Path) -> Result<(), Failed> {
         (Err(error), _) => return Err(format!("expected {expected}, got {error:?}").into()),
     }
     drop(result);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if on_time && took > TIME + LATE {
+        return Err(format!("it ended {:.1} s after its time", (took - TIME).as_secs_f64()).into());
+    }
+    let most = (MEMORY + TENSORS) / 5 * 6 + BESIDE;
+    if peak > most {
+        return Err(format!("{peak} bytes were held at once, and {most} are the most").into());
+    }
     // One operation is seen only once it is done.
     if name.starts_with("memory_") && peak > 2 * MEMORY {
         return Err(format!("with {MEMORY} bytes allowed, {peak} were held at once").into());
