@@ -1,4 +1,4 @@
--- expect: runtime m.yml
+-- expect: argument m.yml
 -- A configuration whose parts stand for ten others each.
 local lota = require("lota")
 local run = lota.run.start("r")

@@ -1,4 +1,4 @@
--- expect: runtime m.yml
+-- expect: argument m.yml
 -- Lists in lists, as a configuration.
 local lota = require("lota")
 local run = lota.run.start("r")

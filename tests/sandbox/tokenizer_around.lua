@@ -4,11 +4,11 @@ local lota = require("lota")
 local run = lota.run.start("t")
 local steps = {}
 local t = { version = "1.0", added_tokens = {}, model = { type = "BPE", vocab = { h = 0, a = 1 }, merges = {} } }
-for i = 1, 100000 do
+for i = 1, 5000 do
   steps[i] = { Sequence = { id = "A", type_id = 0 } }
 end
 local one = { type = "TemplateProcessing", single = steps, pair = {}, special_tokens = {} }
-t.post_processor = { type = "Sequence", processors = { one, one } }
+t.post_processor = { type = "Sequence", processors = { one, one, one } }
 run:write("k/tokenizer.json", lota.json.encode(t))
 local k = lota.tokenizer.load(run:path("k"))
 return k:decode(k:encode("hahaha"))

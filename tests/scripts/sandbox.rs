@@ -2,7 +2,6 @@
 //! `-- expect: KIND part of the message` (in Rhai with `//`). The engine must be usable afterwards.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
@@ -80,7 +79,7 @@ fn big_mask(path: &Path) -> Result<(), Failed> {
         layer: Some(0),
     };
     let universe = Universe::new((0..50).map(spec).collect()).map_err(|e| e.to_string())?;
-    Mask::none(Arc::new(universe)).save(path).map_err(|e| e.to_string())?;
+    Mask::none(universe).save(path).map_err(|e| e.to_string())?;
     Ok(())
 }
 

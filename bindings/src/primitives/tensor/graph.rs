@@ -63,10 +63,13 @@ fn record(ctx: &Ctx, held: &ScriptTensor, from: &[Arc<Node>], long: bool) -> Res
         ));
     }
     let bytes = (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
-    if tensor.device().is_cpu() && (long || bytes >= LONG) {
+    let looks = tensor.device().is_cpu() && (long || bytes >= LONG);
+    if looks {
         held.replace(tensor.contiguous().and_then(|t| t.apply_op1(Look(ctx.host.cancel.clone()))).told()?);
     }
-    held.set_node(Arc::new(Node { depth, _charge: ctx.memory.charge(bytes), _from: from.to_vec() }));
+    // The result, what it was made of on the way, and its copy.
+    let kept = bytes * if looks { 3 } else { 2 };
+    held.set_node(Arc::new(Node { depth, _charge: ctx.memory.charge(kept), _from: from.to_vec() }));
     Ok(())
 }
 

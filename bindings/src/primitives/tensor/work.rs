@@ -59,7 +59,6 @@ const NEEDS: &[(&[&str], usize, usize)] = &[
     (&["var", "std"], 0, 24),
     (&["cumsum"], 0, 40),
     (&["gather", "select"], 1, 16),
-    (&["item", "totable"], 0, 48),
 ];
 
 /// Makes the methods of tensors ask for their memory.
