@@ -11,7 +11,7 @@ use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 /// The size of a decomposition, rows * columns * the smaller of the two, that takes some tens of milliseconds.
-const DECOMPOSED: usize = 1 << 26;
+const DECOMPOSED: usize = 1 << 24;
 
 /// The numbers of a matrix row by row, its shape, and the tensor whose type and device the results get.
 fn matrix(ctx: &Ctx, args: &mut Args) -> Result<(Vec<f64>, usize, usize, Tensor)> {

@@ -1,7 +1,7 @@
 //! Reductions: over all elements, or along one dimension.
 
 use candle_core::{D, DType, Tensor};
-use lota_script::{Primitive, Registry};
+use lota_script::{Ctx, Primitive, Registry, Result};
 
 use super::operand::{dim, float};
 use super::work::along_pieces;
@@ -89,6 +89,30 @@ fn running(x: &Tensor) -> candle_core::Result<Tensor> {
         step *= 2;
     }
     Ok(sums)
+}
+
+/// Numbers along a dimension that are summed between two looks at the switch.
+const SUMMED: usize = 1 << 18;
+
+/// The running sum along a dimension by `sums`, as `given`: a long one in parts, to each of which that of the parts before it
+/// is added.
+fn along_parts(ctx: &Ctx, x: &Tensor, dim: usize, given: DType, sums: Reduce) -> Result<Tensor> {
+    let len = x.dims().get(dim).copied().unwrap_or(1);
+    if len <= SUMMED {
+        return along_pieces(ctx, x, dim, &|x| sums(x, dim)?.to_dtype(given));
+    }
+    let (mut parts, mut before): (Vec<Tensor>, Option<Tensor>) = (Vec::new(), None);
+    for start in (0..len).step_by(SUMMED) {
+        let some = SUMMED.min(len - start);
+        let part = along_pieces(ctx, &x.narrow(dim, start, some).told()?, dim, &|x| sums(x, dim))?;
+        let part = match &before {
+            Some(before) => part.broadcast_add(before).told()?,
+            None => part,
+        };
+        before = Some(part.narrow(dim, some - 1, 1).told()?);
+        parts.push(part.to_dtype(given).told()?);
+    }
+    Tensor::cat(&parts, dim).told()
 }
 
 /// The running sum along any dimension, in the type of the sum.
@@ -202,12 +226,17 @@ pub(super) fn register(r: &mut Registry) {
             .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
-                if x.dtype().is_float() {
-                    return along_pieces(ctx, &x, dim, &|x| summed(x, |x| cumulated(x, dim)));
-                }
-                along_pieces(ctx, &x, dim, &|x| {
-                    cumulated(&x.to_dtype(DType::F64)?, dim)?.to_dtype(DType::I64)
-                })
+                let sums: Reduce = if x.dtype().is_float() {
+                    |x, dim| cumulated(&wide(x)?, dim)
+                } else {
+                    |x, dim| cumulated(&x.to_dtype(DType::F64)?, dim)
+                };
+                let given = match x.dtype() {
+                    DType::F64 => DType::F64,
+                    dtype if dtype.is_float() => DType::F32,
+                    _ => DType::I64,
+                };
+                along_parts(ctx, &x, dim, given, sums)
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {

@@ -7,7 +7,7 @@ use lota_script::{Error, Primitive, Registry};
 
 use super::create::Dims;
 use super::operand::{dim, float, position, reserve, shape_text, tensors};
-use super::work::product_by_pieces;
+use super::work::{joined_by_pieces, product_by_pieces};
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -223,6 +223,7 @@ fn joining(
             };
             let rank = first.rank() + usize::from(name == "stack");
             match position(given, rank) {
+                Some(dim) if name == "cat" => joined_by_pieces(ctx, &tensors, dim),
                 Some(dim) => Ok(f(&tensors, dim).told()?),
                 None => Err(args.wrong("dim", format!("does not fit shape {}", shape_text(first.dims())))),
             }

@@ -191,3 +191,35 @@ pub(super) fn product_by_pieces(
     }
     Tensor::cat(&parts, a.rank() - 2).told()
 }
+
+/// Tensors joined along a dimension they have, part by part.
+pub(super) fn joined_by_pieces(ctx: &Ctx, tensors: &[Tensor], dim: usize) -> Result<Tensor> {
+    let whole = || Tensor::cat(tensors, dim).told();
+    let count: usize = tensors.iter().map(Tensor::elem_count).sum();
+    let Some(first) = tensors.first().filter(|_| count > PIECE) else { return whole() };
+    let fits = |x: &Tensor| {
+        let beside = |x: &Tensor| {
+            x.dims().iter().enumerate().filter(|(d, _)| *d != dim).map(|(_, n)| *n).collect::<Vec<_>>()
+        };
+        !x.track_op() && x.device().is_cpu() && x.dtype() == first.dtype() && beside(x) == beside(first)
+    };
+    if !tensors.iter().all(fits) {
+        return whole();
+    }
+    let mut dims = first.dims().to_vec();
+    dims[dim] = tensors.iter().map(|x| x.dims()[dim]).sum();
+    let result = Tensor::zeros(dims, first.dtype(), first.device()).told()?;
+    let mut at = 0;
+    for x in tensors {
+        let len = x.dims()[dim];
+        let some = (PIECE / (x.elem_count() / len.max(1)).max(1)).max(1);
+        for start in (0..len).step_by(some) {
+            ctx.host.cancel.check()?;
+            let part =
+                x.narrow(dim, start, some.min(len - start)).and_then(|part| part.contiguous()).told()?;
+            result.slice_set(&part, dim, at + start).told()?;
+        }
+        at += len;
+    }
+    Ok(result)
+}

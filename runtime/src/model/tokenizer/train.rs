@@ -48,7 +48,7 @@ impl Default for TokenizerTraining {
 const UNKNOWN: &str = "<unk>";
 
 /// Bytes of text that a run with limits trains a tokenizer on: nothing looks at the switch meanwhile.
-const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 128 << 10;
 /// What a byte of text takes meanwhile, at most.
 const BYTE: usize = 200;
 
