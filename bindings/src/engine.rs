@@ -8,8 +8,8 @@ use lota_runtime::host::{Cancel, Event, Events, Host};
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::Compute;
 use lota_script::{
-    Ctx, Error, ErrorKind, Files, FromValue, Frontend, IntoArgs, Language, Limits, Memory, Meter, Name,
-    Output, Primitive, Registry, Result, Things, Value,
+    Ctx, Error, ErrorKind, Files, FromValue, IntoArgs, Language, Limits, Memory, Meter, Name, Opened, Output,
+    Primitive, Registry, Result, Things, Value, room,
 };
 
 #[cfg(unix)]
@@ -155,12 +155,16 @@ impl Builder {
         let registry = Arc::new(self.registry);
         let meter = Arc::new(Meter::new(self.limits, self.host.cancel.clone()));
         let mut things = Things::default();
-        things.put(self.machine).put(registry.clone()).put(Claims::default());
+        let mut machine = self.machine;
+        machine.switch = self.host.cancel.clone();
+        things.put(machine).put(registry.clone()).put(Claims::default());
+        let memory = Memory::default();
+        let room = room(&memory, &meter);
         let ctx = Arc::new(Ctx {
             meter,
-            host: Host { fixed: self.files.granted().into(), ..self.host },
+            host: Host { fixed: self.files.granted().into(), room, ..self.host },
             files: self.files,
-            memory: Memory::default(),
+            memory,
             script_args: self.script_args,
             script_name: self.script_name,
             language: self.language,
@@ -211,12 +215,12 @@ impl Builder {
             open_files,
         };
         let time = self.limits.time;
-        // What is printed is counted on both sides; all else is the guest's.
-        let limits = Limits { output: self.limits.output, ..Limits::none() };
+        let output = self.limits.output;
         let mut things = Things::default();
         things.put(self.machine).put(registry.clone()).put(Claims::default());
         let ctx = Arc::new(Ctx {
-            meter: Arc::new(Meter::new(limits, self.host.cancel.clone())),
+            // The guest keeps the limits; what it prints is counted here too.
+            meter: Arc::new(Meter::new(Limits::none(), self.host.cancel.clone())),
             host: Host { fixed: self.files.granted().into(), ..self.host },
             files: self.files,
             memory: Memory::default(),
@@ -226,9 +230,16 @@ impl Builder {
             output: self.output,
             things,
         });
-        let remote = Remote::start(ctx.clone(), registry.clone(), self.own, process, time, settings.pack()?)?;
+        let remote = Remote::start(
+            ctx.clone(),
+            registry.clone(),
+            self.own,
+            process,
+            (time, output),
+            settings.pack()?,
+        )?;
         let (in_force, process_id) = (Some(remote.in_force().clone()), Some(remote.process_id()));
-        Ok(Engine { ctx, registry, frontend: Box::new(remote), in_force, process_id })
+        Ok(Engine { ctx, registry, frontend: Opened::new(remote), in_force, process_id })
     }
 }
 
@@ -241,7 +252,7 @@ fn folder_of(path: &Path) -> Option<&Path> {
 pub struct Engine {
     ctx: Arc<Ctx>,
     registry: Arc<Registry>,
-    frontend: Box<dyn Frontend>,
+    frontend: Opened,
     #[cfg(unix)]
     in_force: Option<InForce>,
     #[cfg(unix)]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use lota_runtime::host::Cancel;
+use lota_runtime::host::{Cancel, with_stack};
 use lota_script::{Error, ErrorKind, Files, Map, Result, Value};
 use rustix::event::PollFlags;
 
@@ -21,9 +21,6 @@ use crate::apart::settings::{Settings, unpacked};
 use crate::apart::wire::{self, Fault};
 use crate::apart::{ENTER, ENTERED};
 use crate::engine::Engine;
-
-/// The stack of the thread that runs scripts. Their limits on calls and nesting fit it.
-const STACK: usize = 16 << 20;
 
 /// Makes this program a guest, if a host started it as one, and does not come back then; otherwise does nothing.
 ///
@@ -129,22 +126,24 @@ fn live(most: usize) -> Result<()> {
         .stack_size(256 << 10)
         .spawn(move || listen(control, &calls))
         .map_err(io("a thread of the guest"))?;
-    // Work on a thread whose stack is known, and which is one of those that compute.
-    let work = std::thread::Builder::new().name("lota guest".into()).stack_size(STACK).spawn(move || {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).use_current_thread();
-        let made = pool
-            .build_global()
-            .map_err(|e| Error::new(ErrorKind::Host, format!("the guest's threads: {e}")))
-            .and_then(|()| guest.clone().engine(settings))
-            .and_then(|engine| Ok((engine, confined.close()?)));
-        match made {
-            Ok((engine, in_force)) => {
-                let engine = guest.engine.get_or_init(|| engine);
-                guest.say(Said::Done(Ok(packed_force(in_force))));
-                guest.serve(engine);
+    // Work on a thread that is one of those that compute, with a stack that is mapped once and not for each call.
+    let work = std::thread::Builder::new().name("lota guest".into()).spawn(move || {
+        with_stack(|| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).use_current_thread();
+            let made = pool
+                .build_global()
+                .map_err(|e| Error::new(ErrorKind::Host, format!("the guest's threads: {e}")))
+                .and_then(|()| guest.clone().engine(settings))
+                .and_then(|engine| Ok((engine, confined.close()?)));
+            match made {
+                Ok((engine, in_force)) => {
+                    let engine = guest.engine.get_or_init(|| engine);
+                    guest.say(Said::Done(Ok(packed_force(in_force))));
+                    guest.serve(engine);
+                }
+                Err(error) => guest.say(Said::Done(Err(error))),
             }
-            Err(error) => guest.say(Said::Done(Err(error))),
-        }
+        });
     });
     let ended = work.map_err(io("a thread of the guest"))?.join();
     ended.map_err(|_| Error::new(ErrorKind::Host, "the guest's thread panicked"))

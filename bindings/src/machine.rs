@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use candle_core::Device;
+use lota_runtime::host::Cancel;
 use lota_runtime::model::HubOptions;
 use lota_runtime::ops::{Compute, Exec, describe};
 use lota_script::{Ctx, Error, Result, panic_text};
@@ -19,6 +20,8 @@ pub struct Machine {
     pub compute: Compute,
     /// Where models of the hub are kept, if they may be had at all.
     pub hub: HubOptions,
+    /// The switch of its engine, which long operations look at.
+    pub switch: Cancel,
     exec: OnceLock<Exec>,
 }
 
@@ -31,6 +34,7 @@ impl Default for Machine {
             reference: false,
             compute: Compute::default(),
             hub: HubOptions::default(),
+            switch: Cancel::default(),
             exec: OnceLock::new(),
         }
     }
@@ -47,7 +51,8 @@ impl Machine {
 
     /// What computes on another device in the same way.
     pub fn exec_on(&self, device: Device) -> Result<Exec> {
-        Ok(Exec::new(device, self.threads)?.with_reference(self.reference).with_compute(self.compute))
+        let exec = Exec::new(device, self.threads)?;
+        Ok(exec.with_reference(self.reference).with_compute(self.compute).with_switch(self.switch.clone()))
     }
 }
 

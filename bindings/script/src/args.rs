@@ -177,6 +177,11 @@ impl<'a> Args<'a> {
         path.map(|path| self.granted(name, path)).transpose()
     }
 
+    /// The name of the primitive that was called.
+    pub fn primitive(&self) -> &str {
+        self.record.name()
+    }
+
     /// The object of a method call.
     pub fn this<T: Scripted>(&mut self) -> Result<Arc<T>> {
         self.get("self")

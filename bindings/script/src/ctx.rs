@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lota_host::{Files, Host};
+use lota_host::{Files, Host, Room};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::language::Language;
@@ -69,10 +69,10 @@ impl Ctx {
         Ok(())
     }
 
-    /// Refuses a new tensor of `bytes` that could not be allowed even if it were the only one. Ask before
-    /// memory is taken in a size that a script gave.
+    /// Refuses `bytes` that are more than there is room for beside what the script's values keep alive. Ask before memory is
+    /// taken in a size that a script gave.
     pub fn reserve(&self, bytes: usize) -> Result<()> {
-        self.meter.tensors(bytes as u64)
+        room_for(&self.memory, &self.meter, bytes as u64)
     }
 
     /// The number the script's language counts positions from: 1 in Lua, 0 in Rhai. Positions inside tables
@@ -80,4 +80,23 @@ impl Ctx {
     pub fn index_base(&self) -> i64 {
         self.language.index_base()
     }
+}
+
+/// Refuses `bytes` that are more than a script may use beside what its values keep alive.
+fn room_for(memory: &Memory, meter: &Meter, bytes: u64) -> Result<()> {
+    match meter.limits().tensor_memory {
+        Some(most) => meter.tensors(memory.with(bytes, most)),
+        None => Ok(()),
+    }
+}
+
+/// What the runtime asks for memory where these limits hold.
+pub fn room(memory: &Memory, meter: &Arc<Meter>) -> Room {
+    if meter.limits().tensor_memory.is_none() {
+        return Room::default();
+    }
+    let (memory, meter) = (memory.clone(), meter.clone());
+    Room::new(move |bytes| {
+        room_for(&memory, &meter, bytes).map_err(|e| lota_host::Error::limit(e.message().to_string()))
+    })
 }

@@ -41,7 +41,7 @@ pub use args::Args;
 pub use convert::{FromValue, IntoArgs, IntoValue, Mismatch};
 #[cfg(feature = "rhai")]
 pub use counting::Counting;
-pub use ctx::{Ctx, Output, Things};
+pub use ctx::{Ctx, Output, Things, room};
 pub use error::{Error, ErrorKind, Result};
 pub use frontend::{Frontend, Name, Prompt};
 pub use json::{from_json, from_record, to_json, to_record};
@@ -51,7 +51,7 @@ pub use lota_host::{Files, Granted, NewFolders, did_you_mean, nearest};
 pub use memory::{Charge, Memory};
 pub use modules::Modules;
 pub use op::Op;
-pub use open::open;
+pub use open::{Opened, open};
 pub use param::{Param, Place, counts_positions, literal, literal_in};
 pub use primitive::{Inner, Primitive, Wrapper, panic_text};
 pub use record::Record;

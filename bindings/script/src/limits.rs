@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use lota_host::Cancel;
+use lota_host::{Cancel, is_stack_low, with_stack};
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +20,8 @@ pub struct Limits {
     /// operations: no value may be larger than a quarter of it, and one operation may go beyond it by as much as it
     /// makes.
     pub script_memory: Option<u64>,
-    /// Bytes of tensors that values of the script keep alive. One new tensor is allocated before the collector
-    /// is asked for old ones, so that the peak can be twice this.
+    /// Bytes of tensors, models, tokenizers and other objects that values of the script keep alive, and of what is made
+    /// while a primitive works: each is asked for before it is made.
     pub tensor_memory: Option<u64>,
     /// The time on the clock.
     pub time: Option<Duration>,
@@ -56,6 +56,9 @@ impl Limits {
         }
     }
 }
+
+/// Bytes of an object that a script holds, about, whatever is in it.
+const HANDLE: u64 = 512;
 
 /// What has been used, and the first limit that was reached.
 pub struct Meter {
@@ -152,6 +155,19 @@ impl Meter {
         self.reach(format!("the script's calls are more than {most} deep"))
     }
 
+    /// What an object takes beside what it says of itself: without this a script could hold any number of small ones.
+    pub(crate) fn handle(&self) -> u64 {
+        if self.limits.tensor_memory.is_some() { HANDLE } else { 0 }
+    }
+
+    /// The error of a script whose calls, values or texts go deeper than the stack does, where they come near its end.
+    pub(crate) fn deep(&self) -> Result<()> {
+        if is_stack_low() {
+            return Err(self.reach("the script's calls and values go deeper than the stack that it may use"));
+        }
+        Ok(())
+    }
+
     /// Refuses, before it is made, a value of a script that takes about `bytes`.
     pub fn value(&self, bytes: u64) -> Result<()> {
         match self.limits.script_memory {
@@ -195,7 +211,8 @@ impl Meter {
         self.instructions.store(0, Relaxed);
         self.output.store(0, Relaxed);
         let clock = self.start_clock()?;
-        let result = work();
+        // A guest decides how deep it goes, and a host how large the stack is that it is called on.
+        let result = if self.limits == Limits::none() { work() } else { with_stack(work) };
         drop(clock);
         let by_clock = self.rung.swap(false, Relaxed);
         let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner).take();

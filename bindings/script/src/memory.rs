@@ -3,8 +3,8 @@
 //! A script's collector sees a tensor as a pointer and is in no hurry. The frontend charges each
 //! object it hands to a script, and collects when the charge has grown past the threshold.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// How much the charge may grow between two collections, at least and at most.
 const STEP: (u64, u64) = (64 << 20, 512 << 20);
@@ -18,7 +18,11 @@ struct Counts {
     peak: AtomicU64,
     threshold: AtomicU64,
     collections: AtomicU64,
+    collector: OnceLock<Box<Collector>>,
 }
+
+/// Lets go of what no value of the script holds any longer, if it can on this thread.
+type Collector = dyn Fn() + Send + Sync;
 
 impl Default for Memory {
     fn default() -> Self {
@@ -27,6 +31,7 @@ impl Default for Memory {
             peak: AtomicU64::new(0),
             threshold: AtomicU64::new(STEP.0),
             collections: AtomicU64::new(0),
+            collector: OnceLock::new(),
         }))
     }
 }
@@ -49,6 +54,22 @@ impl Memory {
         let live = self.live();
         self.0.threshold.store(live + (live / 4).clamp(STEP.0, STEP.1), Relaxed);
         self.0.collections.fetch_add(1, Relaxed);
+    }
+
+    /// Says how the language lets go of what is held no longer. The first word counts.
+    pub fn collect_by(&self, collector: impl Fn() + Send + Sync + 'static) {
+        self.0.collector.get_or_init(|| Box::new(collector));
+    }
+
+    /// Bytes alive once there are `bytes` more. Where they are more than `most`, the collector is asked first.
+    pub fn with(&self, bytes: u64, most: u64) -> u64 {
+        let with = || self.live().saturating_add(bytes);
+        if with() > most
+            && let Some(collect) = self.0.collector.get()
+        {
+            collect();
+        }
+        with()
     }
 
     /// Bytes alive.

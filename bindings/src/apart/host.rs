@@ -54,6 +54,8 @@ struct Link {
     offered: BTreeSet<String>,
     process: Process,
     time: Option<Duration>,
+    /// Bytes that the guest may print in a call.
+    output: Option<u64>,
 }
 
 struct State {
@@ -70,6 +72,8 @@ struct State {
     deadline: Option<Instant>,
     /// When a guest that was asked to stop is killed.
     patience: Option<Instant>,
+    /// Bytes that the guest has printed in the outermost call.
+    printed: u64,
 }
 
 impl Remote {
@@ -79,7 +83,7 @@ impl Remote {
         registry: Arc<Registry>,
         offered: BTreeSet<String>,
         process: Process,
-        time: Option<Duration>,
+        (time, output): (Option<Duration>, Option<u64>),
         settings: Map,
     ) -> Result<Self> {
         let state = ReentrantMutex::new(RefCell::new(State::spawn(&process)?));
@@ -92,6 +96,7 @@ impl Remote {
             offered,
             process,
             time,
+            output,
         });
         let caller: Weak<dyn Caller> = link.own.clone();
         link.border.called_by(caller);
@@ -216,6 +221,7 @@ impl Link {
             state.number += 1;
             state.deadline = time.and_then(|time| Instant::now().checked_add(time.saturating_add(LATE)));
             state.patience = None;
+            state.printed = 0;
         }
         state.depth += 1;
         Ok(())
@@ -227,10 +233,14 @@ impl Link {
             match self.hear(state)? {
                 Said::Done(answer) => return answer,
                 Said::Print(text) => {
-                    if self.ctx.print(&text).is_err() {
+                    let printed = state.borrow().printed.saturating_add(text.len() as u64);
+                    state.borrow_mut().printed = printed;
+                    if self.output.is_some_and(|most| printed > most) {
                         // Its own engine prints no more than it may.
                         return Err(self.kill(state, Killed::Nonsense("more text than it may print".into())));
                     }
+                    // It fails where the call was cancelled; the guest is told of that elsewhere.
+                    let _ = self.ctx.print(&text);
                 }
                 Said::Event(event) => self.ctx.host.events.emit(event),
                 Said::Primitive { name, arguments } => {
@@ -463,6 +473,7 @@ impl State {
             number: 0,
             deadline: None,
             patience: None,
+            printed: 0,
         })
     }
 

@@ -14,8 +14,10 @@ pub(super) fn register(r: &mut Registry) {
             .opt("indent", "boolean", false, "break lines and indent")
             .returns("string", "the text")
             .example("assert(lota.json.encode({a = {1, 2}}) == '{\"a\":[1,2]}')")
-            .call(|_, args| {
-                let json = to_json(&args.get("value")?)?;
+            .call(|ctx, args| {
+                let value: Value = args.get("value")?;
+                ctx.reserve(weight(&value))?;
+                let json = to_json(&value)?;
                 let indent: bool = args.get("indent")?;
                 let text = if indent { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
                 text.map_err(|e| Error::runtime(e.to_string()))
@@ -31,8 +33,22 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
-fn decode(_: &Ctx, args: &mut Args) -> Result<Value> {
+/// Bytes that a value's text and its form before that take, at most: a character can be written as six.
+fn weight(value: &Value) -> usize {
+    64 + match value {
+        Value::Str(text) => 7 * text.len(),
+        Value::List(items) => items.iter().map(weight).sum(),
+        Value::Map(map) => map.iter().map(|(name, item)| 7 * name.len() + weight(item)).sum(),
+        _ => 0,
+    }
+}
+
+/// What a byte of text can become while it is read: a list of empty lists has three for each.
+const READ: usize = 64;
+
+fn decode(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let text: String = args.get("text")?;
+    ctx.reserve(text.len().saturating_mul(READ))?;
     match serde_json::from_str(&text) {
         Ok(json) => Ok(from_json(json)),
         Err(e) => Err(args.wrong("text", format!("is not JSON: {e}"))),

@@ -62,6 +62,8 @@ pub fn standard() -> Registry {
     top::register(r);
     train::register(r);
     values::register(r);
+    tensor::ask_first(r);
+    tensor::count_graphs(r);
     tensor::carry_origins(r);
     constants::refuse_constants(r);
     tensor::refuse_reads(r);

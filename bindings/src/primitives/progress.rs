@@ -11,6 +11,9 @@ pub struct Bar {
     last: Mutex<(u64, String)>,
 }
 
+/// Bytes of a name or a note: a bar keeps them for as long as it lives.
+const LONGEST: usize = 500;
+
 impl Scripted for Bar {
     const TYPE: &'static str = "Bar";
 
@@ -27,7 +30,9 @@ impl Bar {
     fn move_to(&self, ctx: &Ctx, done: u64, note: Option<String>) {
         let mut state = self.state();
         state.0 = done;
-        if let Some(note) = note {
+        if let Some(mut note) = note {
+            let ends = note.char_indices().map(|(at, c)| at + c.len_utf8());
+            note.truncate(ends.take_while(|end| *end <= LONGEST).last().unwrap_or(0));
             state.1 = note;
         }
         // A bar of unknown length ends when its count and its total agree.
@@ -44,7 +49,11 @@ pub(super) fn register(r: &mut Registry) {
             .returns("Bar", "the bar")
             .example("local bar = lota.progress('demo', 3)\nfor i = 1, 3 do bar:update(i, 'step ' .. i) end\nbar:done()")
             .call(|ctx, args| {
-                let bar = Bar { name: args.get("name")?, total: args.get("total")?, last: Mutex::default() };
+                let name: String = args.get("name")?;
+                if name.len() > LONGEST {
+                    return Err(args.wrong("name", format!("is {} bytes long; {LONGEST} are the most", name.len())));
+                }
+                let bar = Bar { name, total: args.get("total")?, last: Mutex::default() };
                 if bar.total > 0 {
                     bar.move_to(ctx, 0, None);
                 }

@@ -126,8 +126,11 @@ fn methods(r: &mut Registry) {
         Primitive::method("Run", "records", "The records logged so far, those of before a resume included.")
             .returns("list of map", "the records in order")
             .example("local run = lota.run.start('run-records')\nrun:log {step = 1}\nassert(run:records()[1].step == 1)")
-            .call(|_, args| {
-                let records = args.this::<Run>()?.folder().records()?;
+            .call(|ctx, args| {
+                let run = args.this::<Run>()?;
+                // A record in memory is larger than its text.
+                ctx.reserve(usize::try_from(run.folder().bytes()).unwrap_or(usize::MAX).saturating_mul(16))?;
+                let records = run.folder().records()?;
                 Ok(records.into_iter().map(from_record).collect::<Vec<_>>())
             }),
     );
@@ -166,7 +169,7 @@ fn methods(r: &mut Registry) {
     );
 }
 
-fn markdown(_: &Ctx, args: &mut Args) -> Result<String> {
+fn markdown(ctx: &Ctx, args: &mut Args) -> Result<String> {
     let cell = |value: Value| match value {
         Value::Str(s) => s,
         Value::Int(i) => i.to_string(),
@@ -178,5 +181,15 @@ fn markdown(_: &Ctx, args: &mut Args) -> Result<String> {
     let header: Vec<String> = args.get("header")?;
     let rows: Vec<Vec<Value>> = args.get("rows")?;
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
+    // Every row is as wide as the widest cells of all, and each character may be escaped.
+    let mut widths: Vec<u64> = Vec::new();
+    for row in rows.iter().chain([&header]) {
+        widths.resize(widths.len().max(row.len()), 3);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(2 * cell.len() as u64);
+        }
+    }
+    let row: u64 = widths.iter().map(|width| width + 3).sum();
+    ctx.meter.value(row.saturating_mul(rows.len() as u64 + 2))?;
     Ok(markdown_table(&header, &rows))
 }

@@ -170,6 +170,10 @@ impl Scripted for ScriptTokenizer {
     fn show(&self) -> String {
         format!("Tokenizer({} tokens)", self.size())
     }
+
+    fn bytes(&self) -> u64 {
+        Tokenizer::bytes(self)
+    }
 }
 
 impl IntoValue<Lota> for Tokenizer {

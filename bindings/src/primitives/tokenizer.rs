@@ -50,7 +50,7 @@ pub(super) fn register(r: &mut Registry) {
 pub(crate) fn open(ctx: &Ctx, path: &str) -> Result<Tokenizer> {
     let path = ctx.files.grant(path)?;
     let file = if path.is_dir() { path.join("tokenizer.json")? } else { path };
-    Ok(Tokenizer::open(to_read(&file)?)?)
+    Ok(Tokenizer::open(to_read(&file)?, &ctx.host.room)?)
 }
 
 /// The path of a `tokenizer.json`, with what is read beside it.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lota_runtime::model::Universe;
-use lota_script::{Args, Result, Value};
+use lota_script::{Args, Ctx, Result, Value};
 
 use crate::primitives::shared::{ScriptMask, ScriptValues};
 
@@ -38,4 +38,17 @@ pub(crate) fn of_optional(args: &Args, name: &str, value: &Value) -> Result<Opti
     let wrong =
         || args.wrong(name, format!("must be a Model, Mask, Values or Ticket, got {}", value.describe()));
     of(value).map(Some).ok_or_else(wrong)
+}
+
+/// Refuses the universe of a file that is larger than what a script may use: a file of some bytes can describe a model of any
+/// size, and what is made for it takes a bit for each entry, some times over. That of a model that is there is none of these.
+pub(crate) fn check_described(
+    ctx: &Ctx,
+    universe: &Universe,
+    expected: Option<&Arc<Universe>>,
+) -> Result<()> {
+    match expected {
+        Some(_) => Ok(()),
+        None => ctx.reserve(usize::try_from(universe.entries() / 2).unwrap_or(usize::MAX)),
+    }
 }

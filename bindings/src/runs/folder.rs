@@ -70,6 +70,11 @@ impl RunFolder {
         self.metrics.lines
     }
 
+    /// Bytes of `metrics.jsonl`.
+    pub fn bytes(&self) -> u64 {
+        self.metrics.whole
+    }
+
     /// Adds one line to `metrics.jsonl`. It is on the disk when this returns. After an error nothing of it is in the
     /// file, and the next record can be logged.
     pub fn log(&mut self, record: &Value) -> Result<()> {

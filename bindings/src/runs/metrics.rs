@@ -17,7 +17,7 @@ pub(super) struct Metrics {
     /// Whole records.
     pub lines: u64,
     /// Their bytes. What lies behind them in the file is part of a record that could not be written.
-    whole: u64,
+    pub whole: u64,
 }
 
 impl Metrics {

@@ -16,6 +16,8 @@ mod host;
 mod lock;
 mod nearest;
 mod rng;
+mod room;
+mod stack;
 mod temporary;
 
 pub use cancel::Cancel;
@@ -30,4 +32,6 @@ pub use host::Host;
 pub use lock::{Lock, is_at};
 pub use nearest::{closest, did_you_mean, nearest};
 pub use rng::Rng;
+pub use room::Room;
+pub use stack::{is_stack_low, with_stack};
 pub use temporary::sync_folder;

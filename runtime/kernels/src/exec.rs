@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use lota_host::Cancel;
 
 use super::packs::Packs;
 use crate::{Error, Result};
@@ -49,6 +50,7 @@ pub struct Exec {
     pool: Option<Arc<rayon::ThreadPool>>,
     threads: usize,
     packs: Option<Arc<Packs>>,
+    switch: Cancel,
 }
 
 impl Exec {
@@ -65,7 +67,15 @@ impl Exec {
             Some(Arc::new(pool))
         };
         let count = pool.as_ref().map_or_else(rayon::current_num_threads, |p| p.current_num_threads());
-        Ok(Self { device, reference: false, compute: Compute::F32, pool, threads: count, packs: None })
+        Ok(Self {
+            device,
+            reference: false,
+            compute: Compute::F32,
+            pool,
+            threads: count,
+            packs: None,
+            switch: Cancel::default(),
+        })
     }
 
     /// The CPU with rayon's own number of threads.
@@ -77,6 +87,7 @@ impl Exec {
             pool: None,
             threads: rayon::current_num_threads(),
             packs: None,
+            switch: Cancel::default(),
         }
     }
 
@@ -101,6 +112,17 @@ impl Exec {
     pub fn with_packs(mut self, packs: Option<Arc<Packs>>) -> Self {
         self.packs = packs;
         self
+    }
+
+    /// The same, stopped by this switch within operations that take long.
+    pub fn with_switch(mut self, switch: Cancel) -> Self {
+        self.switch = switch;
+        self
+    }
+
+    /// An error once the switch is thrown.
+    pub(crate) fn check(&self) -> Result<()> {
+        Ok(self.switch.check()?)
     }
 
     /// The weights that are kept packed.

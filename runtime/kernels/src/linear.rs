@@ -34,8 +34,12 @@ pub fn forward(exec: &Exec, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Re
         let w = read(w)?;
         skinny::product(exec, x, tokens, w.lock().weight()?, inner, &mut y);
     } else {
-        let to = Out { data: &mut y, row_stride: out, add: false };
-        packs::product(exec, Mat::new(x, tokens, inner), w, Side::Turned, to)?;
+        for (from, to) in pieces(tokens, inner * out) {
+            exec.check()?;
+            let part = Mat::new(&x[from * inner..to * inner], to - from, inner);
+            let into = Out { data: &mut y[from * out..to * out], row_stride: out, add: false };
+            packs::product(exec, part, w, Side::Turned, into)?;
+        }
     }
     if let Some(bias) = bias {
         let bias = read(bias)?;
@@ -62,8 +66,13 @@ pub fn backward_input(exec: &Exec, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let dy = dy.lock();
     // SAFETY: the product writes every value.
     let mut dx = unsafe { uninit(tokens * inner) };
-    let to = Out { data: &mut dx, row_stride: inner, add: false };
-    packs::product(exec, Mat::new(dy.f32()?, tokens, out), w, Side::Plain, to)?;
+    let dy = dy.f32()?;
+    for (from, to) in pieces(tokens, inner * out) {
+        exec.check()?;
+        let part = Mat::new(&dy[from * out..to * out], to - from, out);
+        let into = Out { data: &mut dx[from * inner..to * inner], row_stride: inner, add: false };
+        packs::product(exec, part, w, Side::Plain, into)?;
+    }
     tensor(dx, &[tokens, inner])
 }
 
@@ -77,16 +86,32 @@ pub fn weight_grad_dense(exec: &Exec, dy: &Tensor, x: &Tensor) -> Result<Tensor>
     }
     let (dy, x) = (read(dy)?, read(x)?);
     let (dy, x) = (dy.lock(), x.lock());
-    tensor(dense(exec, dy.f32()?, x.f32()?, tokens, out, inner), &[out, inner])
+    tensor(dense(exec, dy.f32()?, x.f32()?, tokens, out, inner)?, &[out, inner])
 }
 
 /// `dyᵀ x`, `[out, inner]`.
-fn dense(exec: &Exec, dy: &[f32], x: &[f32], tokens: usize, out: usize, inner: usize) -> Vec<f32> {
-    // SAFETY: the product writes every value.
+fn dense(exec: &Exec, dy: &[f32], x: &[f32], tokens: usize, out: usize, inner: usize) -> Result<Vec<f32>> {
+    // SAFETY: the products write every value.
     let mut dw = unsafe { uninit(out * inner) };
-    let to = Out { data: &mut dw, row_stride: inner, add: false };
-    product_parallel(exec, Mat::new(dy, tokens, out).t(), Mat::new(x, tokens, inner), to);
-    dw
+    for (from, to) in pieces(out, tokens * inner) {
+        exec.check()?;
+        // No tokens have no gradients to slice.
+        let part = Mat::with_stride(dy.get(from..).unwrap_or_default(), tokens, to - from, out).t();
+        let into = Out { data: &mut dw[from * inner..to * inner], row_stride: inner, add: false };
+        product_parallel(exec, part, Mat::new(x, tokens, inner), into);
+    }
+    Ok(dw)
+}
+
+/// Multiplications between two looks at the switch: some tens of milliseconds.
+const PIECE: usize = 1 << 30;
+/// Rows of a piece are a multiple of these, so that the kernels see the same blocks as without pieces.
+const ROWS: usize = 768;
+
+/// Rows of a product in pieces, for so many multiplications a row.
+fn pieces(rows: usize, each: usize) -> impl Iterator<Item = (usize, usize)> {
+    let step = (PIECE / each.max(1)).next_multiple_of(ROWS).max(ROWS);
+    (0..rows).step_by(step).map(move |from| (from, (from + step).min(rows)))
 }
 
 /// The input of linear layers, `[T, in]`, as the gradients of their weights need it: what is made of it for one is kept

@@ -50,8 +50,9 @@ pub fn random(
             widest.saw(budget, population);
             let k = budget.of(population)?;
             check_enough(k, candidates, 0, false, label)?;
-            share(&free, spans, candidates, k, &mut rng, &mut stretches);
-            Ok(())
+            // An entry takes two bytes, and never more than a bit of each that there is.
+            host.room.ask((2 * k).min(population / 8))?;
+            share(&free, spans, candidates, k, &mut rng, &mut stretches, host)
         };
         if scope == Scope::PerRow {
             for &p in &params {
@@ -135,10 +136,14 @@ fn share(
     k: u64,
     rng: &mut Rng,
     stretches: &mut Vec<Stretch>,
-) {
+    host: &Host,
+) -> Result<()> {
     let (mut rest, mut left) = (candidates, k);
     for &(param, from, to) in spans {
-        for start in (from..to).step_by(STRETCH as usize) {
+        for (i, start) in (from..to).step_by(STRETCH as usize).enumerate() {
+            if i.is_multiple_of(256) {
+                host.cancel.check()?;
+            }
             let len = STRETCH.min(to - start);
             let here = free.among(param, start, start + len);
             let take = hypergeometric(rng, rest, left, here);
@@ -150,6 +155,7 @@ fn share(
         }
     }
     debug_assert_eq!(left, 0);
+    Ok(())
 }
 
 /// How many of `k` choices among `all` fall on `here` of them. The weights are built outwards from

@@ -113,7 +113,7 @@ pub fn as_model(input: &Arc<dyn Input>, dtype: DType, exec: &Exec, host: &Host) 
             generation: of.generation.clone(),
             ..model
         }),
-        (None, Some(folder)) => model.furnished(folder, None),
+        (None, Some(folder)) => model.furnished(folder, None, &host.room),
         (None, None) => Ok(model),
     }
 }

@@ -8,7 +8,7 @@ use candle_core::DType;
 use super::gguf::{self, Gguf};
 use super::weights::{self, Shards};
 use super::{ChatTemplate, Config, Decoder, GenerationDefaults, Model, Tokenizer};
-use crate::host::{Host, finish_folder, read_foreign};
+use crate::host::{Host, Room, finish_folder, read_foreign};
 use crate::ops::Exec;
 use crate::{Error, Result};
 
@@ -103,8 +103,8 @@ fn file(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result
     let weights = gguf::Weights::new(&file, &config);
     let params = weights::read_params(&weights, decoder.universe(), options.dtype, &options.exec, host)?;
     let tokenizer = match &options.tokenizer {
-        Some(path) => Some(Tokenizer::open(path)?),
-        None => read_foreign(path, "a GGUF file", || Tokenizer::of_gguf(meta))?,
+        Some(path) => Some(Tokenizer::open(path, &host.room)?),
+        None => read_foreign(path, "a GGUF file", || Tokenizer::of_gguf(meta, &host.room))?,
     };
     let tokenizer = tokenizer.map(Arc::new);
     let chat_template = match meta.text_or("tokenizer.chat_template")? {
@@ -134,16 +134,16 @@ fn folder(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Resu
     let shards = Shards::open(path)?;
     let params = weights::read_params(&shards, decoder.universe(), options.dtype, &options.exec, host)?;
     let model = Model::new(config, params, options.exec.clone(), source)?;
-    model.furnished(path, options.tokenizer.as_deref())
+    model.furnished(path, options.tokenizer.as_deref(), &host.room)
 }
 
 impl Model {
     /// Gives the model what lies beside its weights in a folder: tokenizer, chat template and defaults
     /// of generation, as far as there are any.
-    pub(crate) fn furnished(self, folder: &Path, tokenizer: Option<&Path>) -> Result<Self> {
+    pub(crate) fn furnished(self, folder: &Path, tokenizer: Option<&Path>, room: &Room) -> Result<Self> {
         let own = folder.join("tokenizer.json");
         let file = tokenizer.or(Some(&own).filter(|own| own.exists()).map(PathBuf::as_path));
-        let tokenizer = file.map(Tokenizer::open).transpose()?.map(Arc::new);
+        let tokenizer = file.map(|file| Tokenizer::open(file, room)).transpose()?.map(Arc::new);
         let none = serde_json::Map::new();
         let chat_template =
             ChatTemplate::of_folder(folder, tokenizer.as_ref().map_or(&none, |t| t.config()))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use candle_core::DType;
-use lota_runtime::host::{Event, Events, Host};
+use lota_runtime::host::{Event, Events, Host, Room};
 use lota_runtime::model::{Config, LoadOptions, Model, SaveOptions, Tokenizer, load};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,7 +33,7 @@ pub fn words(folder: &Path) -> Arc<Tokenizer> {
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).expect("writes");
     let config = json!({"eos_token": {"content": "w2"}, "unk_token": "w0"});
     std::fs::write(folder.join("tokenizer_config.json"), config.to_string()).expect("writes");
-    Arc::new(Tokenizer::open(&folder.join("tokenizer.json")).expect("reads"))
+    Arc::new(Tokenizer::open(&folder.join("tokenizer.json"), &Room::default()).expect("reads"))
 }
 
 fn options(dtype: DType) -> LoadOptions {

@@ -41,6 +41,7 @@ fn texts_are_those_of_transformers() {
             tools: variables.get("tools").filter(|t| !t.is_null()).cloned(),
             now: Some(rendered.now),
             variables: variables.into_iter().filter(|(name, _)| name != "tools").collect(),
+            ..ChatOptions::default()
         };
         let ours = ChatTemplate::new(source.clone()).and_then(|t| t.render(&messages, &options, None));
         let name = if case.file.is_empty() {

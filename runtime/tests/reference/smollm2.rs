@@ -56,7 +56,8 @@ pub fn tokenizes_every_reference_string() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tokenizer.json");
     std::fs::write(&path, tokenizer.to_json().expect("writes")).expect("writes");
-    let again = lota_runtime::model::Tokenizer::open(&path).expect("reads back");
+    let again = lota_runtime::model::Tokenizer::open(&path, &lota_runtime::host::Room::default())
+        .expect("reads back");
     for s in strings {
         assert_eq!(again.encode(s["text"].as_str().expect("text"), true).expect("tokenizes"), ids(&s["ids"]));
     }

@@ -1,9 +1,12 @@
 //! Calls: Lua into a primitive, and Rust into a Lua function.
 
+use std::cell::Cell;
+use std::ptr::null;
 use std::sync::Arc;
 
 use mlua::{Function, Lua, MultiValue, Table};
 
+use super::convert::Border;
 use super::{State, convert, error, state};
 use crate::error::{Error, Result};
 use crate::{Primitive, ScriptFn, Value};
@@ -44,18 +47,41 @@ pub(crate) fn call(
     primitive: &Primitive,
     args: MultiValue,
 ) -> mlua::Result<mlua::Value> {
-    match invoke(state, primitive, args) {
+    match at_work(state, || invoke(state, primitive, args)) {
         Ok(value) => convert::to_lua(lua, value),
         Err(e) => Err(error::raise(lua, e)),
     }
+}
+
+thread_local! {
+    /// The interpreter of which a primitive works on this thread: only there may its collector be run.
+    static AT_WORK: Cell<*const State> = const { Cell::new(null()) };
+}
+
+/// Works as a primitive of this interpreter.
+fn at_work<R>(state: &State, work: impl FnOnce() -> R) -> R {
+    struct Before(*const State);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            AT_WORK.set(self.0);
+        }
+    }
+    let _before = Before(AT_WORK.replace(state));
+    work()
+}
+
+/// Whether a primitive of this interpreter works on this thread.
+pub(crate) fn is_at_work(state: *const State) -> bool {
+    AT_WORK.get() == state
 }
 
 fn invoke(state: &State, primitive: &Primitive, args: MultiValue) -> Result<Value> {
     // A plain loop: this is what an empty call costs.
     let mut values = Vec::with_capacity(args.len());
     let shows = primitive.plan().shows;
+    let mut border = Border::of(&state.ctx.meter);
     for value in args {
-        let value = if shows { convert::to_show(value) } else { convert::from_lua(value) };
+        let value = if shows { border.bring_to_show(value) } else { border.bring(value) };
         values.push(value.map_err(|e| e.in_primitive(primitive.name()))?);
     }
     primitive.invoke(&state.ctx, values)
@@ -89,7 +115,8 @@ impl ScriptFn for LuaFn {
             Ok(state) => error::of_script(&state, &e),
             Err(_) => error::from_lua(&e),
         })?;
-        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+        let meter = state(&lua).map_err(|e| error::from_lua(&e))?.ctx.meter.clone();
+        results.into_iter().next().map_or(Ok(Value::Nil), |value| Border::of(&meter).bring(value))
     }
 
     fn primitive(&self) -> Option<String> {

@@ -7,6 +7,7 @@ use mlua::{Lua, Table};
 use super::call::LuaFn;
 use super::object::{self, LuaObject};
 use crate::error::{Error, Result};
+use crate::limits::Meter;
 use crate::{Map, Scripted, Value};
 
 /// Deeper tables are taken for graphs that contain themselves.
@@ -43,17 +44,58 @@ enum For {
     Show,
 }
 
-/// A Lua value as a neutral one.
-pub(crate) fn from_lua(value: mlua::Value) -> Result<Value> {
-    convert(value, 0, For::Use)
+/// What crosses at once. A table can hold another any number of times, and a text too: in Lua they are one, and neutral
+/// values are as many as there are ways to them.
+pub(crate) struct Border<'a> {
+    meter: Option<&'a Meter>,
+    left: u64,
+    count: u32,
 }
 
-/// A Lua value as one that can be shown.
-pub(crate) fn to_show(value: mlua::Value) -> Result<Value> {
-    convert(value, 0, For::Show)
+/// What a value takes beside its text, about.
+const VALUE: u64 = 48;
+/// Values that cross between two looks at the switch.
+const SOME: u32 = 4096;
+/// Bytes of a value that is only told in a message.
+const TOLD: u64 = 1 << 20;
+
+impl<'a> Border<'a> {
+    /// For values of a script that this meter bounds.
+    pub(crate) fn of(meter: &'a Meter) -> Self {
+        Self { meter: Some(meter), left: meter.limits().script_memory.unwrap_or(u64::MAX), count: 0 }
+    }
+
+    /// For a message.
+    pub(crate) fn told() -> Self {
+        Self { meter: None, left: TOLD, count: 0 }
+    }
+
+    fn take(&mut self, text: usize) -> Result<()> {
+        self.count += 1;
+        let left = self.left.checked_sub(VALUE + text as u64);
+        match (left, self.meter) {
+            (Some(left), meter) => {
+                self.left = left;
+                if self.count.is_multiple_of(SOME) { meter.map_or(Ok(()), Meter::check) } else { Ok(()) }
+            }
+            (None, Some(meter)) => Err(meter.out_of_memory()),
+            (None, None) => Err(Error::runtime("a value is too large to be told")),
+        }
+    }
+
+    /// A Lua value as a neutral one.
+    pub(crate) fn bring(&mut self, value: mlua::Value) -> Result<Value> {
+        convert(value, 0, For::Use, self)
+    }
+
+    /// A Lua value as one that can be shown.
+    pub(crate) fn bring_to_show(&mut self, value: mlua::Value) -> Result<Value> {
+        convert(value, 0, For::Show, self)
+    }
 }
 
-fn convert(value: mlua::Value, depth: usize, aim: For) -> Result<Value> {
+fn convert(value: mlua::Value, depth: usize, aim: For, border: &mut Border<'_>) -> Result<Value> {
+    border.take(if let mlua::Value::String(s) = &value { s.as_bytes().len() } else { 0 })?;
     Ok(match value {
         mlua::Value::Nil => Value::Nil,
         mlua::Value::Boolean(b) => Value::Bool(b),
@@ -64,7 +106,7 @@ fn convert(value: mlua::Value, depth: usize, aim: For) -> Result<Value> {
             Err(_) if aim == For::Show => Value::Str(s.to_string_lossy()),
             Err(_) => return Err(Error::argument("a string is not UTF-8 text")),
         },
-        mlua::Value::Table(table) => from_table(&table, depth, aim)?,
+        mlua::Value::Table(table) => from_table(&table, depth, aim, border)?,
         mlua::Value::Function(function) => Value::Function(Arc::new(LuaFn::new(function))),
         mlua::Value::UserData(data) => match data.borrow::<LuaObject>() {
             Ok(object) => Value::Object(object.object.clone()),
@@ -81,7 +123,7 @@ fn convert(value: mlua::Value, depth: usize, aim: For) -> Result<Value> {
 /// Holes that are filled in a list that is shown, for each entry that there is.
 const HOLES: usize = 4;
 
-fn from_table(table: &Table, depth: usize, aim: For) -> Result<Value> {
+fn from_table(table: &Table, depth: usize, aim: For, border: &mut Border<'_>) -> Result<Value> {
     if depth == DEPTH {
         return Err(Error::argument("a table is nested too deeply; does it contain itself?"));
     }
@@ -92,20 +134,21 @@ fn from_table(table: &Table, depth: usize, aim: For) -> Result<Value> {
         let (key, value) = pair.map_err(|e| super::error::from_lua(&e))?;
         match key {
             mlua::Value::Integer(i) if i == items.len() as i64 + 1 => {
-                items.push(convert(value, depth + 1, aim)?);
+                items.push(convert(value, depth + 1, aim, border)?);
             }
-            mlua::Value::Integer(i) => late.push((i, convert(value, depth + 1, aim)?)),
+            mlua::Value::Integer(i) => late.push((i, convert(value, depth + 1, aim, border)?)),
             mlua::Value::String(name) => {
-                named.push((name.to_string_lossy(), convert(value, depth + 1, aim)?));
+                border.take(name.as_bytes().len())?;
+                named.push((name.to_string_lossy(), convert(value, depth + 1, aim, border)?));
             }
             mlua::Value::Boolean(key) if aim == For::Show => {
-                named.push((key.to_string(), convert(value, depth + 1, aim)?));
+                named.push((key.to_string(), convert(value, depth + 1, aim, border)?));
             }
             mlua::Value::Number(key) if aim == For::Show => {
-                named.push((key.to_string(), convert(value, depth + 1, aim)?));
+                named.push((key.to_string(), convert(value, depth + 1, aim, border)?));
             }
             other if aim == For::Show => {
-                named.push((other.type_name().into(), convert(value, depth + 1, aim)?));
+                named.push((other.type_name().into(), convert(value, depth + 1, aim, border)?));
             }
             other => {
                 let kind = other.type_name();
@@ -179,7 +222,9 @@ pub(crate) fn to_lua(lua: &Lua, value: Value) -> mlua::Result<mlua::Value> {
                 mlua::Value::Function(own.function().clone())
             } else {
                 mlua::Value::Function(lua.create_function(move |lua, args: mlua::MultiValue| {
-                    let args = args.into_iter().map(from_lua).collect::<Result<Vec<_>>>();
+                    let meter = super::state(lua)?.ctx.meter.clone();
+                    let mut border = Border::of(&meter);
+                    let args = args.into_iter().map(|arg| border.bring(arg)).collect::<Result<Vec<_>>>();
                     let result = args.and_then(|args| function.call(&args));
                     to_lua(lua, result.map_err(|e| super::error::raise(lua, e))?)
                 })?)

@@ -22,7 +22,10 @@ impl fmt::Display for Thrown {
         let text = match &self.value {
             mlua::Value::Nil => "error() was called without a value".into(),
             mlua::Value::Table(table) if table.metatable().is_none() => {
-                match (table.raw_get::<String>("message"), super::convert::from_lua(self.value.clone())) {
+                match (
+                    table.raw_get::<String>("message"),
+                    super::convert::Border::told().bring(self.value.clone()),
+                ) {
                     (Ok(message), _) => message,
                     (Err(_), Ok(value)) => show(&value),
                     (Err(_), Err(_)) => plain(),

@@ -9,6 +9,7 @@ mod module;
 mod object;
 mod pattern;
 mod prompt;
+mod source;
 mod strings;
 mod text;
 
@@ -20,7 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table};
 
-use crate::error::{Error, Result};
+use self::convert::Border;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 use crate::{Ctx, Modules, Op, Primitive, Registry, Value};
 
 /// What the callbacks of one interpreter share.
@@ -71,6 +74,16 @@ impl Frontend {
             strings::install(&lua, &state)?;
             module::install(&lua, &state)?;
             text::install(&lua, &state)?;
+            // The address alone is compared, and that of a state which is gone is no other's while its interpreter lives.
+            let (weak, address) = (lua.weak(), Arc::as_ptr(&state) as usize);
+            state.ctx.memory.collect_by(move || {
+                if call::is_at_work(address as *const State)
+                    && let Some(lua) = weak.try_upgrade()
+                {
+                    // A finalizer can only be Rust's own. What it could not free stays counted.
+                    let _ = lua.gc_collect();
+                }
+            });
             if let Some(most) = state.ctx.meter.limits().script_memory {
                 lua.set_memory_limit(usize::try_from(most).unwrap_or(usize::MAX))?;
             }
@@ -97,6 +110,7 @@ impl Frontend {
 
     /// Results as a host takes them. What cannot be a neutral value (a thread, a table that is a graph) is text.
     fn neutral(&self, results: MultiValue) -> Result<Vec<Value>> {
+        let mut border = Border::of(&self.state.ctx.meter);
         let shown = |value: mlua::Value| -> Result<Value> {
             let text = match value.to_string() {
                 Ok(text) => text,
@@ -106,7 +120,10 @@ impl Frontend {
                     value.type_name().into()
                 }
             };
-            Ok(convert::from_lua(value).unwrap_or(Value::Str(text)))
+            match border.bring(value) {
+                Err(e) if e.kind() == ErrorKind::Limit => Err(e),
+                other => Ok(other.unwrap_or(Value::Str(text))),
+            }
         };
         results.into_iter().map(shown).collect()
     }
@@ -144,7 +161,10 @@ impl crate::Frontend for Frontend {
             call::call_guarded(&self.lua, &self.state, &function, args).map(Ok)
         };
         let results = call().map_err(|e| error::of_script(&self.state, &e))??;
-        results.into_iter().next().map_or(Ok(Value::Nil), convert::from_lua)
+        results
+            .into_iter()
+            .next()
+            .map_or(Ok(Value::Nil), |value| Border::of(&self.state.ctx.meter).bring(value))
     }
 
     fn recover(&self) {
@@ -155,6 +175,14 @@ impl crate::Frontend for Frontend {
     }
 }
 
+/// How the names of the frontend's own chunks and of the modules built in begin.
+const OWN: &str = "=lota/";
+
+/// The state of an interpreter whose scripts have limits.
+fn limited(lua: &Lua) -> Option<Arc<State>> {
+    state(lua).ok().filter(|state| *state.ctx.meter.limits() != Limits::none())
+}
+
 /// Compiles text, never bytecode. A `#!` line is skipped.
 pub(crate) fn load(lua: &Lua, source: &str, name: &str) -> mlua::Result<Function> {
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
@@ -163,6 +191,11 @@ pub(crate) fn load(lua: &Lua, source: &str, name: &str) -> mlua::Result<Function
         Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
         None => source,
     };
+    if let Some(meter) = limited(lua)
+        && !name.starts_with(OWN)
+    {
+        source::check(&meter.ctx.meter, text.as_bytes()).map_err(error::to_lua)?;
+    }
     let chunk = lua.load(text).set_name(name).set_mode(ChunkMode::Text);
     chunk.into_function().map_err(|e| error::with_slip(e, text))
 }

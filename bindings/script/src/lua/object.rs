@@ -17,7 +17,7 @@ pub(crate) struct LuaObject {
 pub(crate) fn push(lua: &Lua, object: Object) -> mlua::Result<AnyUserData> {
     let state = state(lua)?;
     let memory = &state.ctx.memory;
-    let charge = memory.charge(object.bytes());
+    let charge = memory.charge(object.bytes() + state.ctx.meter.handle());
     let meter = &state.ctx.meter;
     if memory.is_due() || meter.limits().tensor_memory.is_some_and(|most| memory.live() > most) {
         lua.gc_collect()?;

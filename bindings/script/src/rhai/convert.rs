@@ -9,13 +9,11 @@ use super::State;
 use super::call::RhaiFn;
 use super::error;
 use super::errors::Caught;
+use super::nesting::DEPTH;
 use super::object::Held;
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
 use crate::{Map, Value};
-
-/// The most lists and maps inside each other, as in Lua.
-const DEPTH: usize = 64;
 
 /// A Rhai value as a neutral one, without functions: they need the interpreter.
 pub(crate) fn from_rhai(value: &Dynamic) -> Result<Value> {
@@ -131,6 +129,6 @@ pub(crate) fn to_rhai(state: &Arc<State>, value: &Value) -> Dynamic {
             let pointer = FnPtr::from_fn("host_function", body);
             pointer.map_or(Dynamic::UNIT, Dynamic::from)
         }
-        Value::Object(object) => Dynamic::from(Held::new(object, &state.ctx.memory)),
+        Value::Object(object) => Dynamic::from(Held::new(object, &state.ctx)),
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod errors;
 mod format;
 mod modules;
+mod nesting;
 mod object;
 mod primitives;
 mod prompt;

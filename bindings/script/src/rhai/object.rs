@@ -10,7 +10,7 @@ use super::{State, call, error};
 use crate::counting::{Outside, outside};
 use crate::error::Error;
 use crate::language::Language;
-use crate::{Charge, Memory, Object, Op, Primitive, nearest};
+use crate::{Charge, Ctx, Object, Op, Primitive, nearest};
 
 /// What a handle takes beside what it is charged for, about, in bytes.
 const HANDLE: usize = 256;
@@ -20,9 +20,9 @@ const HANDLE: usize = 256;
 pub(crate) struct Held(Outside<Arc<(Object, Charge)>>);
 
 impl Held {
-    pub(crate) fn new(object: &Object, memory: &Memory) -> Self {
+    pub(crate) fn new(object: &Object, ctx: &Ctx) -> Self {
         let held = outside(|| {
-            let charge = memory.charge(object.bytes());
+            let charge = ctx.memory.charge(object.bytes() + ctx.meter.handle());
             Arc::new((object.clone(), charge))
         });
         Self(Outside::weighing(held, HANDLE))

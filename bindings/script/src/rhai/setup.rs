@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, Engine, EvalAltResult, LexError, Token};
 
 use super::errors::Caught;
-use super::{State, call, error, errors, format, modules, object, primitives, sizes};
+use super::{State, call, error, errors, format, modules, nesting, object, primitives, sizes};
 use crate::Ctx;
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 
 /// With the depth of calls these bound the use of the stack.
 const EXPRESSION_DEPTH: usize = 64;
@@ -36,6 +37,9 @@ pub(crate) fn engine(state: &Arc<State>, open: bool) -> Result<Engine> {
         Token::Reserved(word) if word.as_str() == "type_of" => Token::Identifier(Box::new(TYPE_OF.into())),
         other => other,
     });
+    if *state.ctx.meter.limits() != Limits::none() {
+        nesting::bound(&mut engine, state);
+    }
     let shared = state.clone();
     engine.on_progress(move |_| check(&shared, 1).map(|e| Dynamic::from(Caught(e))));
     let ctx = state.ctx.clone();
@@ -62,7 +66,7 @@ fn check(state: &State, operations: u64) -> Option<Outside<Error>> {
     if state.tally.held() > most {
         return Some(outside(|| Outside::new(meter.out_of_memory())));
     }
-    let error = meter.spend(operations).err()?;
+    let error = meter.deep().and_then(|()| meter.spend(operations)).err()?;
     Some(outside(|| Outside::new(error.clone())))
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use lota_host::{Cancel, Host};
 
 use crate::{
-    Args, Ctx, Error, Files, Frontend, Language, Limits, Map, Memory, Meter, Modules, Op, Primitive,
-    Registry, Result, ScriptFn, Scripted, Things, Value, open,
+    Args, Ctx, Error, Files, Language, Limits, Map, Memory, Meter, Modules, Op, Opened, Primitive, Registry,
+    Result, ScriptFn, Scripted, Things, Value, open,
 };
 
 /// A number that methods change.
@@ -215,7 +215,7 @@ const MODULES: Modules = Modules {
 /// An interpreter with the library.
 pub(super) struct Script {
     pub(super) ctx: Arc<Ctx>,
-    pub(super) frontend: Box<dyn Frontend>,
+    pub(super) frontend: Opened,
     pub(super) cancel: Cancel,
     printed: Arc<Mutex<String>>,
 }

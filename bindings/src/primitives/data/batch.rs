@@ -36,6 +36,11 @@ impl Scripted for ScriptBatch {
             self.0.labelled()
         )
     }
+
+    fn bytes(&self) -> u64 {
+        // A token, its label and its place, and the lists of sequences.
+        16 * self.0.len() as u64 + 64 * self.0.sequences() as u64
+    }
 }
 
 /// The first lines of every example.

@@ -7,7 +7,7 @@ use lota_runtime::host::Event;
 use lota_script::{Args, Ctx, Error, Map, Op, Primitive, Registry, Result, Scripted, Value};
 
 use super::batch::ScriptBatch;
-use super::examples::ScriptExamples;
+use super::examples::{EXAMPLE, ScriptExamples};
 
 /// A stream of batches that a script holds.
 pub(crate) struct ScriptBatches(Mutex<Batches>);
@@ -20,6 +20,14 @@ impl Scripted for ScriptBatches {
             Ok(stream) => format!("Batches({} of {} examples)", stream.len(), stream.examples().len()),
             Err(_) => "Batches(in use)".into(),
         }
+    }
+
+    fn bytes(&self) -> u64 {
+        // The examples it holds, and their order.
+        let of = |stream: MutexGuard<'_, Batches>| {
+            stream.examples().iter().map(|e| EXAMPLE + 8 * e.len() as u64).sum()
+        };
+        self.stream().map_or(0, of)
     }
 }
 

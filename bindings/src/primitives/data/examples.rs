@@ -19,6 +19,9 @@ pub(crate) struct ScriptExamples {
     truncation: Truncation,
 }
 
+/// What an example takes beside its tokens and labels.
+pub(super) const EXAMPLE: u64 = 64;
+
 impl Scripted for ScriptExamples {
     const TYPE: &'static str = "Examples";
 
@@ -27,7 +30,7 @@ impl Scripted for ScriptExamples {
     }
 
     fn bytes(&self) -> u64 {
-        self.items.iter().map(|e| 8 * e.len() as u64).sum()
+        self.items.iter().map(|e| EXAMPLE + 8 * e.len() as u64).sum()
     }
 }
 
@@ -241,6 +244,7 @@ fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let mut pairs = Vec::new();
     let mut ready = Vec::new();
     for (i, value) in rows.into_iter().enumerate() {
+        ctx.host.cancel.check()?;
         let row = row(value).map_err(|m| args.mismatched("rows", &m.inside(&format!("[{i}]"))))?;
         match row {
             Row::Pair(pair) => pairs.push(pair),

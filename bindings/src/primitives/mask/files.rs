@@ -8,7 +8,7 @@ use lota_script::{Primitive, Registry};
 
 use super::algebra::TWO;
 use crate::primitives::shared::ScriptMask;
-use crate::primitives::universe::{of_model, of_optional};
+use crate::primitives::universe::{check_described, of_model, of_optional};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -30,11 +30,13 @@ pub(super) fn register(r: &mut Registry) {
                 "{TWO}local path = lota.run.start('mask-load'):path('a.mask')\na:save(path)\n\
                  assert(lota.mask.load(path, {{model = m}}) == a)"
             ))
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let path = args.file("path")?;
                 let model = args.get("model")?;
                 let expected: Option<Arc<Universe>> = of_optional(args, "model", &model)?;
-                Ok(Mask::load(path.path(), expected.as_ref())?)
+                let mask = Mask::load(path.path(), expected.as_ref())?;
+                check_described(ctx, mask.universe(), expected.as_ref())?;
+                Ok(mask)
             }),
     );
     r.add(

@@ -23,6 +23,9 @@ pub(crate) use weights::shard_bytes;
 /// changed in place, so a trainer, a ticket and the script all see the same ones.
 pub struct ScriptModel(pub(crate) Arc<Model>, Mutex<Stack>);
 
+/// What the names and shapes of a layer's parameters take, about.
+const LAYER: usize = 8 << 10;
+
 impl Scripted for ScriptModel {
     const TYPE: &'static str = "Model";
 
@@ -33,7 +36,10 @@ impl Scripted for ScriptModel {
     }
 
     fn bytes(&self) -> u64 {
-        self.0.params.bytes()
+        // Of each layer there is a description, whatever is in it.
+        let tokenizer = self.0.tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.bytes());
+        let layers = (self.0.config.layers.len() * LAYER) as u64;
+        self.0.params.bytes().saturating_add(tokenizer).saturating_add(layers)
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn register(r: &mut Registry) {
     );
 }
 
-fn chat(_: &Ctx, args: &mut Args) -> Result<String> {
+fn chat(ctx: &Ctx, args: &mut Args) -> Result<String> {
     let model = args.this::<ScriptModel>()?;
     let messages = to_json(&args.get("messages")?)?;
     let tools: Option<Value> = args.opt("tools")?;
@@ -66,6 +66,7 @@ fn chat(_: &Ctx, args: &mut Args) -> Result<String> {
             _ => serde_json::Map::new(),
         },
         now: args.opt("now")?,
+        cancel: ctx.host.cancel.clone(),
     };
     Ok(model.0.chat(&messages, &options)?)
 }

@@ -158,6 +158,7 @@ fn load(ctx: &Ctx, args: &mut Args) -> Result<Stats> {
     let model: Option<Arc<ScriptModel>> = args.opt("model")?;
     let any: bool = args.get("any_weights")?;
     let universe = model.as_ref().map(|model| model.params().universe().clone());
+    ctx.reserve(usize::try_from(path.bytes()).unwrap_or(usize::MAX))?;
     let stats = Stats::load(path.path(), universe.as_ref(), ctx.device()?)?;
     if let Some(model) = model.filter(|_| !any)
         && model.params().fingerprint(&model.0.exec)? != stats.about().model

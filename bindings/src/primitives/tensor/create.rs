@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 use lota_script::{Args, Ctx, Error, FromValue, Mismatch, Primitive, Registry, Result, Value, nearest};
 
 use super::operand::shape_text;
+use super::work::by_pieces;
 use crate::error::Told as _;
 use crate::machine::OnMachine as _;
 use crate::primitives::rng::ScriptRng;
@@ -37,6 +38,8 @@ impl FromValue for Dims {
     }
 }
 
+/// Numbers made between two looks at the switch.
+const SOME: usize = 1 << 16;
 /// More than this is a mistake, not a wish.
 const MOST: usize = 1 << 40;
 
@@ -140,7 +143,7 @@ fn random(
         let mut numbers = Vec::with_capacity(count);
         while numbers.len() < count {
             ctx.host.cancel.check()?;
-            let more = (count - numbers.len()).min(1 << 16);
+            let more = (count - numbers.len()).min(SOME);
             rng.with(|rng| numbers.extend((0..more).map(|_| draw(rng) as f32)));
         }
         Tensor::from_vec(numbers, dims, &Device::Cpu)
@@ -222,9 +225,14 @@ pub(super) fn register(r: &mut Registry) {
             if count > MOST as f64 / 8.0 {
                 return Err(args.wrong("stop", "is too far away for this step"));
             }
-            ctx.reserve(count as usize * 8)?;
-            let numbers: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * step).collect();
-            let count = numbers.len();
+            ctx.reserve((count as usize).saturating_mul(8 + dtype.size_in_bytes()))?;
+            let count = count as usize;
+            let mut numbers = Vec::with_capacity(count);
+            while numbers.len() < count {
+                ctx.host.cancel.check()?;
+                let from = numbers.len();
+                numbers.extend((from..count.min(from + SOME)).map(|i| start + i as f64 * step));
+            }
             Tensor::from_vec(numbers, count, &Device::Cpu)
                 .told()?
                 .to_dtype(dtype)
@@ -267,16 +275,15 @@ fn full(ctx: &Ctx, args: &mut Args, value: f64) -> Result<Tensor, Error> {
     let (dtype, device) = place(ctx, args)?;
     fit(dtype, &[value]).map_err(|what| args.wrong("value", what))?;
     let dims = shape(ctx, args, dtype)?;
-    let made = match dtype {
-        DType::F32 => Tensor::full(value as f32, dims, &device),
-        DType::F64 => Tensor::full(value, dims, &device),
-        DType::U8 => Tensor::full(value as u8, dims, &device),
-        DType::U32 => Tensor::full(value as u32, dims, &device),
-        DType::I64 => Tensor::full(value as i64, dims, &device),
-        _ => {
-            let one = Tensor::new(value, &Device::Cpu).told()?.to_dtype(dtype).told()?;
-            one.to_device(&device).told()?.broadcast_as(dims).told()?.contiguous()
-        }
+    if value == 0.0 {
+        return Tensor::zeros(dims, dtype, &device).told();
+    }
+    let one = match dtype {
+        DType::F64 => Tensor::new(value, &device),
+        DType::I64 => Tensor::new(value as i64, &device),
+        DType::U32 => Tensor::new(value as u32, &device),
+        _ => Tensor::new(value, &Device::Cpu).and_then(|one| one.to_dtype(dtype)?.to_device(&device)),
     };
-    made.told()
+    let wide = one.and_then(|one| one.broadcast_as(dims)).told()?;
+    by_pieces(ctx, &[wide], &|x| x[0].contiguous()?.copy())
 }

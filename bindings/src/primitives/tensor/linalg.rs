@@ -10,6 +10,9 @@ use super::operand::{float, reserve, shape_text};
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
+/// The size of a decomposition, rows * columns * the smaller of the two, that takes some tens of milliseconds.
+const DECOMPOSED: usize = 1 << 24;
+
 /// The numbers of a matrix row by row, its shape, and the tensor whose type and device the results get.
 fn matrix(ctx: &Ctx, args: &mut Args) -> Result<(Vec<f64>, usize, usize, Tensor)> {
     let x = args.this::<ScriptTensor>()?.get();
@@ -35,6 +38,15 @@ fn numbers(ctx: &Ctx, args: &Args, name: &str, x: &Tensor) -> Result<(Vec<f64>, 
     // The numbers, their copy inside, and factors no larger than twice the matrix.
     reserve(ctx, x.dims(), 4 * DType::F64.size_in_bytes())?;
     ctx.host.cancel.check()?;
+    let work = rows.saturating_mul(cols).saturating_mul(rows.min(cols));
+    if work > DECOMPOSED && ctx.meter.limits().time.is_some() {
+        let what = format!(
+            "has shape {}: a decomposition looks at no clock, so one of a script whose time is limited is of at most {DECOMPOSED} \
+             = rows * columns * the smaller of the two",
+            shape_text(x.dims())
+        );
+        return Err(args.wrong(name, what));
+    }
     let data = x
         .to_device(&Device::Cpu)
         .told()?

@@ -1,11 +1,13 @@
 //! Arithmetic and comparison, element by element, with broadcasting.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use lota_script::{Args, Op, Primitive, Registry, Result};
+use lota_script::{Args, Ctx, Op, Primitive, Registry, Result};
 
 use super::operand::{Operand, float, for_number, pair, reserve, reserve_stretched};
+use super::work::by_pieces;
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -70,8 +72,7 @@ fn binary(name: &'static str, doc: &'static str, sum: &'static str, f: Binary) -
         .example(format!("assert(lota.tensor({{4, 2}}):{name}(2):sum():item() == {sum})"))
         .call(move |ctx, args| {
             let (a, b): (Operand, Operand) = (args.get("self")?, args.get("other")?);
-            reserve_stretched(ctx, &a, &b)?;
-            f(&a, &b).told()
+            stretched(ctx, &a, &b, f)
         })
 }
 
@@ -86,8 +87,7 @@ fn in_place(name: &'static str, sum: &'static str, f: Binary) -> Primitive {
             let other: Operand = args.get("other")?;
             let old = this.get();
             let own = Operand::Tensor(old.clone());
-            reserve_stretched(ctx, &own, &other)?;
-            let new = f(&own, &other).told()?;
+            let new = stretched(ctx, &own, &other, f)?;
             if new.dims() != old.dims() {
                 let what = format!("would change the shape from {:?} to {:?}", old.dims(), new.dims());
                 return Err(args.wrong("other", what));
@@ -97,11 +97,40 @@ fn in_place(name: &'static str, sum: &'static str, f: Binary) -> Primitive {
         })
 }
 
+/// An operation on two sides, stretched to one shape and taken piece by piece where they are large.
+fn stretched(ctx: &Ctx, a: &Operand, b: &Operand, f: Binary) -> Result<Tensor> {
+    match (a, b) {
+        (Operand::Tensor(x), Operand::Number(_)) => {
+            by_pieces(ctx, from_ref(x), &|x| f(&Operand::Tensor(x[0].clone()), b))
+        }
+        (Operand::Number(_), Operand::Tensor(x)) => {
+            by_pieces(ctx, from_ref(x), &|x| f(a, &Operand::Tensor(x[0].clone())))
+        }
+        (Operand::Tensor(x), Operand::Tensor(y)) => {
+            reserve_stretched(ctx, a, b)?;
+            let sides = both(x, y);
+            by_pieces(ctx, &sides, &|x| f(&Operand::Tensor(x[0].clone()), &Operand::Tensor(x[1].clone())))
+        }
+        (Operand::Number(_), Operand::Number(_)) => f(a, b).told(),
+    }
+}
+
+/// Both sides stretched to one shape, where they can be and carry no gradients; else as they are.
+fn both(x: &Tensor, y: &Tensor) -> [Tensor; 2] {
+    let stretch = || {
+        let shape = x.shape().broadcast_shape_binary_op(y.shape(), "stretch").ok()?;
+        let plain = !x.track_op() && !y.track_op();
+        let plain = plain && x.device().same_device(y.device());
+        plain.then(|| Some([x.broadcast_as(&shape).ok()?, y.broadcast_as(&shape).ok()?]))?
+    };
+    stretch().unwrap_or_else(|| [x.clone(), y.clone()])
+}
+
 fn unary(name: &'static str, doc: &'static str, example: &'static str, f: Unary) -> Primitive {
     Primitive::method("Tensor", name, doc)
         .returns("Tensor", "a new tensor of the same shape")
         .example(example)
-        .call(move |_, args| f(&args.this::<ScriptTensor>()?.get()).told())
+        .call(move |ctx, args| by_pieces(ctx, &[args.this::<ScriptTensor>()?.get()], &|x| f(&x[0])))
 }
 
 fn compare(
@@ -129,7 +158,7 @@ fn compare(
                 }
                 (a, b) => pair(&a, &b).told()?,
             };
-            f(&a, &b).told()
+            by_pieces(ctx, &both(&a, &b), &|x| f(&x[0], &x[1]))
         })
 }
 
@@ -205,11 +234,9 @@ fn comparisons(r: &mut Registry) {
                 let device = condition.device().clone();
                 let yes = yes.to_device(&device).told()?.broadcast_as(&shape).told()?;
                 let no = no.to_device(&device).told()?.broadcast_as(&shape).told()?;
-                condition
-                    .contiguous()
-                    .told()?
-                    .where_cond(&yes.contiguous().told()?, &no.contiguous().told()?)
-                    .told()
+                by_pieces(ctx, &[condition, yes, no], &|x| {
+                    x[0].contiguous()?.where_cond(&x[1].contiguous()?, &x[2].contiguous()?)
+                })
             }),
     );
 }
@@ -252,10 +279,10 @@ fn unaries(r: &mut Registry) {
             .arg("high", "number", "the most")
             .returns("Tensor", "a new tensor")
             .example("assert(lota.tensor({-5, 5}):clamp(-1, 2):sum():item() == 1)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let (low, high) = range(args)?;
-                x.clamp(low, high).told()
+                by_pieces(ctx, &[x], &|x| x[0].clamp(low, high))
             }),
     );
 }

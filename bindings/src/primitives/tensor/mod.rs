@@ -4,6 +4,7 @@ mod autograd;
 mod choose;
 mod constants;
 mod create;
+mod graph;
 mod index;
 mod linalg;
 mod loss;
@@ -15,6 +16,7 @@ mod reduce;
 mod shape;
 mod take;
 mod weights;
+mod work;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,22 +26,26 @@ use lota_script::{FromValue, IntoValue, Mismatch, Registry, Scripted, Value};
 use crate::primitives::shared::Lota;
 
 pub(crate) use constants::{WHY, holds, refuse_reads, refuse_weights};
+pub(crate) use graph::count_graphs;
 pub(crate) use index::stored_positions;
 pub(crate) use math::range;
 pub use operand::Operand;
 pub(crate) use pytorch::register as register_elsewhere;
 pub(crate) use weights::carry_origins;
+pub(crate) use work::ask_first;
 
 /// A tensor that scripts hold. The cell is what `x:add_(y)` changes.
 pub struct ScriptTensor {
     held: RwLock<Tensor>,
     origins: RwLock<weights::Origins>,
+    /// What was recorded to make it, where that is counted.
+    node: RwLock<Option<Arc<graph::Node>>>,
 }
 
 impl ScriptTensor {
     /// A handle to a tensor.
     pub fn new(tensor: Tensor) -> Self {
-        Self { held: RwLock::new(tensor), origins: RwLock::default() }
+        Self { held: RwLock::new(tensor), origins: RwLock::default(), node: RwLock::default() }
     }
 
     /// The tensor it holds now.
@@ -53,6 +59,19 @@ impl ScriptTensor {
 
     fn add_origins(&self, more: &weights::Origins) {
         self.origins.write().unwrap_or_else(PoisonError::into_inner).extend(more);
+    }
+
+    fn node(&self) -> Option<Arc<graph::Node>> {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_node(&self, node: Arc<graph::Node>) {
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    }
+
+    /// Gives it another tensor of the same numbers.
+    fn replace(&self, tensor: Tensor) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = tensor;
     }
 
     /// Gives it other numbers of the same shape and type. A variable stays the same variable.

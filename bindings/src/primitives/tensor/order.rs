@@ -12,7 +12,7 @@ use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
 /// Numbers sorted between two looks at the switch.
-const SOME: usize = 1 << 20;
+const SOME: usize = 1 << 18;
 
 /// For each place along `dim`, where in `x` the number comes from that stands there once sorted: u32, in the shape of `x`.
 /// Equal numbers keep their order; what is not a number is larger than all others.
@@ -42,17 +42,54 @@ fn sorted<T: Sync>(
     compare: impl Fn(&T, &T) -> Ordering + Sync,
 ) -> Result<Vec<u32>> {
     let mut places: Vec<u32> = (0..numbers.len()).map(|at| (at % len.max(1)) as u32).collect();
+    let by = |row: &[T], a: u32, b: u32| {
+        let order = compare(&row[a as usize], &row[b as usize]);
+        if descending { order.reverse() } else { order }
+    };
+    if len > SOME {
+        for (places, row) in places.chunks_mut(len).zip(numbers.chunks(len)) {
+            long_sort(ctx, places, &|a, b| by(row, a, b))?;
+        }
+        return Ok(places);
+    }
     let some = SOME.div_ceil(len.max(1)) * len.max(1);
     for (places, numbers) in places.chunks_mut(some).zip(numbers.chunks(some)) {
         ctx.host.cancel.check()?;
         places.par_chunks_mut(len.max(1)).zip(numbers.par_chunks(len.max(1))).for_each(|(places, row)| {
-            places.sort_by(|&a, &b| {
-                let order = compare(&row[a as usize], &row[b as usize]);
-                if descending { order.reverse() } else { order }
-            });
+            places.sort_by(|&a, &b| by(row, a, b));
         });
     }
     Ok(places)
+}
+
+/// Sorts a long row, equal ones in their order: runs of it, which are then merged, with looks at the switch.
+fn long_sort(ctx: &Ctx, places: &mut [u32], by: &(dyn Fn(u32, u32) -> Ordering + Sync)) -> Result<()> {
+    for run in places.chunks_mut(SOME) {
+        ctx.host.cancel.check()?;
+        run.sort_by(|&a, &b| by(a, b));
+    }
+    let (mut from, mut width) = (places.to_vec(), SOME);
+    while width < places.len() {
+        for (from, to) in from.chunks(2 * width).zip(places.chunks_mut(2 * width)) {
+            let (mut left, mut right) = from.split_at(width.min(from.len()));
+            for some in to.chunks_mut(SOME) {
+                ctx.host.cancel.check()?;
+                for place in some {
+                    let of = match (left.first(), right.first()) {
+                        (Some(&a), Some(&b)) if by(b, a).is_lt() => &mut right,
+                        (Some(_), _) => &mut left,
+                        (None, _) => &mut right,
+                    };
+                    if let Some((&first, rest)) = of.split_first() {
+                        (*place, *of) = (first, rest);
+                    }
+                }
+            }
+        }
+        from.copy_from_slice(places);
+        width *= 2;
+    }
+    Ok(())
 }
 
 /// The dimension of an argument, the last if none is given, of a tensor that has one of a length that can be stored.
@@ -64,8 +101,8 @@ fn along(ctx: &Ctx, args: &mut Args, x: &Tensor) -> Result<usize> {
     if u32::try_from(x.dim(dim).told()?).is_err() {
         return Err(args.wrong("self", "must have fewer than 2^32 numbers along the dimension"));
     }
-    // The numbers in 8 bytes, the places, and the result.
-    reserve(ctx, x.dims(), 16 + x.dtype().size_in_bytes())?;
+    // The numbers in 8 bytes, the places and their copy, and the result.
+    reserve(ctx, x.dims(), 24 + x.dtype().size_in_bytes())?;
     Ok(dim)
 }
 
@@ -154,7 +191,7 @@ fn quantile(ctx: &Ctx, args: &mut Args) -> Result<Tensor> {
     if len == 0 {
         return Err(args.wrong("self", "must hold a number along the dimension"));
     }
-    reserve(ctx, x.dims(), 16 + x.dtype().size_in_bytes())?;
+    reserve(ctx, x.dims(), 24 + x.dtype().size_in_bytes())?;
     let places = order(ctx, &x, dim, false)?;
     let kept = between(&x, &places, dim, q * (len - 1) as f64).told()?;
     match (given, keep) {

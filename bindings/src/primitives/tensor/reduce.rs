@@ -1,9 +1,10 @@
 //! Reductions: over all elements, or along one dimension.
 
 use candle_core::{D, DType, Tensor};
-use lota_script::{Primitive, Registry};
+use lota_script::{Ctx, Primitive, Registry, Result};
 
 use super::operand::{dim, float};
+use super::work::along_pieces;
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -21,12 +22,12 @@ pub(super) fn reduction(
         .opt("keep", "boolean", false, "keeps the dimension, with length 1")
         .returns("Tensor", "the reduced tensor; without a dimension it holds one number (see item)")
         .example(example)
-        .call(move |_, args| {
+        .call(move |ctx, args| {
             let x = args.this::<ScriptTensor>()?.get();
             let keep: bool = args.get("keep")?;
             match dim(args, "dim", &x)? {
                 Some(dim) => {
-                    let kept = f(&x, dim).told()?;
+                    let kept = along_pieces(ctx, &x, dim, &|x| f(x, dim))?;
                     Ok(if keep { kept } else { kept.squeeze(dim).told()? })
                 }
                 None => {
@@ -88,6 +89,30 @@ fn running(x: &Tensor) -> candle_core::Result<Tensor> {
         step *= 2;
     }
     Ok(sums)
+}
+
+/// Numbers along a dimension that are summed between two looks at the switch.
+const SUMMED: usize = 1 << 18;
+
+/// The running sum along a dimension by `sums`, as `given`: a long one in parts, to each of which that of the parts before it
+/// is added.
+fn along_parts(ctx: &Ctx, x: &Tensor, dim: usize, given: DType, sums: Reduce) -> Result<Tensor> {
+    let len = x.dims().get(dim).copied().unwrap_or(1);
+    if len <= SUMMED {
+        return along_pieces(ctx, x, dim, &|x| sums(x, dim)?.to_dtype(given));
+    }
+    let (mut parts, mut before): (Vec<Tensor>, Option<Tensor>) = (Vec::new(), None);
+    for start in (0..len).step_by(SUMMED) {
+        let some = SUMMED.min(len - start);
+        let part = along_pieces(ctx, &x.narrow(dim, start, some).told()?, dim, &|x| sums(x, dim))?;
+        let part = match &before {
+            Some(before) => part.broadcast_add(before).told()?,
+            None => part,
+        };
+        before = Some(part.narrow(dim, some - 1, 1).told()?);
+        parts.push(part.to_dtype(given).told()?);
+    }
+    Tensor::cat(&parts, dim).told()
 }
 
 /// The running sum along any dimension, in the type of the sum.
@@ -198,13 +223,20 @@ pub(super) fn register(r: &mut Registry) {
             .arg_or("dim", "dim", (), "the dimension; the last if not given")
             .returns("Tensor", "a new tensor of the same shape: f32, of f64 f64, of whole numbers i64")
             .example("assert(lota.tensor({1, 2, 3}):cumsum():totable()[3] == 6)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let dim = dim(args, "dim", &x)?.unwrap_or(x.rank().saturating_sub(1));
-                if x.dtype().is_float() {
-                    return summed(&x, |x| cumulated(x, dim)).told();
-                }
-                cumulated(&x.to_dtype(DType::F64).told()?, dim).told()?.to_dtype(DType::I64).told()
+                let sums: Reduce = if x.dtype().is_float() {
+                    |x, dim| cumulated(&wide(x)?, dim)
+                } else {
+                    |x, dim| cumulated(&x.to_dtype(DType::F64)?, dim)
+                };
+                let given = match x.dtype() {
+                    DType::F64 => DType::F64,
+                    dtype if dtype.is_float() => DType::F32,
+                    _ => DType::I64,
+                };
+                along_parts(ctx, &x, dim, given, sums)
             }),
     );
     for (name, log) in [("softmax", false), ("log_softmax", true)] {
@@ -218,13 +250,13 @@ pub(super) fn register(r: &mut Registry) {
                 } else {
                     "assert(math.abs(lota.tensor({1, 2, 3}):softmax():sum():item() - 1) < 1e-6)"
                 })
-                .call(move |_, args| {
+                .call(move |ctx, args| {
                     let x = args.this::<ScriptTensor>()?.get();
                     let dim = match dim(args, "dim", &x)? {
                         Some(dim) => dim,
                         None => candle_core::shape::Dim::to_index(&D::Minus1, x.shape(), name).told()?,
                     };
-                    softmax(&x, dim, log).told()
+                    along_pieces(ctx, &x, dim, &|x| softmax(x, dim, log))
                 }),
         );
     }

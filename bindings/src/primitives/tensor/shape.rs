@@ -7,6 +7,7 @@ use lota_script::{Error, Primitive, Registry};
 
 use super::create::Dims;
 use super::operand::{dim, float, position, reserve, shape_text, tensors};
+use super::work::{joined_by_pieces, product_by_pieces};
 use crate::error::Told as _;
 use crate::primitives::tensor::ScriptTensor;
 
@@ -143,9 +144,11 @@ pub(super) fn register(r: &mut Registry) {
             .arg("shape", "list of integer", "the new shape")
             .returns("Tensor", "the wider tensor")
             .example("assert(lota.ones({1, 3}):expand({4, 3}):sum():item() == 12)")
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let x = args.this::<ScriptTensor>()?.get();
                 let Dims(dims) = args.get("shape")?;
+                // Nothing is copied here; what is done with it next may be as large.
+                reserve(ctx, &dims, x.dtype().size_in_bytes())?;
                 x.broadcast_as(dims).told()
             }),
     );
@@ -168,7 +171,11 @@ pub(super) fn register(r: &mut Registry) {
                 let batches = b.dims()[..of.saturating_sub(2)].iter().product::<usize>().max(1);
                 let dims: Vec<usize> = rows.iter().chain(columns).copied().chain([batches]).collect();
                 reserve(ctx, &dims, a.dtype().size_in_bytes().max(b.dtype().size_in_bytes()))?;
-                product(&a, &b).told()
+                let columns = b.dims().last().copied().filter(|_| of > 1).unwrap_or(1);
+                if a.rank() < 2 {
+                    return product(&a, &b).told();
+                }
+                product_by_pieces(ctx, &a, &|a| product(a, &b), columns)
             }),
     );
     r.add(joining("cat", "Tensors joined along a dimension they have.", "4", Tensor::cat));
@@ -216,6 +223,7 @@ fn joining(
             };
             let rank = first.rank() + usize::from(name == "stack");
             match position(given, rank) {
+                Some(dim) if name == "cat" => joined_by_pieces(ctx, &tensors, dim),
                 Some(dim) => Ok(f(&tensors, dim).told()?),
                 None => Err(args.wrong("dim", format!("does not fit shape {}", shape_text(first.dims())))),
             }

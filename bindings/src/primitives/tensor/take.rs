@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use lota_script::{Error, FromValue, Primitive, Registry, Result, Value};
 
 use super::create::Dtype;
+use super::work::by_pieces;
 use crate::error::Told as _;
 use crate::machine::OnMachine as _;
 use crate::primitives::tensor::ScriptTensor;
@@ -83,7 +84,7 @@ pub(super) fn register(r: &mut Registry) {
                 let x = args.this::<ScriptTensor>()?.get();
                 let what: String = args.get("what")?;
                 match Dtype::from_value(Value::Str(what.clone())) {
-                    Ok(Dtype(dtype)) => Ok(x.to_dtype(dtype).told()?),
+                    Ok(Dtype(dtype)) => by_pieces(ctx, &[x], &|x| x[0].to_dtype(dtype)),
                     Err(_) if ["cpu", "cuda", "metal"].iter().any(|d| what.starts_with(d)) => {
                         Ok(x.to_device(&ctx.device_or_default(Some(&what))?).told()?)
                     }

@@ -12,7 +12,7 @@ use crate::primitives::mask::{budget, budgeted};
 use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::primitives::shared::ScriptTicket;
-use crate::primitives::universe::of_optional;
+use crate::primitives::universe::{check_described, of_optional};
 
 /// The options that say how a ticket is written.
 fn formed(record: Primitive) -> Primitive {
@@ -53,7 +53,7 @@ pub(super) fn register(r: &mut Registry) {
             "local path = lota.run.start('ticket-load'):path('t.safetensors')\nt:save(path)\n\
                  assert(lota.ticket.load(path, {model = m}):entries() == t:entries())",
         ))
-        .call(|_, args| {
+        .call(|ctx, args| {
             let path = args.file("path")?;
             let given: Value = args.get("model")?;
             let expected = of_optional(args, "model", &given)?;
@@ -62,7 +62,9 @@ pub(super) fn register(r: &mut Registry) {
                 Value::Object(object) => object.downcast_ref::<ScriptModel>(),
                 _ => None,
             };
-            Ok(file.ticket(model.map(|m| (&m.0.exec, &m.0.params)))?)
+            let ticket = file.ticket(model.map(|m| (&m.0.exec, &m.0.params)))?;
+            check_described(ctx, ticket.mask().universe(), expected.as_ref())?;
+            Ok(ticket)
         }),
     );
     r.add(

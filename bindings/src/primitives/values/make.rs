@@ -14,7 +14,7 @@ use crate::primitives::model::ScriptModel;
 use crate::primitives::params::{PARAMS, PARAMS_DOC, chosen};
 use crate::primitives::shared::{ScriptMask, ScriptTicket};
 use crate::primitives::tensor::ScriptTensor;
-use crate::primitives::universe::of_optional;
+use crate::primitives::universe::{check_described, of_optional};
 
 pub(super) fn register(r: &mut Registry) {
     r.add(
@@ -86,11 +86,14 @@ pub(super) fn register(r: &mut Registry) {
                 "local path = lota.run.start('values-load'):path('s.safetensors')\ns:save(path)\n\
                  assert(lota.values.load(path, {model = m}):sum() == s:sum())",
             ))
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let path = args.file("path")?;
                 let model: Value = args.get("model")?;
                 let expected = of_optional(args, "model", &model)?;
-                Ok(Values::load(path.path(), expected.as_ref())?)
+                ctx.reserve(usize::try_from(path.bytes()).unwrap_or(usize::MAX))?;
+                let values = Values::load(path.path(), expected.as_ref())?;
+                check_described(ctx, values.universe(), expected.as_ref())?;
+                Ok(values)
             }),
     );
 }

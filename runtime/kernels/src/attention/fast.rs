@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::kernel::{self, Back, Block, Keys, Layer};
-use crate::Exec;
 use crate::slice::uninit;
+use crate::{Exec, Result};
 
 /// One sequence of a batch: its new rows in the query matrix, and its keys, the last of which belong to those rows.
 #[derive(Clone, Copy)]
@@ -32,7 +32,12 @@ impl Span<'_> {
 }
 
 /// The output `[T, heads·D]` and log-sum-exps `[T, heads]` of sequences whose rows cover all of `q`.
-pub(super) fn forward(exec: &Exec, layer: Layer, q: &[f32], spans: &[Span<'_>]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn forward(
+    exec: &Exec,
+    layer: Layer,
+    q: &[f32],
+    spans: &[Span<'_>],
+) -> Result<(Vec<f32>, Vec<f32>)> {
     let tokens = q.len() / layer.q_width;
     let heads = layer.spec.heads;
     // SAFETY: the blocks of all sequences and heads cover every row and head, and each is copied below.
@@ -42,11 +47,15 @@ pub(super) fn forward(exec: &Exec, layer: Layer, q: &[f32], spans: &[Span<'_>]) 
         .flat_map(|span| (0..layer.spec.kv_heads).map(move |head| (span, head)))
         .flat_map(|(span, head)| span.blocks(layer, head, 0, span.len).map(|block| (block, span.keys)))
         .collect();
-    let work = |&(block, keys): &(Block, Keys<'_>)| kernel::forward(layer, q, keys, block);
+    // A long sequence takes the square of its length.
+    let work = |&(block, keys): &(Block, Keys<'_>)| -> Result<_> {
+        exec.check()?;
+        Ok(kernel::forward(layer, q, keys, block))
+    };
     let parts: Vec<(Vec<f32>, Vec<f32>)> = if exec.threads() == 1 {
-        tasks.iter().map(work).collect()
+        tasks.iter().map(work).collect::<Result<_>>()?
     } else {
-        exec.run(|| tasks.par_iter().map(work).collect())
+        exec.run(|| tasks.par_iter().map(work).collect::<Result<_>>())?
     };
     for ((block, _), (part, sums)) in tasks.iter().zip(parts) {
         place(layer, *block, &part, &mut out);
@@ -55,7 +64,7 @@ pub(super) fn forward(exec: &Exec, layer: Layer, q: &[f32], spans: &[Span<'_>]) 
             lse[(block.row + r % block.len) * heads + head] = sum;
         }
     }
-    (out, lse)
+    Ok((out, lse))
 }
 
 /// Copies a block's `[group · len, D]` to its rows and heads.
@@ -78,7 +87,7 @@ pub(super) fn backward(
     layer: Layer,
     back: Back<'_>,
     spans: &[Span<'_>],
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+) -> Result<(Vec<f32>, Vec<f32>, Vec<f32>)> {
     let (tokens, d) = (back.q.len() / layer.q_width, layer.spec.head_dim);
     let mut tasks = Vec::new();
     for span in spans {
@@ -89,18 +98,21 @@ pub(super) fn backward(
             }
         }
     }
-    let work = |&(span, head, from, to): &(Span<'_>, usize, usize, usize)| {
+    let work = |&(span, head, from, to): &(Span<'_>, usize, usize, usize)| -> Result<_> {
         let (mut dk, mut dv) = (vec![0.0; to * d], vec![0.0; to * d]);
         let blocks = span.blocks(layer, head, from, to);
         let dq = blocks
-            .map(|block| (block, kernel::backward(layer, back, span.keys, block, &mut dk, &mut dv)))
-            .collect::<Vec<_>>();
-        (dq, dk, dv)
+            .map(|block| {
+                exec.check()?;
+                Ok((block, kernel::backward(layer, back, span.keys, block, &mut dk, &mut dv)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok((dq, dk, dv))
     };
     let parts: Vec<_> = if exec.threads() == 1 {
-        tasks.iter().map(work).collect()
+        tasks.iter().map(work).collect::<Result<_>>()?
     } else {
-        exec.run(|| tasks.par_iter().map(work).collect())
+        exec.run(|| tasks.par_iter().map(work).collect::<Result<_>>())?
     };
     // SAFETY: the blocks of all sequences and heads cover every row and head, and each is copied below.
     let mut dq = unsafe { uninit(tokens * layer.q_width) };
@@ -116,5 +128,5 @@ pub(super) fn backward(
             }
         }
     }
-    (dq, dk, dv)
+    Ok((dq, dk, dv))
 }

@@ -52,7 +52,7 @@ pub fn forward(
     let (q, k, v) = (q.lock(), k.lock(), v.lock());
     let layer = Layer::new(exec, spec);
     let spans = spans(layer, k.f32()?, v.f32()?, segments);
-    let (out, lse) = fast::forward(exec, layer, q.f32()?, &spans);
+    let (out, lse) = fast::forward(exec, layer, q.f32()?, &spans)?;
     Ok((tensor(out, &[tokens, layer.q_width])?, tensor(lse, &[tokens, spec.heads])?))
 }
 
@@ -92,7 +92,7 @@ pub fn backward(
     let layer = Layer::new(exec, spec);
     let spans = spans(layer, k.f32()?, v.f32()?, segments);
     let back = Back { q: q.f32()?, out: out.f32()?, dout: dout.f32()?, lse: lse.f32()? };
-    let (dq, dk, dv) = fast::backward(exec, layer, back, &spans);
+    let (dq, dk, dv) = fast::backward(exec, layer, back, &spans)?;
     let shapes = [[tokens, layer.q_width], [tokens, layer.kv_width]];
     Ok((tensor(dq, &shapes[0])?, tensor(dk, &shapes[1])?, tensor(dv, &shapes[1])?))
 }
@@ -134,7 +134,7 @@ pub fn decode(
         .map(|(span, keys)| Span { keys, ..*span })
         .filter(|span| span.len > 0)
         .collect();
-    let (out, _) = fast::forward(exec, layer, q.f32()?, &spans);
+    let (out, _) = fast::forward(exec, layer, q.f32()?, &spans)?;
     tensor(out, &[tokens, layer.q_width])
 }
 

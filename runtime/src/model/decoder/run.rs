@@ -38,6 +38,13 @@ impl<'a> Run<'a> {
         segments: &'a [u32],
         positions: &[u32],
     ) -> Result<Self> {
+        let tokens = segments.last().map_or(0, |&end| end as usize);
+        // The input of a block and its sum, and the widest that lie beside each other in it.
+        let row = 4 * config.hidden_size
+            + 3 * config.intermediate_size
+            + 2 * config.q_size()
+            + 2 * config.kv_size();
+        host.room.ask_for(tokens, row.saturating_mul(size_of::<f32>()))?;
         let rotations: Result<Vec<_>> =
             config.ropes.iter().map(|r| rotation(exec, r, segments, positions)).collect();
         let act = match config.activation {

@@ -8,6 +8,8 @@ use minijinja::value::{Enumerator, Object, ObjectExt, Value as JinjaValue, Value
 use minijinja::{Error as JinjaError, ErrorKind};
 use serde_json::Value;
 
+use super::bounds::LONGEST;
+
 /// A JSON object in the order it was written.
 #[derive(Debug)]
 struct Ordered(Vec<(Arc<str>, JinjaValue)>);
@@ -33,6 +35,9 @@ pub(super) fn to_jinja(value: &Value) -> JinjaValue {
         simple => JinjaValue::from_serialize(simple),
     }
 }
+
+/// Bytes that are written, at most: of what is indented most are spaces.
+const MOST: usize = 4 * LONGEST;
 
 /// The options of `json.dumps`.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +67,9 @@ impl Style {
     fn write(&self, out: &mut String, value: &JinjaValue, depth: usize) -> Result<(), JinjaError> {
         if depth > 100 {
             return Err(refused("nested too deeply"));
+        }
+        if out.len() > MOST {
+            return Err(refused("the text is too long"));
         }
         match value.kind() {
             ValueKind::Map => {

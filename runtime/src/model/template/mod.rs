@@ -3,18 +3,21 @@
 //! Templates are Jinja, written for Python. They run in minijinja with the methods, filters and
 //! output of Python that they use, and reach nothing but what they are given.
 
+mod bounds;
 mod json;
 mod python;
 mod time;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error as JinjaError, ErrorKind, State, Value as JinjaValue};
 use serde_json::{Map, Value};
 
+use self::bounds::Bounds;
 use super::Tokenizer;
-use crate::host::read_foreign;
+use crate::host::{Cancel, read_foreign, with_stack};
 use crate::{Error, Result};
 
 /// A chat template.
@@ -35,15 +38,18 @@ pub struct ChatOptions {
     /// The time, in seconds since 1970 (of the zone it should be shown in), for templates that
     /// write the date. Without it such a template is an error.
     pub now: Option<i64>,
+    /// Stops it.
+    pub cancel: Cancel,
 }
 
 impl ChatTemplate {
     /// A template from its Jinja source, which is checked.
     pub fn new(source: impl Into<String>) -> Result<Self> {
         let template = Self { source: source.into() };
-        let env = environment(None);
+        bounds::check_source(&template.source).map_err(|e| explain(&e))?;
+        let env = environment(None, &Bounds::new(Cancel::default()));
         let compiled = expand_generation(&template.source);
-        env.template_from_str(&compiled).map_err(|e| explain(&e))?;
+        with_stack(|| env.template_from_str(&compiled).map(drop)).map_err(|e| explain(&e))?;
         Ok(template)
     }
 
@@ -103,11 +109,16 @@ impl ChatTemplate {
                 }
             }
         }
-        let env = environment(options.now);
+        let bounds = Bounds::new(options.cancel.clone());
+        let env = environment(options.now, &bounds);
         let compiled = expand_generation(&self.source);
-        env.template_from_str(&compiled)
-            .and_then(|t| t.render(json::to_jinja(&Value::Object(variables))))
-            .map_err(|e| explain(&e))
+        let root = json::to_jinja(&Value::Object(variables));
+        with_stack(|| bounds::render(env, &compiled, root, &bounds)).map_err(|e| {
+            match options.cancel.check() {
+                Err(cancelled) => cancelled.into(),
+                Ok(()) => explain(&e),
+            }
+        })
     }
 }
 
@@ -134,13 +145,17 @@ fn text_of(entry: &Value) -> Option<&str> {
 }
 
 /// An environment that behaves as the one templates are written for.
-fn environment<'a>(now: Option<i64>) -> Environment<'a> {
+fn environment<'a>(now: Option<i64>, bounds: &Arc<Bounds>) -> Environment<'a> {
     let mut env = Environment::new();
     env.set_trim_blocks(true);
     env.set_lstrip_blocks(true);
     env.set_unknown_method_callback(python::method);
     env.set_recursion_limit(200);
-    env.set_formatter(|out, _, value| out.write_str(&python::text(value)).map_err(JinjaError::from));
+    let bounds = bounds.clone();
+    env.set_formatter(move |out, _, value| {
+        bounds.spend_on(std::slice::from_ref(value))?;
+        out.write_str(&python::text(value)).map_err(JinjaError::from)
+    });
     env.add_filter("string", |value: &JinjaValue| python::text(value));
     env.add_filter("join", python::join);
     env.add_filter("trim", python::trim);

@@ -3,14 +3,16 @@
 use serde_json::{Map, Value, json};
 use tokenizers::{AddedToken, PostProcessorWrapper};
 
+use super::bounds::Bounds;
 use super::vocabulary::{Vocabulary, kind};
 use super::{Tokenizer, byte_level, pieces};
 use crate::Result;
+use crate::host::Room;
 use crate::model::gguf::Metadata;
 
 impl Tokenizer {
     /// Builds the tokenizer a file describes. `None` if it describes none.
-    pub(crate) fn of_gguf(meta: &Metadata) -> Result<Option<Self>> {
+    pub(crate) fn of_gguf(meta: &Metadata, room: &Room) -> Result<Option<Self>> {
         let Some(model) = meta.text_or("tokenizer.ggml.model")? else { return Ok(None) };
         let tokens = meta.texts("tokenizer.ggml.tokens")?;
         let kinds = match meta.numbers_or("tokenizer.ggml.token_type")? {
@@ -38,7 +40,9 @@ impl Tokenizer {
         if let Some(around) = around(bos, eos) {
             inner.with_post_processor(Some(around.map_err(|e| vocabulary.bad(e))?));
         }
-        Self::new(inner, config(&vocabulary, bos.is_some(), eos.is_some())?).map(Some)
+        let config = config(&vocabulary, bos.is_some(), eos.is_some())?;
+        let made = Self::new(inner, config, Bounds::plain(room.clone()))?;
+        Ok(Some(Self { source: meta.path().to_path_buf(), ..made }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tokenizers: text to token ids and back.
 
+mod bounds;
 mod byte_level;
 mod gguf;
 mod pieces;
@@ -10,12 +11,13 @@ mod train;
 mod vocabulary;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use self::bounds::{Bounds, Parts};
 use super::save::is_of_a_tokenizer;
-use crate::host::{self, Host, finish_folder, read_foreign, write_atomic, write_folder};
+use crate::host::{self, Host, Room, finish_folder, read_foreign, write_atomic, write_folder};
 use crate::{Error, Result};
 
 pub use special::{Special, Specials};
@@ -28,7 +30,16 @@ pub struct Tokenizer {
     specials: Specials,
     config: Map<String, Value>,
     size: usize,
+    bytes: u64,
+    bounds: Bounds,
+    /// The file that it was read from, for messages.
+    source: PathBuf,
 }
+
+/// What a token takes beside its two spellings in memory, about.
+const TOKEN_BYTES: u64 = 200;
+/// What a byte of a `tokenizer.json` takes while it is read, about.
+const READ_BYTES: u64 = 12;
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,12 +49,15 @@ impl std::fmt::Debug for Tokenizer {
 
 impl Tokenizer {
     /// Reads `tokenizer.json`, with `tokenizer_config.json` beside it where there is one.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, room: &Room) -> Result<Self> {
         finish_folder(path.parent().unwrap_or(Path::new("")))?;
+        let size = path.metadata().map_err(|e| Error::io(path, e))?.len();
+        room.ask(size.saturating_mul(READ_BYTES))?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         // The reader's own words for a file that ends too early say nothing of its end.
-        serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
+        let parts: Parts = serde_json::from_slice(&bytes)
             .map_err(|e| Error::format(path, format!("not a whole JSON file: {e}")))?;
+        let bounds = Bounds::of(&parts, room.clone()).map_err(|what| Error::format(path, what))?;
         let inner = read_foreign(path, "a tokenizer", || {
             tokenizers::Tokenizer::from_bytes(&bytes)
                 .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))
@@ -58,10 +72,12 @@ impl Tokenizer {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(e) => return Err(Error::io(&beside, e)),
         };
-        read_foreign(path, "a tokenizer", || Self::new(inner, config)).map_err(|e| match e {
-            Error::Host(host::Error::Argument(what)) => Error::format(&beside, what),
-            other => other,
-        })
+        let made =
+            read_foreign(path, "a tokenizer", || Self::new(inner, config, bounds)).map_err(|e| match e {
+                Error::Host(host::Error::Argument(what)) => Error::format(&beside, what),
+                other => other,
+            })?;
+        Ok(Self { source: path.to_path_buf(), ..made })
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`, replacing those of the folder as one. Files of a former
@@ -81,25 +97,31 @@ impl Tokenizer {
     }
 
     /// A tokenizer from its parts; `config` is what `tokenizer_config.json` holds.
-    pub(crate) fn new(mut inner: tokenizers::Tokenizer, config: Map<String, Value>) -> Result<Self> {
+    fn new(mut inner: tokenizers::Tokenizer, config: Map<String, Value>, bounds: Bounds) -> Result<Self> {
         // Truncation and padding that a file asks for are for its author's batches: here they
         // would silently lose or add tokens.
         let refused = |e: tokenizers::Error| Error::argument(e.to_string());
         inner.with_truncation(None).map_err(refused)?;
         inner.with_padding(None);
-        let size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        let vocabulary = inner.get_vocab(true);
+        let size = vocabulary.values().max().map_or(0, |id| *id as usize + 1);
+        bounds.check_token(vocabulary.keys().map(String::len).max().unwrap_or(0))?;
+        let bytes = vocabulary.keys().map(|token| 2 * token.len() as u64 + TOKEN_BYTES).sum();
         let specials = Specials::from_config(&config, |token| inner.token_to_id(token))?;
-        Ok(Self { inner, specials, config, size })
+        Ok(Self { inner, specials, config, size, bytes, bounds, source: PathBuf::from("the tokenizer") })
     }
 
     /// The ids of a text. `special` adds what the tokenizer puts around every text (a beginning of
     /// sequence, for many models); special tokens written in the text are recognised either way.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, special)
-            .map_err(|e| Error::argument(format!("cannot tokenize {:?}: {e}", shorten(text))))?;
-        Ok(encoding.get_ids().to_vec())
+        self.bounds.encode(text.len())?;
+        read_foreign(&self.source, "a tokenizer that can read this text", || {
+            let encoding = self
+                .inner
+                .encode_fast(text, special)
+                .map_err(|e| Error::argument(format!("cannot tokenize {:?}: {e}", shorten(text))))?;
+            Ok(encoding.get_ids().to_vec())
+        })
     }
 
     /// The ids of a text to be continued: with what the tokenizer puts before every text, unless
@@ -119,15 +141,22 @@ impl Tokenizer {
 
     /// The text of some ids; special tokens are left out with `skip_special`.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        if let Some(id) = ids.iter().find(|&&id| self.inner.id_to_token(id).is_none()) {
-            return Err(Error::argument(format!(
-                "token id {id} is not in the vocabulary of {} tokens",
-                self.size
-            )));
+        let mut bytes = 0;
+        for &id in ids {
+            let Some(token) = self.inner.id_to_token(id) else {
+                return Err(Error::argument(format!(
+                    "token id {id} is not in the vocabulary of {} tokens",
+                    self.size
+                )));
+            };
+            bytes += token.len() + 1;
         }
-        self.inner
-            .decode(ids, skip_special)
-            .map_err(|e| Error::argument(format!("cannot decode {} tokens: {e}", ids.len())))
+        self.bounds.decode(bytes)?;
+        read_foreign(&self.source, "a tokenizer that can write these tokens", || {
+            self.inner
+                .decode(ids, skip_special)
+                .map_err(|e| Error::argument(format!("cannot decode {} tokens: {e}", ids.len())))
+        })
     }
 
     /// A decoder for tokens that come one by one.
@@ -148,6 +177,11 @@ impl Tokenizer {
     /// One more than the largest id.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// What it takes in memory, about.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The special tokens that have a name: beginning, end, padding, unknown.

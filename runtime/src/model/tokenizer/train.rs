@@ -8,6 +8,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
 use super::Tokenizer;
+use super::bounds::Bounds;
 use crate::host::Host;
 use crate::{Error, Result};
 
@@ -45,6 +46,11 @@ impl Default for TokenizerTraining {
 
 /// The spelling of the unknown token, which only a tokenizer without all bytes has.
 const UNKNOWN: &str = "<unk>";
+
+/// Bytes of text that a run with limits trains a tokenizer on: nothing looks at the switch meanwhile.
+const LONGEST: usize = 128 << 10;
+/// What a byte of text takes meanwhile, at most.
+const BYTE: usize = 200;
 
 /// Trains a tokenizer on `texts`. The same texts and options give the same tokenizer.
 pub fn train_tokenizer(texts: &[String], options: &TokenizerTraining, host: &Host) -> Result<Tokenizer> {
@@ -87,8 +93,16 @@ pub fn train_tokenizer(texts: &[String], options: &TokenizerTraining, host: &Hos
             special.len()
         )));
     }
+    let text: usize = texts.iter().map(String::len).sum();
+    if host.room.is_bounded() && text > LONGEST {
+        return Err(Error::argument(format!(
+            "{text} bytes of text are too many: a tokenizer is trained on {LONGEST} at most here"
+        )));
+    }
+    host.room.ask_for(text, BYTE)?;
     let mut trainer = BpeTrainer::builder()
-        .vocab_size(options.vocab)
+        // No text has more tokens than bytes, and the trainer takes memory for all that it may make.
+        .vocab_size(options.vocab.min(least.saturating_add(text)))
         .min_frequency(options.min_frequency)
         .show_progress(false)
         .special_tokens(special.iter().map(|t| AddedToken::from(*t, true)).collect())
@@ -111,7 +125,7 @@ pub fn train_tokenizer(texts: &[String], options: &TokenizerTraining, host: &Hos
     let json = inner.to_string(false).map_err(refused)?;
     let inner = tokenizers::Tokenizer::from_bytes(json).map_err(refused)?;
     host.cancel.check()?;
-    Tokenizer::new(inner, config(options))
+    Tokenizer::new(inner, config(options), Bounds::plain(host.room.clone()))
 }
 
 /// What `tokenizer_config.json` is to hold.

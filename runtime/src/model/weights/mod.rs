@@ -45,6 +45,8 @@ pub(crate) fn read_params(
     for spec in universe.specs() {
         check(source, spec)?;
     }
+    let bytes = |spec: &ParamSpec| spec.entries() * Params::dtype_of(spec.role, dtype).size_in_bytes() as u64;
+    host.room.ask(universe.specs().iter().map(bytes).fold(0, u64::saturating_add))?;
     report_extra(source, universe, host);
     let device: &Device = exec.device();
     let count = host.events.count("load", 0, universe.len() as u64);

@@ -1,0 +1,3 @@
+-- expect: argument not JSON
+-- Lists in lists, as a text.
+return require("lota").json.decode(("["):rep(1000000))

@@ -1,0 +1,7 @@
+-- expect: limit longer
+-- Long texts compared, again and again: each takes as long as many instructions.
+local text = ("x"):rep(4000000)
+local other = ("x"):rep(4000000)
+while true do
+  local _ = text < other
+end
