@@ -23,6 +23,11 @@ pub struct ChatTemplate {
     source: String,
 }
 
+/// The steps that a template may take, with those for each message. The longest templates that are known take some hundred
+/// a message; loops within loops would go on for as long as their writer likes.
+const STEPS: u64 = 2_000_000;
+const STEPS_PER_MESSAGE: u64 = 20_000;
+
 /// What a template is given besides the messages.
 #[derive(Clone, Debug, Default)]
 pub struct ChatOptions {
@@ -103,7 +108,8 @@ impl ChatTemplate {
                 }
             }
         }
-        let env = environment(options.now);
+        let mut env = environment(options.now);
+        env.set_fuel(Some(STEPS + STEPS_PER_MESSAGE * list.len() as u64));
         let compiled = expand_generation(&self.source);
         env.template_from_str(&compiled)
             .and_then(|t| t.render(json::to_jinja(&Value::Object(variables))))
@@ -210,7 +216,10 @@ fn expand_generation(source: &str) -> String {
 
 /// A template's error in words: what it raised itself, or what is wrong at which line.
 fn explain(error: &JinjaError) -> Error {
-    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_string);
+    let what = match error.kind() {
+        ErrorKind::OutOfFuel => "it takes more steps than a conversation of this length can need".to_string(),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_string),
+    };
     match error.line() {
         Some(line) => Error::argument(format!("the chat template (line {line}): {what}")),
         None => Error::argument(format!("the chat template: {what}")),
@@ -265,6 +274,16 @@ mod tests {
         assert!(
             error.ends_with("it writes the date, and no time was given: pass `now` in the options"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn a_template_ends() {
+        let loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let error = render(loops, &ChatOptions::default()).expect_err("ten billion steps").to_string();
+        assert_eq!(
+            error,
+            "the chat template (line 1): it takes more steps than a conversation of this length can need"
         );
     }
 
