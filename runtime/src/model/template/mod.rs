@@ -194,8 +194,9 @@ fn expand_generation(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else { break };
-        let inner = &rest[start + 2..start + length];
+        // In `{%}` the end is not that of this tag.
+        let Some(length) = rest[start + 2..].find("%}") else { break };
+        let inner = &rest[start + 2..start + 2 + length];
         let word = inner.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
         let replacement = match word {
             "generation" => Some("if true"),
@@ -208,7 +209,7 @@ fn expand_generation(source: &str) -> String {
             None => out.push_str(inner),
         }
         out.push_str("%}");
-        rest = &rest[start + length + 2..];
+        rest = &rest[start + 2 + length + 2..];
     }
     out.push_str(rest);
     out
@@ -294,7 +295,9 @@ mod tests {
             error.expect_err("raises").to_string(),
             "the chat template (line 2): roles must alternate"
         );
-        let error = ChatTemplate::new("{% for %}").expect_err("bad syntax").to_string();
-        assert!(error.starts_with("the chat template (line 1): "), "{error}");
+        for source in ["{% for %}", "{%}", "{%}{% if true %}{% endif %}"] {
+            let error = ChatTemplate::new(source).expect_err("bad syntax").to_string();
+            assert!(error.starts_with("the chat template (line 1): "), "{source}: {error}");
+        }
     }
 }
