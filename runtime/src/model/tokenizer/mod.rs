@@ -45,8 +45,12 @@ impl Tokenizer {
         serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
             .map_err(|e| Error::format(path, format!("not a whole JSON file: {e}")))?;
         let inner = read_foreign(path, "a tokenizer", || {
-            tokenizers::Tokenizer::from_bytes(&bytes)
-                .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))
+            let inner = tokenizers::Tokenizer::from_bytes(&bytes)
+                .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))?;
+            one_token_each(&inner).map_err(|what| Error::format(path, what))?;
+            // What is put around every text is looked up with the first one: here that is the fault of the file.
+            let _ = inner.encode_fast("", true);
+            Ok::<_, Error>(inner)
         })?;
         let beside = path.with_file_name("tokenizer_config.json");
         let config = match std::fs::read(&beside) {
@@ -95,11 +99,12 @@ impl Tokenizer {
     /// The ids of a text. `special` adds what the tokenizer puts around every text (a beginning of
     /// sequence, for many models); special tokens written in the text are recognised either way.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, special)
-            .map_err(|e| Error::argument(format!("cannot tokenize {:?}: {e}", shorten(text))))?;
-        Ok(encoding.get_ids().to_vec())
+        let encoded = guarded(|| {
+            self.inner
+                .encode_fast(text, special)
+                .map_err(|e| Error::argument(format!("cannot tokenize {:?}: {e}", shorten(text))))
+        });
+        Ok(encoded?.get_ids().to_vec())
     }
 
     /// The ids of a text to be continued: with what the tokenizer puts before every text, unless
@@ -125,9 +130,11 @@ impl Tokenizer {
                 self.size
             )));
         }
-        self.inner
-            .decode(ids, skip_special)
-            .map_err(|e| Error::argument(format!("cannot decode {} tokens: {e}", ids.len())))
+        guarded(|| {
+            self.inner
+                .decode(ids, skip_special)
+                .map_err(|e| Error::argument(format!("cannot decode {} tokens: {e}", ids.len())))
+        })
     }
 
     /// A decoder for tokens that come one by one.
@@ -165,6 +172,22 @@ impl Tokenizer {
         self.inner
             .to_string(true)
             .map_err(|e| Error::argument(format!("the tokenizer cannot be written as JSON: {e}")))
+    }
+}
+
+/// Works with a tokenizer of another crate, which may give up on a text because of what its file said.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    read_foreign(Path::new("tokenizer.json"), "a tokenizer", work)
+}
+
+/// What is wrong if two tokens of the vocabulary have one id: one of them would be lost when it is written.
+fn one_token_each(inner: &tokenizers::Tokenizer) -> std::result::Result<(), String> {
+    let mut tokens: Vec<(u32, String)> =
+        inner.get_vocab(false).into_iter().map(|(token, id)| (id, token)).collect();
+    tokens.sort_unstable();
+    match tokens.windows(2).find(|two| two[0].0 == two[1].0) {
+        Some([(id, one), (_, other)]) => Err(format!("tokens {one:?} and {other:?} have the same id {id}")),
+        _ => Ok(()),
     }
 }
 
