@@ -94,13 +94,17 @@ pub struct Universe {
     entries: u64,
 }
 
+/// The most rows of all parameters together; the largest models have some millions. A mask takes a number for each row of
+/// a parameter that has a single entry, and the shapes may be what a file of some bytes says.
+const MOST_ROWS: u64 = 1 << 26;
+
 impl Universe {
     /// A universe of these parameters, in this order. Names must differ, and no parameter may be
-    /// empty or have more than 2^32 entries (entries are indexed with 32 bits).
+    /// empty or have more than 2^32 entries (entries are indexed with 32 bits). All together have at most 2^26 rows.
     pub fn new(specs: Vec<ParamSpec>) -> Result<Arc<Self>> {
         let mut by_name = HashMap::with_capacity(specs.len());
         let mut hash = blake3::Hasher::new();
-        let mut entries = 0;
+        let (mut entries, mut rows) = (0, 0);
         for (i, spec) in specs.iter().enumerate() {
             let count = spec.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
             let count = count.filter(|&n| n <= 1 << 32).ok_or_else(|| {
@@ -119,6 +123,14 @@ impl Universe {
                 return Err(Error::argument(format!("parameter {} is listed twice", spec.name)));
             }
             entries += count;
+            rows += spec.rows_cols().0 as u64;
+            if rows > MOST_ROWS {
+                return Err(Error::argument(format!(
+                    "parameter {} has shape {:?}: it and those before it have {rows} rows, and a model here has at most \
+                     {MOST_ROWS}",
+                    spec.name, spec.shape
+                )));
+            }
             hash.update(&(spec.name.len() as u64).to_le_bytes());
             hash.update(spec.name.as_bytes());
             hash.update(&(spec.shape.len() as u64).to_le_bytes());
@@ -260,6 +272,11 @@ mod tests {
         assert_eq!(
             text(vec![spec("a", &[1 << 17, 1 << 16])]),
             "parameter a has shape [131072, 65536]: more than 2^32 entries, which a mask cannot index"
+        );
+        assert_eq!(
+            text(vec![spec("a", &[1 << 26]), spec("b", &[1 << 25, 2]), spec("c", &[1 << 25, 1])]),
+            "parameter c has shape [33554432, 1]: it and those before it have 67108865 rows, and a model here has at \
+             most 67108864"
         );
     }
 }

@@ -173,7 +173,9 @@ pub(super) fn read_plain(archive: &mut Archive, universe: &Universe, kind: Value
     let mut numbers = Vec::with_capacity(universe.len());
     for (spec, set) in universe.specs().iter().zip(&sets) {
         let bytes = raw.remove(&spec.name).unwrap_or_default();
-        let rows = if kind.scaled() { codec::rows_of(spec, set) } else { Rows::new() };
+        // A set may be of billions in some bytes: its rows are looked at when there are as many values.
+        let fits = bytes.len() as u64 == kind.bytes(set.len());
+        let rows = if kind.scaled() && fits { codec::rows_of(spec, set) } else { Rows::new() };
         let sizes = scales.remove(&spec.name).unwrap_or_default();
         let read = numbers_of(&bytes, set.len(), kind, &rows, &sizes).ok_or_else(|| {
             archive.damaged(&format!(

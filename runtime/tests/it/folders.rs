@@ -75,6 +75,30 @@ fn a_saved_model_is_read_back() {
 }
 
 #[test]
+fn a_tokenizer_that_contradicts_itself_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    words(dir.path());
+    let path = dir.path().join("tokenizer.json");
+    let whole: Value = serde_json::from_slice(&std::fs::read(&path).expect("reads")).expect("JSON");
+    let refusal = |key: &str, inner: &str, value: Value| {
+        let mut changed = whole.clone();
+        match inner {
+            "" => changed[key] = value,
+            inner => changed[key]["vocab"][inner] = value,
+        }
+        std::fs::write(&path, changed.to_string()).expect("writes");
+        let text = Tokenizer::open(&path).expect_err("is refused").to_string();
+        text.strip_prefix(&format!("{}: ", path.display())).expect("names the file").to_string()
+    };
+    assert_eq!(refusal("model", "w5", json!(4)), r#"tokens "w4" and "w5" have the same id 4"#);
+    let around = json!({"type": "TemplateProcessing", "pair": [{"Sequence": {"id": "A", "type_id": 0}}],
+        "single": [{"SpecialToken": {"id": "w1", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {}});
+    let text = refusal("post_processor", "", around);
+    assert!(text.starts_with("is damaged, or not a tokenizer"), "{text}");
+}
+
+#[test]
 fn types_are_rounded_on_the_way_out_and_in() {
     let original = model("llama", json!({}));
     for dtype in [DType::BF16, DType::F16] {

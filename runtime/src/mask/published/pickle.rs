@@ -6,6 +6,9 @@ use std::rc::Rc;
 
 /// Values nest no deeper than this.
 const MAX_DEPTH: usize = 32;
+/// The most items of lists and dictionaries that are copied, because something else still holds them as they were. What
+/// torch writes holds them while they are empty.
+const MAX_COPIED: usize = 1 << 16;
 
 /// A pickled value.
 #[derive(Clone, Debug)]
@@ -116,6 +119,7 @@ impl<'a> Reader<'a> {
 struct Machine {
     stack: Vec<Value>,
     memo: std::collections::HashMap<u64, Value>,
+    copied: usize,
 }
 
 /// The value of a pickle, and the bytes behind it.
@@ -162,7 +166,7 @@ impl Machine {
             return Err("it sets items of something that is no dictionary".into());
         };
         *d = depth.max(*d);
-        let pairs = Rc::make_mut(pairs);
+        let pairs = own(pairs, &mut self.copied)?;
         let mut flat = flat.into_iter();
         while let (Some(key), Some(value)) = (flat.next(), flat.next()) {
             pairs.push((key, value));
@@ -176,7 +180,7 @@ impl Machine {
             return Err("it appends to something that is no list".into());
         };
         *d = depth.max(*d);
-        Rc::make_mut(list).extend(items);
+        own(list, &mut self.copied)?.extend(items);
         Ok(())
     }
 
@@ -329,8 +333,36 @@ impl Machine {
     }
 }
 
+/// What a value holds, to be changed: a copy where something else holds it too.
+fn own<'a, T: Clone>(items: &'a mut Rc<Vec<T>>, copied: &mut usize) -> Outcome<&'a mut Vec<T>> {
+    if Rc::strong_count(items) > 1 {
+        *copied += items.len();
+        if *copied > MAX_COPIED {
+            return Err("it changes what it has said before, again and again".into());
+        }
+    }
+    Ok(Rc::make_mut(items))
+}
+
 /// The depth of a value that holds these.
 fn deeper(items: &[Value]) -> Outcome<usize> {
     let depth = 1 + items.iter().map(Value::depth).max().unwrap_or(0);
     if depth > MAX_DEPTH { Err("its values nest too deeply".into()) } else { Ok(depth) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dictionary_that_is_said_again_and_again_does_not_fill_the_memory() {
+        // A dictionary of many pairs, kept; then, again and again, it and one pair more.
+        let mut pickle = b"}".to_vec();
+        pickle.extend(b"NNs".repeat(10_000));
+        pickle.extend(b"q\x00");
+        pickle.extend(b"h\x00NNs".repeat(10_000));
+        pickle.push(b'.');
+        let refused = parse(&pickle).expect_err("a hundred million pairs");
+        assert_eq!(refused, "it changes what it has said before, again and again");
+    }
 }

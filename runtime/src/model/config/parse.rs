@@ -202,27 +202,28 @@ fn layers(f: Fields<'_>, family: Family, head_dim: usize) -> Result<(Vec<Rope>, 
     }
     let partial = family == Family::Phi3;
     let mut ropes: Vec<Rope> = Vec::new();
+    // Of each kind it is read once: it may be a list as long as its file, and there may be thousands of layers.
+    let mut known: [Option<usize>; 2] = [None; 2];
     let mut layers = Vec::with_capacity(count);
     for (&slides, &turns) in sliding.iter().zip(&turned) {
-        let rope = if turns {
-            let rope = if separate && slides {
-                rope::rope(
-                    f,
-                    "sliding_attention",
-                    if nested { "rope_theta" } else { local_key },
-                    nested,
-                    head_dim,
-                    partial,
-                )?
-            } else {
-                rope::rope(f, "full_attention", "rope_theta", true, head_dim, partial)?
-            };
-            Some(ropes.iter().position(|r| *r == rope).unwrap_or_else(|| {
-                ropes.push(rope);
-                ropes.len() - 1
-            }))
-        } else {
-            None
+        let local = separate && slides;
+        let rope = match known[usize::from(local)] {
+            _ if !turns => None,
+            Some(rope) => Some(rope),
+            None => {
+                let rope = if local {
+                    let key = if nested { "rope_theta" } else { local_key };
+                    rope::rope(f, "sliding_attention", key, nested, head_dim, partial)?
+                } else {
+                    rope::rope(f, "full_attention", "rope_theta", true, head_dim, partial)?
+                };
+                let at = ropes.iter().position(|r| *r == rope).unwrap_or_else(|| {
+                    ropes.push(rope);
+                    ropes.len() - 1
+                });
+                known[usize::from(local)] = Some(at);
+                Some(at)
+            }
         };
         layers.push(Layer { window: if slides { window } else { None }, rope });
     }

@@ -203,8 +203,9 @@ fn expand_generation(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else { break };
-        let inner = &rest[start + 2..start + length];
+        // In `{%}` the end is not that of this tag.
+        let Some(length) = rest[start + 2..].find("%}") else { break };
+        let inner = &rest[start + 2..start + 2 + length];
         let word = inner.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
         let replacement = match word {
             "generation" => Some("if true"),
@@ -217,7 +218,7 @@ fn expand_generation(source: &str) -> String {
             None => out.push_str(inner),
         }
         out.push_str("%}");
-        rest = &rest[start + length + 2..];
+        rest = &rest[start + 2 + length + 2..];
     }
     out.push_str(rest);
     out
@@ -225,7 +226,10 @@ fn expand_generation(source: &str) -> String {
 
 /// A template's error in words: what it raised itself, or what is wrong at which line.
 fn explain(error: &JinjaError) -> Error {
-    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_string);
+    let what = match error.kind() {
+        ErrorKind::OutOfFuel => "it takes more steps than a conversation of this length can need".to_string(),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_string),
+    };
     match error.line() {
         Some(line) => Error::argument(format!("the chat template (line {line}): {what}")),
         None => Error::argument(format!("the chat template: {what}")),
@@ -284,13 +288,25 @@ mod tests {
     }
 
     #[test]
+    fn a_template_ends() {
+        let loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let error = render(loops, &ChatOptions::default()).expect_err("ten billion steps").to_string();
+        assert_eq!(
+            error,
+            "the chat template (line 1): it takes more steps than a conversation of this length can need"
+        );
+    }
+
+    #[test]
     fn a_template_s_own_error_is_passed_on() {
         let error = render("a\n{{ raise_exception('roles must alternate') }}", &ChatOptions::default());
         assert_eq!(
             error.expect_err("raises").to_string(),
             "the chat template (line 2): roles must alternate"
         );
-        let error = ChatTemplate::new("{% for %}").expect_err("bad syntax").to_string();
-        assert!(error.starts_with("the chat template (line 1): "), "{error}");
+        for source in ["{% for %}", "{%}", "{%}{% if true %}{% endif %}"] {
+            let error = ChatTemplate::new(source).expect_err("bad syntax").to_string();
+            assert!(error.starts_with("the chat template (line 1): "), "{source}: {error}");
+        }
     }
 }

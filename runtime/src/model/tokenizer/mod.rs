@@ -59,8 +59,12 @@ impl Tokenizer {
             .map_err(|e| Error::format(path, format!("not a whole JSON file: {e}")))?;
         let bounds = Bounds::of(&parts, room.clone()).map_err(|what| Error::format(path, what))?;
         let inner = read_foreign(path, "a tokenizer", || {
-            tokenizers::Tokenizer::from_bytes(&bytes)
-                .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))
+            let inner = tokenizers::Tokenizer::from_bytes(&bytes)
+                .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))?;
+            one_token_each(&inner).map_err(|what| Error::format(path, what))?;
+            // What is put around every text is looked up with the first one: here that is the fault of the file.
+            let _ = inner.encode_fast("", true);
+            Ok::<_, Error>(inner)
         })?;
         let beside = path.with_file_name("tokenizer_config.json");
         let config = match std::fs::read(&beside) {
@@ -199,6 +203,17 @@ impl Tokenizer {
         self.inner
             .to_string(true)
             .map_err(|e| Error::argument(format!("the tokenizer cannot be written as JSON: {e}")))
+    }
+}
+
+/// What is wrong if two tokens of the vocabulary have one id: one of them would be lost when it is written.
+fn one_token_each(inner: &tokenizers::Tokenizer) -> std::result::Result<(), String> {
+    let mut tokens: Vec<(u32, String)> =
+        inner.get_vocab(false).into_iter().map(|(token, id)| (id, token)).collect();
+    tokens.sort_unstable();
+    match tokens.windows(2).find(|two| two[0].0 == two[1].0) {
+        Some([(id, one), (_, other)]) => Err(format!("tokens {one:?} and {other:?} have the same id {id}")),
+        _ => Ok(()),
     }
 }
 
