@@ -28,6 +28,7 @@ pub struct Builder {
     script_name: String,
     registry: Registry,
     limits: Limits,
+    memory: Memory,
 }
 
 impl Builder {
@@ -118,6 +119,13 @@ impl Builder {
         self
     }
 
+    /// Called on the engine's thread when much memory has become free, so that a program whose allocator keeps it can give it
+    /// back to the system.
+    pub fn on_freed(self, call: impl Fn() + Send + Sync + 'static) -> Self {
+        self.memory.on_freed(call);
+        self
+    }
+
     /// The script's name and the options given to it, for `lota.args`.
     pub fn script(mut self, name: impl Into<String>, args: impl IntoIterator<Item = String>) -> Self {
         self.script_name = name.into();
@@ -141,7 +149,7 @@ impl Builder {
             meter,
             host: Host { fixed: self.files.granted().into(), ..self.host },
             files: self.files,
-            memory: Memory::default(),
+            memory: self.memory,
             script_args: self.script_args,
             script_name: self.script_name,
             language: self.language,
@@ -172,6 +180,7 @@ impl Engine {
             output: Arc::new(|_| ()),
             script_args: Vec::new(),
             script_name: String::new(),
+            memory: Memory::default(),
             registry: standard(),
             limits: Limits::none(),
         }

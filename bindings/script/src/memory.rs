@@ -3,11 +3,15 @@
 //! A script's collector sees a tensor as a pointer and is in no hurry. The frontend charges each
 //! object it hands to a script, and collects when the charge has grown past the threshold.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// How much the charge may grow between two collections, at least and at most.
 const STEP: (u64, u64) = (64 << 20, 512 << 20);
+
+/// So much must have become free at once, and more than is left alive, for the host to be told: what scripts want again at
+/// the next moment is not worth giving back to the system.
+const FREED: u64 = 256 << 20;
 
 /// The counter of one engine.
 #[derive(Clone)]
@@ -18,6 +22,7 @@ struct Counts {
     peak: AtomicU64,
     threshold: AtomicU64,
     collections: AtomicU64,
+    on_freed: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Default for Memory {
@@ -27,6 +32,7 @@ impl Default for Memory {
             peak: AtomicU64::new(0),
             threshold: AtomicU64::new(STEP.0),
             collections: AtomicU64::new(0),
+            on_freed: OnceLock::new(),
         }))
     }
 }
@@ -44,11 +50,31 @@ impl Memory {
         self.0.live.load(Relaxed) > self.0.threshold.load(Relaxed)
     }
 
-    /// Sets the next threshold after a collection: a quarter above what is alive.
-    pub fn collected(&self) {
+    /// Whether it is time to run the collector before something large is made: what is garbage by now would lie beside it.
+    pub fn is_due_before_more(&self) -> bool {
+        self.live() > STEP.0
+    }
+
+    /// Sets the next threshold after a collection: a quarter above what is alive. `before` is what was alive before it.
+    pub fn collected(&self, before: u64) {
         let live = self.live();
+        if before.saturating_sub(live) >= FREED.max(live) {
+            self.freed();
+        }
         self.0.threshold.store(live + (live / 4).clamp(STEP.0, STEP.1), Relaxed);
         self.0.collections.fetch_add(1, Relaxed);
+    }
+
+    /// What to do when much has become free (only the first is kept). An allocator that keeps its pages may give them back.
+    pub fn on_freed(&self, call: impl Fn() + Send + Sync + 'static) {
+        drop(self.0.on_freed.set(Box::new(call)));
+    }
+
+    /// Tells the host that much has become free, or that a script wishes it so.
+    pub fn freed(&self) {
+        if let Some(call) = self.0.on_freed.get() {
+            call();
+        }
     }
 
     /// Bytes alive.

@@ -122,6 +122,7 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>, open: bool) -> mlua::Result
     globals.set("loadfile", mlua::Value::Nil)?;
     text_only_load(lua, &tidy)?;
     bounded_tables(lua)?;
+    collector(lua, state)?;
     if !open {
         closed(lua, state)?;
     }
@@ -158,6 +159,24 @@ fn set_hook(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
         }
         Ok(VmState::Continue)
     })
+}
+
+/// Tells the host when a script has asked for a whole collection: what is free now may go back to the system.
+fn collector(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
+    let shared = state.clone();
+    let freed = lua.create_function(move |_, ()| {
+        shared.ctx.memory.freed();
+        Ok(())
+    })?;
+    let source = "local collectgarbage, freed = collectgarbage, ...\n\
+        return function(what, ...)\n\
+            if what ~= nil and what ~= 'collect' then return collectgarbage(what, ...) end\n\
+            local done = collectgarbage()\n\
+            freed()\n\
+            return done\n\
+        end";
+    let collect: Function = super::load(lua, source, "=lota/guard")?.call(freed)?;
+    lua.globals().set("collectgarbage", collect)
 }
 
 /// What only a program of the user's own may have: output past the engine's, and a say in the collector.

@@ -127,7 +127,9 @@ fn a_filter_that_fits_no_tensor_is_told() {
     let plan = plan(&config, dir.path()).expect("plans");
     assert_eq!(
         plan.notices(),
-        [r#"parameter "weight": the filter "self_atn" is part of no tensor's name, so its value is never used"#]
+        [
+            r#"parameter "weight": the filter "self_atn" is part of no tensor's name, so its value is never used"#
+        ]
     );
 }
 
