@@ -150,9 +150,11 @@ fn a_second_writer_is_told_of_the_first_or_both_succeed() {
             let second = row.write(2);
             let at = format!("{}, the first at change {number} of {all}", row.what);
             if let Err(told) = &second {
-                assert!(told.contains(&format!("process {id} on ")), "{at}: {told}");
+                // The first may be about to say who it is.
+                let named = told.contains(&format!("process {id} on "));
+                assert!(named || told.contains("another process is writing it"), "{at}: {told}");
                 assert!(told.contains(&row.path.display().to_string()), "{at}: {told}");
-                refused += 1;
+                refused += usize::from(named);
             }
             let mut input = child.stdin.take().expect("piped");
             input.write_all(b"\n").expect("writes");

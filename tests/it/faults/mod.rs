@@ -143,6 +143,10 @@ impl Row {
     /// Whether the old or the new version is there, whole, when a reader has looked at it. A merge that was stopped may
     /// leave neither where there was none.
     fn is_whole(&self, before: &Content, after: &Content, at: &str) -> bool {
+        let absent = before == &self.nothing;
+        if self.what == "run" {
+            return self.is_whole_run(absent, after, at);
+        }
         let read = self.read();
         let written = self.written();
         let is = |one: &Content| {
@@ -150,7 +154,6 @@ impl Row {
             one.eq(written.iter())
         };
         let (is_old, is_new) = (is(before), is(after));
-        let absent = before == &self.nothing;
         assert!(is_old || is_new, "{at}: neither version, but {:?}", written.keys());
         match (is_new, absent) {
             (true, _) => assert_eq!(read, Ok(2), "{at}"),
@@ -158,6 +161,20 @@ impl Row {
             (false, true) => assert!(read.is_err(), "{at}: {read:?}"),
         }
         is_new
+    }
+
+    /// The same of a run, which grows by a record at a time: all that it has are whole, and those of before are there.
+    fn is_whole_run(&self, absent: bool, after: &Content, at: &str) -> bool {
+        let metrics = "x/metrics.jsonl";
+        if absent && !self.out.join(metrics).exists() {
+            return false;
+        }
+        let records = self.read().unwrap_or_else(|told| panic!("{at}: {told}"));
+        assert!((i64::from(!absent)..=2).contains(&records), "{at}: {records} records");
+        let (now, all) = (&self.written()[metrics], &after[metrics]);
+        let lines = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'\n').count() as i64;
+        assert!(all.starts_with(now) && lines(now) == records, "{at}: {:?}", String::from_utf8_lossy(now));
+        records == 2
     }
 
     /// The next write succeeds and leaves the new version and nothing else.
@@ -255,12 +272,12 @@ fn every_change_fails(row: &Row, fault: &Fault) -> usize {
             let told = outcome.clone().err().unwrap_or_default();
             let now = content(&row.out);
             if step.op != Op::Remove && !(lasts && hits(Op::Remove)) && row.what != "merge" {
-                let left = now.keys().find(|name| name.contains(".lota") || name.ends_with(".lock"));
                 // A version that counts already, but is not in place yet, is no rest.
-                assert!(
-                    left.is_none_or(|name| name.contains(".lota.commit")),
-                    "{at}: {left:?} is left; {told}"
-                );
+                let is_rest = |name: &&String| {
+                    (name.contains(".lota") || name.ends_with(".lock")) && !name.contains(".lota.commit")
+                };
+                let left = now.keys().find(is_rest);
+                assert!(left.is_none(), "{at}: {left:?} is left; {told}");
             }
             let is_new = row.is_whole(before, after, &at);
             match outcome {
