@@ -77,10 +77,10 @@ fn models_loaded_one_after_the_other_take_the_room_of_one() {
     let alone = one[1] - start[0];
     assert!(alone < 2.2 * size, "one model of {size} MB took {alone} MB");
     let most = five[1] - start[0];
-    assert!(most < 1.1 * alone, "five models one after the other took {most} MB, one {alone} MB");
+    assert!(most < alone + 0.25 * size, "five models one after the other took {most} MB, one {alone} MB");
     // The variable holds the model before while the next one is loaded.
     let most = held[1] - start[0];
-    assert!(most < 1.1 * (alone + size), "with the one before held: {most} MB");
+    assert!(most < 1.25 * (alone + size), "with the one before held: {most} MB");
     let left = none[0] - start[0];
     assert!(left < 0.1 * size && none[2] < 1.0, "{left} MB are left of {size} MB");
 }

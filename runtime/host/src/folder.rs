@@ -51,9 +51,10 @@ pub fn write_folder<R, E: From<Error> + Located>(
         sweep(parent);
     } else {
         let list = serde_json::to_vec(&gone).map_err(|e| Error::format(&real, e.to_string()))?;
-        write_atomic(&new.path().join(REMOVE), |out| {
+        let written = write_atomic(&new.path().join(REMOVE), |out| {
             std::io::Write::write_all(out, &list).map_err(|e| Error::io(&real, e))
-        })?;
+        });
+        written.map_err(|e: Error| e.shown_in(new.path(), folder))?;
         disk::rename(new.path(), &real.join(COMMIT)).map_err(|e| Error::io(folder, e))?;
         sync_folder(&real, folder)?;
         roll_forward(&real)?;
@@ -108,6 +109,7 @@ fn locked(folder: &Path, events: &Events) -> Result<(PathBuf, Lock)> {
                 return Err(Error::format(folder, "is a file; several files are written into a folder"));
             }
             let lock = Lock::within(&real, LOCK, events)?;
+            Lock::sweep_beside(&real);
             return Ok((real, lock));
         }
         let lock = Lock::beside(folder, events)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Events;
+use super::temporary::parent;
 use crate::{Error, Result, disk};
 
 /// The right to write a file or folder, held until this is dropped. It excludes every other holder: in this process,
@@ -37,20 +38,18 @@ impl Lock {
     /// `.NAME.lock`; missing parent folders are made. While another holds it, this is an error that says who, and
     /// since when. On a file system without locks, a notice says so and the lock is granted.
     pub fn beside(target: &Path, events: &Events) -> Result<Self> {
-        // Two names of one file have one lock.
-        let real = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
-        let name = real.file_name().ok_or_else(|| {
+        let path = beside(target).ok_or_else(|| {
             Error::argument(format!("{} is no name for a file or folder to write", target.display()))
         })?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(".lock");
-        let folder = match real.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
+        let folder = parent(&path);
         disk::make_folders(folder).map_err(|e| Error::io(target, e))?;
-        Self::take(target, folder.join(hidden), events)
+        Self::take(target, path, events)
+    }
+
+    /// Removes the lock file that a dead holder of [`Lock::beside`] left. One that is held stays.
+    pub(crate) fn sweep_beside(target: &Path) {
+        let Some(path) = beside(target).filter(|path| path.exists()) else { return };
+        drop(Self::take(target, path, &Events::default()));
     }
 
     /// Takes a lock of a folder that exists, like [`Lock::beside`]; the lock file lies in it, as `.NAME.lock`. Locks of
@@ -92,6 +91,15 @@ impl Lock {
             return Ok(lock);
         }
     }
+}
+
+/// Where the lock file beside a file or folder lies. Two names of one file have one lock.
+fn beside(target: &Path) -> Option<PathBuf> {
+    let real = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
+    let mut hidden = OsString::from(".");
+    hidden.push(real.file_name()?);
+    hidden.push(".lock");
+    Some(parent(&real).join(hidden))
 }
 
 impl Drop for Lock {

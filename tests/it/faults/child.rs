@@ -74,7 +74,7 @@ fn writes() {
     let outcome = engine.call::<()>("write", (what, path.as_str(), 2));
     let asked = refusing::asked();
     drop(watch);
-    println!("asked {asked}");
+    println!("\nasked {asked}");
     outcome.unwrap_or_else(|e| panic!("told: {e}"));
 }
 
@@ -116,16 +116,16 @@ fn without_memory_on_the_way_there_is_the_old_version_or_the_new_one() {
             .find_map(|line| line.strip_prefix("asked ").and_then(|n| n.parse().ok()))
             .unwrap_or_else(|| panic!("{told}"));
         let mut refused = 0;
-        for part in 0..10 {
+        for part in 0..16 {
             restore(&row.out, before);
-            let number = asked * part / 10;
+            let number = asked * part / 16;
             let at = format!("{}, request {number} of {asked} refused", row.what);
             let (good, told) = end(start(&row, "memory", number));
             refused += usize::from(!good);
             let is_new = check(&row, before, after, &at);
             assert!(!good || is_new, "{at}: success is told of the old version: {told}");
         }
-        println!("{}: {refused} of 10 requests for memory were fatal to the write", row.what);
+        println!("{}: {refused} of 16 requests for memory were fatal to the write", row.what);
         assert!(refused > 0, "{}: nothing was refused", row.what);
     });
 }

@@ -10,7 +10,7 @@ mod refusing;
 mod torn;
 
 use std::collections::BTreeMap;
-use std::io::{Error, ErrorKind};
+use std::io::Error;
 use std::path::{Path, PathBuf};
 
 use lota::runtime::host::Files;
@@ -190,7 +190,8 @@ impl Row {
 /// What happens to the change with a number, and to those after it.
 struct Fault {
     name: &'static str,
-    error: fn() -> Error,
+    /// As the system numbers it: ENOSPC, EROFS, EACCES, ENOMEM, EIO.
+    error: i32,
     /// Which changes fail.
     hits: fn(Op) -> bool,
     /// Whether all do from that one on.
@@ -202,35 +203,35 @@ struct Fault {
 const FAULTS: [Fault; 5] = [
     Fault {
         name: "full disk",
-        error: || ErrorKind::StorageFull.into(),
+        error: 28,
         hits: |op| matches!(op, Op::Folder | Op::Open | Op::Write | Op::Length | Op::Flush),
         lasts: true,
         advice: "free some space",
     },
     Fault {
         name: "read-only",
-        error: || ErrorKind::ReadOnlyFilesystem.into(),
+        error: 30,
         hits: |_| true,
         lasts: true,
         advice: "write to another folder",
     },
     Fault {
         name: "not allowed",
-        error: || ErrorKind::PermissionDenied.into(),
+        error: 13,
         hits: |_| true,
         lasts: false,
         advice: "change its permissions",
     },
     Fault {
         name: "no memory",
-        error: || ErrorKind::OutOfMemory.into(),
+        error: 12,
         hits: |_| true,
         lasts: false,
         advice: "free some memory",
     },
     Fault {
         name: "a disk that does not answer",
-        error: || Error::from_raw_os_error(5),
+        error: 5,
         hits: |_| true,
         lasts: false,
         advice: "check it and try again",
@@ -262,7 +263,7 @@ fn every_change_fails(row: &Row, fault: &Fault) -> usize {
             restore(&row.out, before);
             let (number, error, hits, lasts) = (step.number, fault.error, fault.hits, fault.lasts);
             let watch = Watch::below(&row.out, move |step| match step.number {
-                n if n == number || lasts && n > number && hits(step.op) => Err(error()),
+                n if n == number || lasts && n > number && hits(step.op) => Err(Error::from_raw_os_error(error)),
                 _ => Ok(()),
             });
             let outcome = row.write(2);
