@@ -34,6 +34,7 @@ pub struct Builder {
     own: BTreeSet<String>,
     #[cfg(unix)]
     isolation: Isolation,
+    memory: Memory,
 }
 
 impl Builder {
@@ -124,6 +125,13 @@ impl Builder {
         self
     }
 
+    /// Called on the engine's thread when much memory has become free, so that a program whose allocator keeps it can give it
+    /// back to the system.
+    pub fn on_freed(self, call: impl Fn() + Send + Sync + 'static) -> Self {
+        self.memory.on_freed(call);
+        self
+    }
+
     /// The script's name and the options given to it, for `lota.args`.
     pub fn script(mut self, name: impl Into<String>, args: impl IntoIterator<Item = String>) -> Self {
         self.script_name = name.into();
@@ -158,7 +166,7 @@ impl Builder {
         let mut machine = self.machine;
         machine.switch = self.host.cancel.clone();
         things.put(machine).put(registry.clone()).put(Claims::default());
-        let memory = Memory::default();
+        let memory = self.memory;
         let room = room(&memory, &meter);
         let ctx = Arc::new(Ctx {
             meter,
@@ -223,7 +231,7 @@ impl Builder {
             meter: Arc::new(Meter::new(Limits::none(), self.host.cancel.clone())),
             host: Host { fixed: self.files.granted().into(), ..self.host },
             files: self.files,
-            memory: Memory::default(),
+            memory: self.memory,
             script_args: self.script_args,
             script_name: self.script_name,
             language: self.language,
@@ -271,6 +279,7 @@ impl Engine {
             output: Arc::new(|_| ()),
             script_args: Vec::new(),
             script_name: String::new(),
+            memory: Memory::default(),
             registry: standard(),
             limits: Limits::none(),
             own: BTreeSet::new(),

@@ -1,9 +1,11 @@
-//! Tests of the program that need something besides the project: a terminal (tmux), or reference values. Without it they are
+//! Tests of the program that need something besides the project: a terminal (tmux), disks that may be mounted, or reference values. Without it they are
 //! reported as ignored.
 
 #[path = "../../runtime/tests/reference/data.rs"]
 #[allow(dead_code, reason = "tests of the runtime need a model, too")]
 mod data;
+#[cfg(target_os = "linux")]
+mod disks;
 mod merge;
 #[cfg(unix)]
 mod terminal;
@@ -19,7 +21,32 @@ fn main() {
     )];
     #[cfg(unix)]
     trials.extend(terminals());
+    #[cfg(target_os = "linux")]
+    trials.extend(mounted());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+#[cfg(target_os = "linux")]
+fn mounted() -> Vec<Trial> {
+    let allowed = disks::allowed();
+    let all: [(&str, fn()); 2] = [
+        (
+            "a_disk_that_is_full_keeps_the_old_version_and_says_so",
+            disks::a_disk_that_is_full_keeps_the_old_version_and_says_so,
+        ),
+        ("a_disk_that_is_read_only_is_told_and_read", disks::a_disk_that_is_read_only_is_told_and_read),
+    ];
+    all.into_iter().map(|(name, test)| trial(name, test, allowed)).collect()
+}
+
+/// A test that is reported as ignored where it cannot be run.
+#[cfg(unix)]
+fn trial(name: &str, test: fn(), possible: bool) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+    .with_ignored_flag(!possible)
 }
 
 #[cfg(unix)]
@@ -43,12 +70,5 @@ fn terminals() -> Vec<Trial> {
         ),
         ("history_is_there_the_next_time", terminal::history_is_there_the_next_time),
     ];
-    let trial = |(name, test): (&str, fn())| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-        .with_ignored_flag(!tmux)
-    };
-    all.into_iter().map(trial).collect()
+    all.into_iter().map(|(name, test)| trial(name, test, tmux)).collect()
 }

@@ -62,6 +62,8 @@ pub(super) fn builders(
             .cancel(cancel.clone())
             .script(name.clone(), args.clone())
             .on_event(move |event| progress.show(event))
+            // SAFETY: the allocator may be asked for this at any time.
+            .on_freed(|| unsafe { libmimalloc_sys::mi_collect(true) })
             .output(move |text| {
                 printer.beside(|| {
                     if !try_write(text) {

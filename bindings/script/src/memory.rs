@@ -9,6 +9,10 @@ use std::sync::{Arc, OnceLock};
 /// How much the charge may grow between two collections, at least and at most.
 const STEP: (u64, u64) = (64 << 20, 512 << 20);
 
+/// So much must have become free at once, and more than is left alive, for the host to be told: what scripts want again at
+/// the next moment is not worth giving back to the system.
+const FREED: u64 = 256 << 20;
+
 /// The counter of one engine.
 #[derive(Clone)]
 pub struct Memory(Arc<Counts>);
@@ -19,6 +23,7 @@ struct Counts {
     threshold: AtomicU64,
     collections: AtomicU64,
     collector: OnceLock<Box<Collector>>,
+    on_freed: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// Lets go of what no value of the script holds any longer, if it can on this thread.
@@ -32,6 +37,7 @@ impl Default for Memory {
             threshold: AtomicU64::new(STEP.0),
             collections: AtomicU64::new(0),
             collector: OnceLock::new(),
+            on_freed: OnceLock::new(),
         }))
     }
 }
@@ -49,9 +55,17 @@ impl Memory {
         self.0.live.load(Relaxed) > self.0.threshold.load(Relaxed)
     }
 
-    /// Sets the next threshold after a collection: a quarter above what is alive.
-    pub fn collected(&self) {
+    /// Whether it is time to run the collector before something large is made: what is garbage by now would lie beside it.
+    pub fn is_due_before_more(&self) -> bool {
+        self.live() > STEP.0
+    }
+
+    /// Sets the next threshold after a collection: a quarter above what is alive. `before` is what was alive before it.
+    pub fn collected(&self, before: u64) {
         let live = self.live();
+        if before.saturating_sub(live) >= FREED.max(live) {
+            self.freed();
+        }
         self.0.threshold.store(live + (live / 4).clamp(STEP.0, STEP.1), Relaxed);
         self.0.collections.fetch_add(1, Relaxed);
     }
@@ -70,6 +84,18 @@ impl Memory {
             collect();
         }
         with()
+    }
+
+    /// What to do when much has become free (only the first is kept). An allocator that keeps its pages may give them back.
+    pub fn on_freed(&self, call: impl Fn() + Send + Sync + 'static) {
+        drop(self.0.on_freed.set(Box::new(call)));
+    }
+
+    /// Tells the host that much has become free, or that a script wishes it so.
+    pub fn freed(&self) {
+        if let Some(call) = self.0.on_freed.get() {
+            call();
+        }
     }
 
     /// Bytes alive.

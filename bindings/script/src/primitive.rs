@@ -210,6 +210,12 @@ impl Primitive {
         self
     }
 
+    /// Says that it makes something large, as a model: garbage is collected before, which would lie beside it.
+    pub fn large(mut self) -> Self {
+        self.record.plan.large = true;
+        self
+    }
+
     /// Makes the result of calling it without arguments the value of the name itself.
     pub fn constant(mut self) -> Self {
         self.record.constant = true;

@@ -40,6 +40,8 @@ pub(crate) struct CallPlan {
     pub result_positions: bool,
     /// Whether it takes what no value is made of, as a list with holes, to show it.
     pub shows: bool,
+    /// Whether it makes something large, as a model.
+    pub large: bool,
 }
 
 impl Record {

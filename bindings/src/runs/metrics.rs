@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use lota_runtime::host::{Events, is_at, write_atomic};
+use lota_runtime::host::{Events, disk, is_at, write_atomic};
 use lota_runtime::{Error, Result};
 use serde_json::Value;
 
@@ -27,16 +27,17 @@ impl Metrics {
         let io = |e| Error::io(path, e);
         let mut options = OpenOptions::new();
         #[expect(clippy::disallowed_methods, reason = "the run folder has checked the path")]
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut file =
+            disk::open(options.read(true).write(true).create(true).truncate(false), path).map_err(io)?;
         let Found { lines, mut whole, unended } = whole_records(&mut file).map_err(io)?;
         if unended {
-            file.seek(SeekFrom::Start(whole)).and_then(|_| file.write_all(b"\n")).map_err(io)?;
-            file.sync_all().map_err(io)?;
+            file.seek(SeekFrom::Start(whole)).and_then(|_| disk::write(&file, path, b"\n")).map_err(io)?;
+            disk::flush(&file, path).map_err(io)?;
             whole += 1;
         }
         let size = file.metadata().map_err(io)?.len();
         if size > whole {
-            file.set_len(whole).and_then(|()| file.sync_all()).map_err(io)?;
+            disk::set_length(&file, path, whole).and_then(|()| disk::flush(&file, path)).map_err(io)?;
             events.notice(format!(
                 "{}: removed the last {} bytes, a record that was not written to its end",
                 path.display(),
@@ -64,7 +65,7 @@ impl Metrics {
         (&self.file).take(self.whole).read_to_end(&mut records).map_err(io)?;
         write_atomic(&self.path, |w| w.write_all(&records).map_err(|e| Error::io(&self.path, e)))?;
         #[expect(clippy::disallowed_methods, reason = "the run folder has checked the path")]
-        let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(io)?;
+        let file = disk::open(OpenOptions::new().read(true).write(true), &self.path).map_err(io)?;
         self.file = file;
         self.events.notice(format!(
             "{}: was removed while the run writes to it, and is made again with its {} records",
@@ -82,7 +83,7 @@ impl Metrics {
         let written = self.put(line.as_bytes());
         if let Err(e) = written {
             // If this fails too, the next record is written over the part.
-            drop(self.file.set_len(self.whole));
+            drop(disk::set_length(&self.file, &self.path, self.whole));
             return Err(Error::io(&self.path, e));
         }
         self.whole += line.len() as u64;
@@ -92,11 +93,11 @@ impl Metrics {
 
     fn put(&mut self, line: &[u8]) -> std::io::Result<()> {
         if self.file.metadata()?.len() != self.whole {
-            self.file.set_len(self.whole)?;
+            disk::set_length(&self.file, &self.path, self.whole)?;
         }
         self.file.seek(SeekFrom::Start(self.whole))?;
-        self.file.write_all(line)?;
-        self.file.sync_data()
+        disk::write(&self.file, &self.path, line)?;
+        disk::flush_data(&self.file, &self.path)
     }
 }
 

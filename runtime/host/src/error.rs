@@ -24,7 +24,7 @@ pub enum Error {
         what: String,
     },
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), hint(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -68,6 +68,40 @@ impl Error {
     }
 }
 
+/// What to do about an error of the system, where that is known.
+fn hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as K;
+    match error.kind() {
+        K::StorageFull | K::QuotaExceeded => "; free some space, or write to another disk",
+        K::ReadOnlyFilesystem => "; write to another folder, or make its file system writable",
+        K::PermissionDenied => "; change its permissions, or choose another place",
+        K::OutOfMemory => "; free some memory and try again",
+        #[cfg(unix)]
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            "; the disk does not answer as it should: check it and try again"
+        }
+        _ => "",
+    }
+}
+
+/// An error that may name a file of a hidden folder, in which files are made before they are put in their place.
+pub trait Located {
+    /// The same error, naming the file as it is called in its place.
+    fn shown_in(self, hidden: &Path, place: &Path) -> Self;
+}
+
+impl Located for Error {
+    fn shown_in(mut self, hidden: &Path, place: &Path) -> Self {
+        if let Self::Io { path, .. } | Self::Format { path, .. } = &mut self
+            && let Ok(inside) = path.strip_prefix(hidden)
+        {
+            // Joined to nothing, a path would end with a slash.
+            *path = if inside.as_os_str().is_empty() { place.to_path_buf() } else { place.join(inside) };
+        }
+        self
+    }
+}
+
 impl Fault for Error {
     fn kind(&self) -> FaultKind {
         match self {
@@ -90,6 +124,16 @@ impl Fault for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_a_hidden_folder_is_named_as_in_its_place() {
+        let full = |path: &str| Error::io(path, std::io::ErrorKind::StorageFull.into());
+        let told = |path: &str| full(path).shown_in(Path::new("a/.hidden"), Path::new("a/b")).to_string();
+        assert!(told("a/.hidden/c").starts_with("a/b/c: "));
+        assert!(told("a/.hidden").starts_with("a/b: "));
+        assert!(told("a/other").starts_with("a/other: "));
+        assert!(told("a/b").ends_with("; free some space, or write to another disk"));
+    }
 
     #[test]
     fn an_error_of_a_callback_comes_back_whole_and_no_other_is_one() {

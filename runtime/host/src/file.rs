@@ -1,11 +1,11 @@
 //! Files are written beside and renamed, so that no crash, full disk or Ctrl-C leaves half a file
 //! where a whole one was.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::temporary::{self, parent, sweep, sync_folder};
+use crate::disk::{self, Out};
 use crate::{Error, Result};
 
 /// Writes `path` through `write` into a temporary file of the same folder, flushes it to disk and
@@ -14,15 +14,15 @@ use crate::{Error, Result};
 /// Where `path` is a link, what it leads to is replaced and the link stays. The error of `write` is given back as it is.
 pub fn write_atomic<E: From<Error>>(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
+    write: impl FnOnce(&mut BufWriter<Out<'_>>) -> Result<(), E>,
 ) -> Result<(), E> {
     let path = &target(path)?;
     let folder = parent(path);
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    disk::make_folders(folder).map_err(|e| Error::io(path, e))?;
     sweep(folder);
-    let temp = temporary::file(folder)?;
+    let temp = temporary::file(folder).map_err(|e| Error::io(path, e))?;
     {
-        let mut out = BufWriter::with_capacity(1 << 20, temp.as_file());
+        let mut out = BufWriter::with_capacity(1 << 20, Out::new(temp.as_file(), path));
         write(&mut out)?;
         out.flush().map_err(|e| Error::io(path, e))?;
     }
@@ -31,13 +31,11 @@ pub fn write_atomic<E: From<Error>>(
         // A temporary file is private to its owner; a finished one has the usual permissions.
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o777);
-        temp.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(mode))
-            .map_err(|e| Error::io(path, e))?;
+        disk::permit(temp.path(), path, mode).map_err(|e| Error::io(path, e))?;
     }
-    temp.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-    temp.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(sync_folder(folder)?)
+    disk::flush(temp.as_file(), path).map_err(|e| Error::io(path, e))?;
+    disk::persist(temp, path).map_err(|e| Error::io(path, e))?;
+    Ok(sync_folder(folder, path)?)
 }
 
 /// The file that is replaced when `path` is written: what a link leads to.
@@ -51,9 +49,8 @@ fn target(path: &Path) -> Result<PathBuf> {
 
 /// An error unless files can be written into `folder`, which is made if it is not there.
 pub fn check_writable(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let probe = tempfile::Builder::new().prefix(".lota-").tempfile_in(folder);
-    probe.map(drop).map_err(|e| Error::io(folder, e))
+    disk::make_folders(folder).map_err(|e| Error::io(folder, e))?;
+    temporary::file(folder).map(drop).map_err(|e| Error::io(folder, e))
 }
 
 /// The text of a file; an error that names the line where it is not UTF-8.
@@ -107,7 +104,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (file, link) = (dir.path().join("real/file"), dir.path().join("link"));
         let text = |text: &'static [u8]| {
-            move |w: &mut BufWriter<&File>| w.write_all(text).map_err(|e| Error::io("file", e))
+            move |w: &mut BufWriter<Out<'_>>| w.write_all(text).map_err(|e| Error::io("file", e))
         };
         write_atomic(&file, text(b"old")).expect("writes");
         std::os::unix::fs::symlink("real/file", &link).expect("a link");

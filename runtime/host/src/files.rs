@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::read_text;
-use crate::{Error, Result};
+use crate::{Error, Result, disk};
 
 /// The folders a script may reach. Nothing by default. Copies share the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Granted {
     pub fn make_folder(&self) -> Result<()> {
         match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => {
-                std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
+                disk::make_folders(folder).map_err(|e| Error::io(folder, e))
             }
             _ => Ok(()),
         }
@@ -197,7 +197,7 @@ impl Granted {
 
     /// Removes it if it is a folder with nothing in it.
     pub fn remove_if_empty(&self) {
-        drop(std::fs::remove_dir(&self.path));
+        drop(disk::remove_folder(&self.path));
     }
 
     /// Whether there is a folder.
@@ -217,7 +217,7 @@ impl Granted {
 
     /// Makes the folder.
     pub fn make(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.path).map_err(|e| Error::io(&self.path, e))
+        disk::make_folders(&self.path).map_err(|e| Error::io(&self.path, e))
     }
 
     /// Makes the first folder that is not there yet of those named as this one and -1, -2, …: `runs/lota-1` of `runs/lota`.
@@ -227,7 +227,7 @@ impl Granted {
         let mut number = 1u64;
         loop {
             let folder = self.with_ending(&format!("-{number}"))?;
-            match std::fs::create_dir(&folder.path) {
+            match disk::make_folder(&folder.path) {
                 Ok(()) => return Ok(folder),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(Error::io(&folder.path, e)),
@@ -266,7 +266,7 @@ impl Drop for NewFolders {
     fn drop(&mut self) {
         // The deepest come first. One with something in it stays.
         for folder in &self.0 {
-            drop(std::fs::remove_dir(folder));
+            drop(disk::remove_folder(folder));
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::temporary::{Folder, parent, sweep, sync_folder};
 use super::{Events, Host, Lock, write_atomic};
-use crate::{Error, Result};
+use crate::{Error, Located, Result, disk};
 
 /// A complete new version whose files are being moved into place.
 pub const COMMIT: &str = ".lota.commit";
@@ -25,7 +25,7 @@ const LOCK: &str = "lota";
 /// are replaced or none. Files that `ours` does not name are kept, as are folders; a notice names files of the old
 /// version that have no successor and are therefore removed. A folder that does not exist is made. One writer at a time:
 /// the second gets an error.
-pub fn write_folder<R, E: From<Error>>(
+pub fn write_folder<R, E: From<Error> + Located>(
     folder: &Path,
     ours: &dyn Fn(&str) -> bool,
     host: &Host,
@@ -36,28 +36,27 @@ pub fn write_folder<R, E: From<Error>>(
     if !real.exists() {
         sweep(parent);
         let new = Folder::new(parent, &real)?;
-        let result = write(new.path())?;
-        sync_folder(new.path())?;
-        std::fs::rename(new.path(), &real).map_err(|e| Error::io(folder, e))?;
-        sync_folder(parent)?;
+        let result = filled(new.path(), folder, write)?;
+        disk::rename(new.path(), &real).map_err(|e| Error::io(folder, e))?;
+        sync_folder(parent, folder)?;
         return Ok(result);
     }
     roll_forward(&real)?;
     sweep(&real);
     let mut new = Folder::new(&real, &real)?;
-    let result = write(new.path())?;
-    sync_folder(new.path())?;
+    let result = filled(new.path(), folder, write)?;
     let (old, others) = entries(&real, ours)?;
     let gone: Vec<&String> = old.iter().filter(|name| !new.path().join(name).exists()).collect();
     if !others && !is_in_use(&real, host) && exchange(&mut new, &real)? {
         sweep(parent);
     } else {
         let list = serde_json::to_vec(&gone).map_err(|e| Error::format(&real, e.to_string()))?;
-        write_atomic(&new.path().join(REMOVE), |out| {
+        let written = write_atomic(&new.path().join(REMOVE), |out| {
             std::io::Write::write_all(out, &list).map_err(|e| Error::io(&real, e))
-        })?;
-        std::fs::rename(new.path(), real.join(COMMIT)).map_err(|e| Error::io(folder, e))?;
-        sync_folder(&real)?;
+        });
+        written.map_err(|e: Error| e.shown_in(new.path(), folder))?;
+        disk::rename(new.path(), &real.join(COMMIT)).map_err(|e| Error::io(folder, e))?;
+        sync_folder(&real, folder)?;
         roll_forward(&real)?;
     }
     if !gone.is_empty() {
@@ -65,6 +64,17 @@ pub fn write_folder<R, E: From<Error>>(
         host.events
             .notice(format!("{}: removed, as what was written has no such file: {gone}", folder.display()));
     }
+    Ok(result)
+}
+
+/// What `write` gives for the hidden folder, which is on the disk then. Errors name the files as they are called in `folder`.
+fn filled<R, E: From<Error> + Located>(
+    hidden: &Path,
+    folder: &Path,
+    write: impl FnOnce(&Path) -> Result<R, E>,
+) -> Result<R, E> {
+    let result = write(hidden).map_err(|e| e.shown_in(hidden, folder))?;
+    sync_folder(hidden, folder)?;
     Ok(result)
 }
 
@@ -99,6 +109,7 @@ fn locked(folder: &Path, events: &Events) -> Result<(PathBuf, Lock)> {
                 return Err(Error::format(folder, "is a file; several files are written into a folder"));
             }
             let lock = Lock::within(&real, LOCK, events)?;
+            Lock::sweep_beside(&real);
             return Ok((real, lock));
         }
         let lock = Lock::beside(folder, events)?;
@@ -132,23 +143,16 @@ fn is_in_use(folder: &Path, host: &Host) -> bool {
 
 /// Lets a new folder, which lies in the old one, and the old one change places, and leaves the old one to be removed.
 /// False where the file system cannot.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn exchange(new: &mut Folder, old: &Path) -> Result<bool> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
     if new.move_to(parent(old)).is_err() {
         return Ok(false);
     }
-    if renameat_with(CWD, new.path(), CWD, old, RenameFlags::EXCHANGE).is_err() {
+    if disk::exchange(new.path(), old).is_err() {
         new.move_to(old).map_err(|e| Error::io(old, e))?;
         return Ok(false);
     }
-    sync_folder(parent(old))?;
+    sync_folder(parent(old), old)?;
     Ok(true)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn exchange(_: &mut Folder, _: &Path) -> Result<bool> {
-    Ok(false)
 }
 
 /// Moves the files of a complete new version into place and removes those that it has not. Can be cut off anywhere and
@@ -170,17 +174,17 @@ fn roll_forward(folder: &Path) -> Result<()> {
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect())
         .map_err(io)?;
     for name in names.iter().filter(|name| *name != REMOVE) {
-        std::fs::rename(commit.join(name), folder.join(name)).map_err(io)?;
+        disk::rename(&commit.join(name), &folder.join(name)).map_err(io)?;
     }
     for name in &gone {
-        match std::fs::remove_file(folder.join(name)) {
+        match disk::remove_file(&folder.join(name)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
             _ => {}
         }
     }
-    sync_folder(folder)?;
-    std::fs::remove_dir_all(&commit).map_err(io)?;
-    sync_folder(folder)
+    sync_folder(folder, folder)?;
+    disk::remove_all(&commit).map_err(io)?;
+    sync_folder(folder, folder)
 }
 
 #[cfg(test)]

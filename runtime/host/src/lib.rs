@@ -5,6 +5,7 @@
 pub mod archive;
 mod cancel;
 pub mod container;
+pub mod disk;
 mod error;
 mod event;
 mod fault;
@@ -21,7 +22,7 @@ mod stack;
 mod temporary;
 
 pub use cancel::Cancel;
-pub use error::{Error, Result};
+pub use error::{Error, Located, Result};
 pub use event::{Count, Event, Events};
 pub use fault::{Fault, FaultKind};
 pub use file::{check_writable, read_text, text_of, write_atomic};

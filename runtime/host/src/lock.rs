@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Events;
-use crate::{Error, Result};
+use super::temporary::parent;
+use crate::{Error, Result, disk};
 
 /// The right to write a file or folder, held until this is dropped. It excludes every other holder: in this process,
 /// in others, and on other machines where the file system passes locks on.
@@ -37,20 +38,18 @@ impl Lock {
     /// `.NAME.lock`; missing parent folders are made. While another holds it, this is an error that says who, and
     /// since when. On a file system without locks, a notice says so and the lock is granted.
     pub fn beside(target: &Path, events: &Events) -> Result<Self> {
-        // Two names of one file have one lock.
-        let real = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
-        let name = real.file_name().ok_or_else(|| {
+        let path = beside(target).ok_or_else(|| {
             Error::argument(format!("{} is no name for a file or folder to write", target.display()))
         })?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(".lock");
-        let folder = match real.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-        Self::take(target, folder.join(hidden), events)
+        let folder = parent(&path);
+        disk::make_folders(folder).map_err(|e| Error::io(target, e))?;
+        Self::take(target, path, events)
+    }
+
+    /// Removes the lock file that a dead holder of [`Lock::beside`] left. One that is held stays.
+    pub(crate) fn sweep_beside(target: &Path) {
+        let Some(path) = beside(target).filter(|path| path.exists()) else { return };
+        drop(Self::take(target, path, &Events::default()));
     }
 
     /// Takes a lock of a folder that exists, like [`Lock::beside`]; the lock file lies in it, as `.NAME.lock`. Locks of
@@ -60,15 +59,11 @@ impl Lock {
     }
 
     fn take(target: &Path, path: PathBuf, events: &Events) -> Result<Self> {
-        let io = |e| Error::io(&path, e);
+        let io = |e| Error::io(target, e);
         loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(io)?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let mut file = disk::open(&options, &path).map_err(io)?;
             match file.try_lock() {
                 Ok(()) if !is_at(&file, &path) => {
                     // The holder before removed the file between our opening and locking it.
@@ -88,10 +83,23 @@ impl Lock {
                 since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             };
             let text = serde_json::to_string(&holder).map_err(|e| Error::format(&path, e.to_string()))?;
-            file.set_len(0).and_then(|()| writeln!(file, "{text}")).map_err(io)?;
-            return Ok(Self { file, path });
+            // Removed again if it cannot be written.
+            let lock = Self { file, path };
+            disk::set_length(&lock.file, &lock.path, 0)
+                .and_then(|()| disk::write(&lock.file, &lock.path, format!("{text}\n").as_bytes()))
+                .map_err(io)?;
+            return Ok(lock);
         }
     }
+}
+
+/// Where the lock file beside a file or folder lies. Two names of one file have one lock.
+fn beside(target: &Path) -> Option<PathBuf> {
+    let real = target.canonicalize().unwrap_or_else(|_| target.to_path_buf());
+    let mut hidden = OsString::from(".");
+    hidden.push(real.file_name()?);
+    hidden.push(".lock");
+    Some(parent(&real).join(hidden))
 }
 
 impl Drop for Lock {
@@ -99,7 +107,7 @@ impl Drop for Lock {
         // Removed while it is locked: whoever has opened it in the meantime sees that it is gone, and makes a new one.
         // Where it cannot be removed it stays, unlocked.
         if cfg!(unix) && is_at(&self.file, &self.path) {
-            drop(std::fs::remove_file(&self.path));
+            drop(disk::remove_file(&self.path));
         }
         drop(self.file.unlock());
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::lock::is_at;
-use crate::{Error, Result};
+use crate::{Error, Result, disk};
 
 /// How their names begin. Six letters and digits follow; no other file may be called like this.
 const PREFIX: &str = ".lota-";
@@ -19,9 +19,9 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 }
 
 /// A temporary file in `folder`.
-pub(super) fn file(folder: &Path) -> Result<NamedTempFile> {
+pub(super) fn file(folder: &Path) -> std::io::Result<NamedTempFile> {
     loop {
-        let temp = builder().tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
+        let temp = disk::temporary_file(&builder(), folder)?;
         if held(temp.as_file(), temp.path()) {
             return Ok(temp);
         }
@@ -38,7 +38,7 @@ impl Folder {
     /// An empty one in `parent`, with the permissions of `like` where that exists.
     pub fn new(parent: &Path, like: &Path) -> Result<Self> {
         loop {
-            let temp = builder().tempdir_in(parent).map_err(|e| Error::io(parent, e))?;
+            let temp = disk::temporary_folder(&builder(), parent).map_err(|e| Error::io(like, e))?;
             // Where folders cannot be opened they cannot be locked, nor swept.
             let lock = File::open(temp.path()).ok();
             if lock.as_ref().is_none_or(|lock| held(lock, temp.path())) {
@@ -56,7 +56,7 @@ impl Folder {
     /// Moves it into `parent`, under the same name.
     pub fn move_to(&mut self, parent: &Path) -> std::io::Result<()> {
         let to = parent.join(self.path.file_name().unwrap_or_default());
-        std::fs::rename(&self.path, &to)?;
+        disk::rename(&self.path, &to)?;
         self.path = to;
         Ok(())
     }
@@ -65,7 +65,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // It may have been renamed to its place. What cannot be removed is found by the next sweep.
-        drop(std::fs::remove_dir_all(&self.path));
+        drop(disk::remove_all(&self.path));
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) fn sweep(folder: &Path) {
         }
         let Ok(open) = File::open(&path) else { continue };
         if open.try_lock().is_ok() {
-            drop(if kind.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) });
+            drop(if kind.is_dir() { disk::remove_all(&path) } else { disk::remove_file(&path) });
         }
     }
 }
@@ -109,21 +109,21 @@ pub(super) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Flushes the names in a folder to disk, where the system can.
-pub fn sync_folder(folder: &Path) -> Result<()> {
+/// Flushes the names in a folder to disk, where the system can. An error names `of`, what was written there.
+pub fn sync_folder(folder: &Path, of: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-        match File::open(folder).and_then(|f| f.sync_all()) {
+        match disk::flush_folder(folder) {
             // Some network file systems have no such operation.
             Err(e) if !matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => {
-                return Err(Error::io(folder, e));
+                return Err(Error::io(of, e));
             }
             _ => {}
         }
     }
     #[cfg(not(unix))]
-    let _ = folder;
+    let _ = (folder, of);
     Ok(())
 }
 
@@ -133,8 +133,7 @@ fn permit(folder: &Path, like: &Path) -> Result<()> {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(like).map_or(0o755, |m| m.permissions().mode() & 0o7777);
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode))
-            .map_err(|e| Error::io(folder, e))?;
+        disk::permit(folder, like, mode).map_err(|e| Error::io(like, e))?;
     }
     #[cfg(not(unix))]
     let _ = (folder, like);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use lota_host::{Fault, FaultKind};
+use lota_host::{Fault, FaultKind, Located};
 
 /// The result of every fallible function of this crate and of those above it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -54,6 +54,15 @@ impl Error {
     /// Whether the run was cancelled.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Host(lota_host::Error::Cancelled))
+    }
+}
+
+impl Located for Error {
+    fn shown_in(self, hidden: &Path, place: &Path) -> Self {
+        match self {
+            Self::Host(error) => error.shown_in(hidden, place).into(),
+            other => other,
+        }
     }
 }
 

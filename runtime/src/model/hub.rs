@@ -9,7 +9,7 @@ use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::HubOptions;
 use crate::host::container::shards::INDEX;
-use crate::host::{Host, read_foreign};
+use crate::host::{Host, disk, read_foreign};
 use crate::{Error, Result};
 
 /// The files of a model besides its weights.
@@ -73,7 +73,7 @@ impl Files<'_> {
         {
             return Ok(folder.clone());
         }
-        let remote = self.remote()?;
+        let (api, remote) = self.remote()?;
         let listed = match (self.asked("its list of files", || remote.info()), cached) {
             (Ok(listed), _) => listed,
             (Err(_), Some(folder)) => {
@@ -109,7 +109,7 @@ impl Files<'_> {
         for (i, name) in wanted.iter().enumerate() {
             self.host.cancel.check()?;
             self.host.events.progress("download", i as u64, wanted.len() as u64, *name);
-            let path = self.asked(name, || remote.get(name))?;
+            let path = self.downloaded(&api, &remote, name)?;
             if *name == "config.json" {
                 folder = path.parent().map(Path::to_path_buf);
             }
@@ -124,13 +124,33 @@ impl Files<'_> {
             return Ok(path);
         }
         self.host.events.progress("download", 0, 1, name);
-        let remote = self.remote()?;
-        let path = self.asked(name, || remote.get(name))?;
+        let (api, remote) = self.remote()?;
+        let path = self.downloaded(&api, &remote, name)?;
         self.host.events.progress("download", 1, 1, "");
         Ok(path)
     }
 
-    fn remote(&self) -> Result<ApiRepo> {
+    /// A file that is in the cache when this returns, whole: one whose sender stopped before its end, without a word where
+    /// it had not said how long it is, is removed from the cache again.
+    fn downloaded(&self, api: &Api, remote: &ApiRepo, name: &str) -> Result<PathBuf> {
+        if let Some(path) = self.asked(name, || Ok(self.cache.get(name)))? {
+            return Ok(path);
+        }
+        let path = self.asked(name, || remote.get(name))?;
+        let whole = self.asked(name, || api.metadata(&remote.url(name)))?.size() as u64;
+        let got = path.metadata().map_err(|e| Error::io(&path, e))?.len();
+        if got == whole {
+            return Ok(path);
+        }
+        // In the cache a name is a link to what has come.
+        let come = path.canonicalize();
+        for file in [Some(path.clone()), come.ok()].into_iter().flatten() {
+            drop(disk::remove_file(&file));
+        }
+        Err(Error::format(&path, format!("the hub sent {got} of its {whole} bytes: try again")))
+    }
+
+    fn remote(&self) -> Result<(Api, ApiRepo)> {
         if self.options.offline {
             return Err(Error::argument(format!(
                 "the model {} is not (whole) in the cache {}, and the network is not to be used",
@@ -146,7 +166,8 @@ impl Files<'_> {
             builder = builder.with_token(Some(token.clone()));
         }
         let api: Api = self.asked("the connection", || builder.build())?;
-        Ok(api.repo(self.repo.clone()))
+        let repo = api.repo(self.repo.clone());
+        Ok((api, repo))
     }
 
     /// Asks the hub or its cache for something of the model: `what` is a file or, in words, something else. A panic in the

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Table};
 
 use super::convert::Border;
-use super::{State, convert, error, state};
+use super::{State, convert, error, object, state};
 use crate::error::{Error, Result};
 use crate::{Primitive, ScriptFn, Value};
 
@@ -47,6 +47,9 @@ pub(crate) fn call(
     primitive: &Primitive,
     args: MultiValue,
 ) -> mlua::Result<mlua::Value> {
+    if primitive.plan().large && state.ctx.memory.is_due_before_more() {
+        object::collect(lua, &state.ctx.memory)?;
+    }
     match at_work(state, || invoke(state, primitive, args)) {
         Ok(value) => convert::to_lua(lua, value),
         Err(e) => Err(error::raise(lua, e)),

@@ -139,6 +139,7 @@ pub(crate) fn install(lua: &Lua, state: &Arc<State>, open: bool) -> mlua::Result
     globals.set("loadfile", mlua::Value::Nil)?;
     text_only_load(lua, state, &tidy)?;
     bounded_tables(lua, state)?;
+    collector(lua, state)?;
     if !open {
         closed(lua, state)?;
     }
@@ -224,6 +225,24 @@ fn instructions(memory: usize, metatables: usize) -> u32 {
         _ => EVERY_LIMITED / 64,
     };
     if metatables > FEW_METATABLES { by_memory.min(EVERY_LIMITED / 32) } else { by_memory }
+}
+
+/// Tells the host when a script has asked for a whole collection: what is free now may go back to the system.
+fn collector(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
+    let shared = state.clone();
+    let freed = lua.create_function(move |_, ()| {
+        shared.ctx.memory.freed();
+        Ok(())
+    })?;
+    let source = "local collectgarbage, freed = collectgarbage, ...\n\
+        return function(what, ...)\n\
+            if what ~= nil and what ~= 'collect' then return collectgarbage(what, ...) end\n\
+            local done = collectgarbage()\n\
+            freed()\n\
+            return done\n\
+        end";
+    let collect: Function = super::load(lua, source, "=lota/guard")?.call(freed)?;
+    lua.globals().set("collectgarbage", collect)
 }
 
 /// What only a program of the user's own may have: output past the engine's, and a say in the collector.

@@ -5,7 +5,7 @@ use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataMe
 use super::{State, call, error, state};
 use crate::error::Error;
 use crate::language::Language;
-use crate::{Charge, Object, Op, nearest};
+use crate::{Charge, Memory, Object, Op, nearest};
 
 /// A handle held by a script, with the charge for what it keeps alive.
 pub(crate) struct LuaObject {
@@ -20,11 +20,18 @@ pub(crate) fn push(lua: &Lua, object: Object) -> mlua::Result<AnyUserData> {
     let charge = memory.charge(object.bytes() + state.ctx.meter.handle());
     let meter = &state.ctx.meter;
     if memory.is_due() || meter.limits().tensor_memory.is_some_and(|most| memory.live() > most) {
-        lua.gc_collect()?;
-        memory.collected();
+        collect(lua, memory)?;
         meter.tensors(memory.live()).map_err(error::to_lua)?;
     }
     lua.create_userdata(LuaObject { object, _charge: charge })
+}
+
+/// Runs the collector for the sake of what the script's objects keep.
+pub(crate) fn collect(lua: &Lua, memory: &Memory) -> mlua::Result<()> {
+    let before = memory.live();
+    lua.gc_collect()?;
+    memory.collected(before);
+    Ok(())
 }
 
 fn object_of(value: &mlua::Value) -> Option<Object> {

@@ -85,6 +85,7 @@ fn templated(args: &mut Args, mut model: Model) -> Result<Model> {
 /// The options every way of getting a model has.
 fn held(record: Primitive) -> Primitive {
     record
+        .large()
         .opt("dtype", "string", "f32", "how matrices are held: f32 or bf16")
         .opt(
             "compute",

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::host::disk;
 use crate::merge::files::put;
 use crate::{Error, Result};
 
@@ -63,21 +63,23 @@ impl Journal {
         let failed = |e| Error::io(&path, e);
         let text = std::fs::read(&path).unwrap_or_default();
         let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        file.set_len(whole as u64).map_err(failed)?;
+        let file = disk::open(OpenOptions::new().create(true).append(true), &path).map_err(failed)?;
+        disk::set_length(&file, &path, whole as u64).map_err(failed)?;
         Ok(Self { path, file })
     }
 
     /// Notes tensors as finished. Their bytes must be on the disk by then.
     pub(super) fn note(&self, jobs: &[usize]) -> Result<()> {
-        let (mut file, text) = (&self.file, lines(jobs.iter().copied()));
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| Error::io(&self.path, e))
+        let (file, path, text) = (&self.file, &self.path, lines(jobs.iter().copied()));
+        disk::write(file, path, text.as_bytes())
+            .and_then(|()| disk::flush_data(file, path))
+            .map_err(|e| Error::io(path, e))
     }
 
     /// Removes the journal of a folder, if it has one: its merge has come to its end.
     pub(super) fn end(folder: &Path) -> Result<()> {
         let path = folder.join(NAME);
-        match std::fs::remove_file(&path) {
+        match disk::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, e)),
             _ => Ok(()),
         }

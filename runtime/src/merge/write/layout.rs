@@ -6,9 +6,9 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::write_at::write_at;
 use crate::host::container::shards::{self, INDEX};
 use crate::host::container::{self, Declared};
+use crate::host::disk;
 use crate::merge::files::put;
 use crate::merge::plan::{Job, Plan, Task};
 use crate::{Error, Result};
@@ -65,14 +65,16 @@ impl Layout {
 
     /// Makes the files in a new folder, with their headers and their length.
     pub(super) fn create(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir(folder).map_err(|e| Error::io(folder, e))?;
+        disk::make_folder(folder).map_err(|e| Error::io(folder, e))?;
         for shard in &self.files {
             let path = folder.join(&shard.name);
             let failed = |e| Error::io(&path, e);
-            let file = OpenOptions::new().create_new(true).write(true).open(&path).map_err(failed)?;
-            write_at(&file, &shard.header, 0).and_then(|()| file.set_len(shard.length)).map_err(failed)?;
+            let file = disk::open(OpenOptions::new().create_new(true).write(true), &path).map_err(failed)?;
+            disk::write_at(&file, &path, &shard.header, 0)
+                .and_then(|()| disk::set_length(&file, &path, shard.length))
+                .map_err(failed)?;
         }
-        Ok(crate::host::sync_folder(folder)?)
+        Ok(crate::host::sync_folder(folder, folder)?)
     }
 
     /// Whether a folder has these files, with these headers and of this length.
@@ -84,7 +86,7 @@ impl Layout {
     pub(super) fn open(&self, folder: &Path) -> Result<Vec<(PathBuf, File)>> {
         let open = |shard: &Shard| {
             let path = folder.join(&shard.name);
-            match OpenOptions::new().write(true).open(&path) {
+            match disk::open(OpenOptions::new().write(true), &path) {
                 Ok(file) => Ok((path, file)),
                 Err(e) => Err(Error::io(path, e)),
             }

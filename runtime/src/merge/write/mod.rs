@@ -12,7 +12,6 @@ mod others;
 mod place;
 mod record;
 mod shards;
-mod write_at;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ use self::record::Record;
 use self::shards::Shards;
 use super::files::put;
 use super::plan::Plan;
-use crate::host::{Event, Fault as _, FaultKind, Host, Lock};
+use crate::host::{Event, Fault as _, FaultKind, Host, Located as _, Lock};
 use crate::ops::Exec;
 use crate::{Error, Result};
 
@@ -92,7 +91,7 @@ impl Plan {
             if matches!(error, Error::Mismatch(_)) || error.kind() == FaultKind::Argument {
                 places.clear()?;
             }
-            Err(error)
+            Err(error.shown_in(&places.building, &places.folder))
         })?;
         // Somebody may have put files there while the merge ran. The result waits in the hidden folder.
         if places.folder.exists() {

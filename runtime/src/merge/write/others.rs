@@ -6,6 +6,7 @@ use std::path::Path;
 use super::identity::CONFIG;
 use super::journal::Journal;
 use super::record::{NAME, Record, remove_entry};
+use crate::host::disk;
 use crate::model::is_of_a_model;
 use crate::{Error, Result};
 
@@ -92,7 +93,7 @@ pub fn discard(folder: &Path) -> Result<()> {
         }
     }
     remove_file(&folder.join(NAME))?;
-    match std::fs::remove_dir(folder) {
+    match disk::remove_folder(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::DirectoryNotEmpty => Err(failed(e)),
         _ => Ok(()),
     }
@@ -100,7 +101,7 @@ pub fn discard(folder: &Path) -> Result<()> {
 
 /// Removes a file that may not be there.
 fn remove_file(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
+    match disk::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, e)),
         _ => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! Where a result is made and how it is put in place: a hidden folder beside the one it is for, and two renames.
+//! Where a result is made and how it is put in place: a hidden folder beside the one it is for, which changes places with
+//! it; where the file system has no such call, by two renames.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::journal::Journal;
 use super::others::check_hidden;
 use super::record::Record;
-use crate::host::{Host, sync_folder};
+use crate::host::{Host, disk, sync_folder};
 use crate::{Error, Result};
 
 /// The folders of one merge.
@@ -15,7 +16,7 @@ pub(super) struct Places {
     pub folder: PathBuf,
     /// Where it is made: `.NAME.merge`.
     pub building: PathBuf,
-    /// Where the folder that it replaces lies for a moment: `.NAME.old`.
+    /// Where the folder that it replaces lies for a moment, if the two cannot change places: `.NAME.old`.
     pub old: PathBuf,
 }
 
@@ -42,7 +43,7 @@ impl Places {
         };
         let [building, old, _] = hidden(&folder)?;
         let parent = parent(&folder);
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        disk::make_folders(parent).map_err(|e| Error::io(parent, e))?;
         Ok(Self { folder, building, old })
     }
 
@@ -97,26 +98,37 @@ impl Places {
         if !self.folder.exists() {
             return self.rename(&self.building);
         }
-        std::fs::rename(&self.folder, &self.old).map_err(|e| Error::io(&self.folder, e))?;
+        // Where the two can change places, there is a folder at every moment.
+        if disk::exchange(&self.building, &self.folder).is_ok() {
+            sync_folder(parent(&self.folder), &self.folder)?;
+            remove_old(&self.building, host);
+            return Ok(());
+        }
+        disk::rename(&self.folder, &self.old).map_err(|e| Error::io(&self.folder, e))?;
         if let Err(e) = self.rename(&self.building) {
             // Put back, so that there is a folder again; the error is told either way.
-            drop(std::fs::rename(&self.old, &self.folder));
+            drop(disk::rename(&self.old, &self.folder));
             return Err(e);
         }
-        if let Err(e) = remove(&self.old) {
-            host.events.notice(format!("the folder that was replaced is left behind: {e}"));
-        }
+        remove_old(&self.old, host);
         Ok(())
     }
 
     fn rename(&self, from: &Path) -> Result<()> {
-        std::fs::rename(from, &self.folder).map_err(|e| Error::io(&self.folder, e))?;
-        Ok(sync_folder(parent(&self.folder))?)
+        disk::rename(from, &self.folder).map_err(|e| Error::io(&self.folder, e))?;
+        Ok(sync_folder(parent(&self.folder), &self.folder)?)
+    }
+}
+
+/// Removes what was replaced. That this fails is no failure of the merge.
+fn remove_old(folder: &Path, host: &Host) {
+    if let Err(e) = remove(folder) {
+        host.events.notice(format!("the folder that was replaced is left behind: {e}"));
     }
 }
 
 fn remove(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
+    match disk::remove_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder, e)),
         _ => Ok(()),
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::FolderOptions;
 use super::identity::Identity;
 use super::journal::Journal;
-use crate::host::sync_folder;
+use crate::host::{disk, sync_folder};
 use crate::merge::files::put;
 use crate::merge::plan::Plan;
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ impl Record {
         let text = serde_json::to_string_pretty(&self).map_err(|e| Error::format(&path, e.to_string()))?;
         put(folder, NAME, format!("{text}\n").as_bytes())?;
         Journal::end(folder)?;
-        sync_folder(folder)?;
+        sync_folder(folder, folder)?;
         Ok(self)
     }
 }
@@ -104,7 +104,7 @@ impl Record {
 pub(super) fn remove_entry(entry: &std::fs::DirEntry) -> Result<()> {
     let failed = |e| Error::io(entry.path(), e);
     match entry.file_type().map_err(failed)?.is_dir() {
-        true => std::fs::remove_dir_all(entry.path()).map_err(failed),
-        false => std::fs::remove_file(entry.path()).map_err(failed),
+        true => disk::remove_all(&entry.path()).map_err(failed),
+        false => disk::remove_file(&entry.path()).map_err(failed),
     }
 }

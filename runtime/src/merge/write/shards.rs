@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::journal::Journal;
 use super::layout::Layout;
-use super::write_at::write_at;
+use crate::host::disk;
 use crate::merge::plan::Plan;
 use crate::merge::run::Store;
 use crate::merge::{Float, Sink};
@@ -55,7 +55,7 @@ impl<'p> Shards<'p> {
         }
         for file in self.layout.files_of(&pending.jobs) {
             let (path, file) = &self.files[file];
-            file.sync_data().map_err(|e| Error::io(path, e))?;
+            disk::flush_data(file, path).map_err(|e| Error::io(path, e))?;
         }
         self.journal.note(&pending.jobs)?;
         *pending = Pending::default();
@@ -65,7 +65,7 @@ impl<'p> Shards<'p> {
     fn write(&self, job: usize, bytes: &[u8], from: u64) -> Result<()> {
         let place = &self.layout.places[job];
         let (path, file) = &self.files[place.file];
-        write_at(file, bytes, place.offset + from).map_err(|e| Error::io(path, e))
+        disk::write_at(file, path, bytes, place.offset + from).map_err(|e| Error::io(path, e))
     }
 }
 

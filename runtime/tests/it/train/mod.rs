@@ -4,6 +4,7 @@ mod checkpoints;
 mod fitting;
 mod paths;
 mod refusals;
+mod resuming;
 mod scores;
 mod steps;
 
