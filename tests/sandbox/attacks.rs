@@ -130,6 +130,9 @@ fn attack(path: &Path, apart: bool) -> Result<(), Failed> {
         (Ok(value), _) => return Err(format!("expected {expected}, but it ran and gave {value:?}").into()),
         (Err(error), _) => return Err(format!("expected {expected}, got {error:?}").into()),
     }
+    // A guest that the host had to kill, since it was late on a machine with other things to do, is gone.
+    let killed =
+        apart && result.as_ref().is_err_and(|error| error.to_string().contains("its process was ended"));
     drop(result);
     if on_time && (work > TIME + LATE || took > TIME + WAITED) {
         let (took, work) = (took.as_secs_f64(), work.as_secs_f64());
@@ -145,6 +148,7 @@ fn attack(path: &Path, apart: bool) -> Result<(), Failed> {
     }
     match engine.run(after, "after") {
         Ok(Value::Int(55)) => Ok(()),
+        Err(error) if killed && error.kind() == lota::ErrorKind::Crashed => Ok(()),
         other => Err(format!("the engine is not usable afterwards: {other:?}").into()),
     }
 }

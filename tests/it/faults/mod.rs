@@ -208,27 +208,9 @@ const FAULTS: [Fault; 5] = [
         lasts: true,
         advice: "free some space",
     },
-    Fault {
-        name: "read-only",
-        error: 30,
-        hits: |_| true,
-        lasts: true,
-        advice: "write to another folder",
-    },
-    Fault {
-        name: "not allowed",
-        error: 13,
-        hits: |_| true,
-        lasts: false,
-        advice: "change its permissions",
-    },
-    Fault {
-        name: "no memory",
-        error: 12,
-        hits: |_| true,
-        lasts: false,
-        advice: "free some memory",
-    },
+    Fault { name: "read-only", error: 30, hits: |_| true, lasts: true, advice: "write to another folder" },
+    Fault { name: "not allowed", error: 13, hits: |_| true, lasts: false, advice: "change its permissions" },
+    Fault { name: "no memory", error: 12, hits: |_| true, lasts: false, advice: "free some memory" },
     Fault {
         name: "a disk that does not answer",
         error: 5,
@@ -263,7 +245,9 @@ fn every_change_fails(row: &Row, fault: &Fault) -> usize {
             restore(&row.out, before);
             let (number, error, hits, lasts) = (step.number, fault.error, fault.hits, fault.lasts);
             let watch = Watch::below(&row.out, move |step| match step.number {
-                n if n == number || lasts && n > number && hits(step.op) => Err(Error::from_raw_os_error(error)),
+                n if n == number || lasts && n > number && hits(step.op) => {
+                    Err(Error::from_raw_os_error(error))
+                }
                 _ => Ok(()),
             });
             let outcome = row.write(2);
