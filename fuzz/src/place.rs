@@ -1,11 +1,22 @@
-//! Where targets put their files: a folder of each thread, below the system's folder for temporary files.
+//! Where targets put their files, a folder of each thread below the system's folder for temporary files, and how much what is
+//! made of them may take.
 
 use std::path::{Path, PathBuf};
 
+use lota_runtime::host::{Error, Host, Room};
 use tempfile::TempDir;
 
 thread_local! {
     static PLACE: TempDir = tempfile::tempdir().expect("a temporary folder");
+}
+
+/// The bytes that a reader may make room for at once, as for a guest with limits.
+const ROOM: u64 = 256 << 20;
+
+/// What every reader is handed: little room, and nobody who listens.
+pub fn host() -> Host {
+    let ask = |bytes| if bytes > ROOM { Err(Error::limit("more than a guest may use")) } else { Ok(()) };
+    Host { room: Room::new(ask), ..Host::default() }
 }
 
 /// The path of a name in this thread's folder.

@@ -33,9 +33,7 @@ pub fn seeds() -> Vec<Seed> {
             all.push((target, format!("sandbox-{name}"), bytes));
         }
     }
-    for (name, text) in [("language", LUA_LANGUAGE)] {
-        all.push(("lua", name.to_string(), text.as_bytes().to_vec()));
-    }
+    all.push(("lua", "language".to_string(), LUA_LANGUAGE.as_bytes().to_vec()));
     all.push(("rhai", "language".to_string(), RHAI_LANGUAGE.as_bytes().to_vec()));
     for (name, text) in MERGES {
         all.push(("merge", (*name).to_string(), text.as_bytes().to_vec()));

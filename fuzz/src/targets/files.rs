@@ -2,7 +2,6 @@
 
 use candle_core::{DType, Tensor};
 use lota_runtime::data::TensorFile;
-use lota_runtime::host::Host;
 use lota_runtime::lora::{Adapter, CONFIG, WEIGHTS};
 use lota_runtime::mask::Mask;
 
@@ -28,7 +27,7 @@ pub fn adapter(bytes: &[u8]) -> bool {
     place::file(&format!("adapter/{WEIGHTS}"), weights);
     let Ok(adapter) = Adapter::load(config.parent().expect("has a folder")) else { return false };
     let folder = place::path("adapter-written");
-    adapter.save(&folder, DType::F32, &Host::default()).expect("writes what it read");
+    adapter.save(&folder, DType::F32, &place::host()).expect("writes what it read");
     let again = Adapter::load(&folder).expect("reads what it wrote");
     assert_eq!(contents(&adapter), contents(&again), "another adapter after writing");
     true

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use candle_core::DType;
 use lota_runtime::data::Batch;
-use lota_runtime::host::Host;
 use lota_runtime::model::{
     Config, Decoder, GenerateOptions, HubOptions, LoadOptions, Model, SaveOptions, WeightFiles, init, load,
 };
@@ -13,7 +12,7 @@ use lota_runtime::ops::Exec;
 use crate::{TINY, model, place};
 
 fn read(path: &Path) -> Option<Model> {
-    load(&path.to_string_lossy(), &LoadOptions::default(), &Host::default()).ok()
+    load(&path.to_string_lossy(), &LoadOptions::default(), &place::host()).ok()
 }
 
 /// Lets a model say something, whatever its weights are.
@@ -24,13 +23,13 @@ fn speak(model: &Model) {
     {
         let _ = tokenizer.decode(&ids, false);
     }
-    let _ = model.generate(&[vec![3, 1]], &short, &Host::default(), None);
+    let _ = model.generate(&[vec![3, 1]], &short, &place::host(), None);
 }
 
 /// A model that was read is the same after it was written.
 fn survives_writing(model: &Model) {
     let folder = place::path("written");
-    let host = Host::default();
+    let host = place::host();
     model.save(&folder, &SaveOptions { dtype: None, shard_bytes: 600 }, &host).expect("writes what it read");
     let again = read(&folder).expect("reads what it wrote");
     let print = |model: &Model| model.fingerprint().expect("has a fingerprint");
@@ -42,9 +41,9 @@ pub fn safetensors(bytes: &[u8]) -> bool {
     place::file("model/config.json", TINY.as_bytes());
     let weights = place::file("model/model.safetensors", bytes);
     let folder = weights.parent().expect("has a folder");
-    let files = WeightFiles::open(&folder.to_string_lossy(), &HubOptions::default(), &Host::default());
+    let files = WeightFiles::open(&folder.to_string_lossy(), &HubOptions::default(), &place::host());
     let Some(model) = read(folder) else { return false };
-    let piecewise = files.and_then(|files| files.fingerprint(&Exec::cpu(), &Host::default()));
+    let piecewise = files.and_then(|files| files.fingerprint(&Exec::cpu(), &place::host()));
     let whole = model.fingerprint().expect("has a fingerprint");
     assert_eq!(whole, piecewise.expect("reads piece by piece"), "read whole and in pieces");
     speak(&model);
@@ -57,7 +56,7 @@ pub fn index(bytes: &[u8]) -> bool {
     let folder = place::path("sharded");
     if !folder.exists() {
         let shards = SaveOptions { dtype: None, shard_bytes: 600 };
-        model(1).save(&folder, &shards, &Host::default()).expect("writes");
+        model(1).save(&folder, &shards, &place::host()).expect("writes");
     }
     place::file("sharded/model.safetensors.index.json", bytes);
     let model = read(&folder);
@@ -80,7 +79,7 @@ pub fn config(bytes: &[u8]) -> bool {
     if decoder.universe().entries() > MOST_WEIGHTS || config.layers.len() > 8 {
         return true;
     }
-    let (exec, host) = (Exec::cpu(), Host::default());
+    let (exec, host) = (Exec::cpu(), place::host());
     if let Ok(params) = init::random(&decoder, 1, DType::F32, &exec, &host) {
         let batch = Batch::of_tokens(&[[0, 0, 0]]);
         let _ = decoder.logits(&exec, &host, &params, &batch);

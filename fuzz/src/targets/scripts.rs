@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use lota::api::Files;
 use lota::{Engine, Language, Limits};
-use lota_runtime::host::Host;
 use lota_runtime::model::SaveOptions;
 use lota_runtime::ticket::ValueType;
 
@@ -65,7 +64,7 @@ thread_local! {
 fn merging() -> Engine {
     let folder = place::empty("merge");
     for (name, seed) in [("a", 1), ("b", 2)] {
-        model(seed).save(&folder.join(name), &SaveOptions::default(), &Host::default()).expect("writes");
+        model(seed).save(&folder.join(name), &SaveOptions::default(), &place::host()).expect("writes");
     }
     let written = ticket(&model(2), &model(1)).save(&folder.join("t.ticket"), ValueType::F32);
     written.expect("writes");

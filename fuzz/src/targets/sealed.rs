@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use candle_core::{Device, Tensor};
-use lota_runtime::host::Host;
 use lota_runtime::mask::Mask;
 use lota_runtime::model::Model;
 use lota_runtime::stats::Stats;
@@ -109,7 +108,7 @@ pub fn training(bytes: &[u8]) -> bool {
         let model = model(1);
         let mut trainer = trainer(&model);
         let subject = Subject { exec: &model.exec, decoder: &model.decoder, params: &model.params };
-        let host = Host::default();
+        let host = place::host();
         let Ok(saved) = trainer.read(subject, &host, path, None) else { return false };
         let companions = saved.companions().clone();
         trainer.resume(subject, saved).expect("what was read fits");

@@ -1,6 +1,5 @@
 //! Tokenizers and chat templates.
 
-use lota_runtime::host::Host;
 use lota_runtime::model::{ChatOptions, ChatTemplate, Tokenizer};
 use serde_json::json;
 
@@ -20,7 +19,7 @@ pub fn tokenizer(bytes: &[u8]) -> bool {
     } else {
         place::file("tokenizer/tokenizer_config.json", beside);
     }
-    let Ok(tokenizer) = Tokenizer::open(&path) else { return false };
+    let Ok(tokenizer) = Tokenizer::open(&path, &place::host().room) else { return false };
     for text in TEXTS {
         let Ok(ids) = tokenizer.encode(text, true) else { continue };
         let _ = tokenizer.decode(&ids, false);
@@ -29,10 +28,11 @@ pub fn tokenizer(bytes: &[u8]) -> bool {
         let _ = ids.iter().map(|&id| stream.push(id)).collect::<Vec<_>>();
     }
     let written = place::path("tokenizer-written");
-    if tokenizer.save(&written, &Host::default()).is_err() {
+    if tokenizer.save(&written, &place::host()).is_err() {
         return true;
     }
-    let again = Tokenizer::open(&written.join("tokenizer.json")).expect("reads what it wrote");
+    let again =
+        Tokenizer::open(&written.join("tokenizer.json"), &place::host().room).expect("reads what it wrote");
     for text in TEXTS {
         let ids = |tokenizer: &Tokenizer| tokenizer.encode(text, true).ok();
         assert_eq!(ids(&tokenizer), ids(&again), "{text:?} after writing");
