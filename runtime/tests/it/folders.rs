@@ -87,7 +87,7 @@ fn a_tokenizer_that_contradicts_itself_is_refused() {
             inner => changed[key]["vocab"][inner] = value,
         }
         std::fs::write(&path, changed.to_string()).expect("writes");
-        let text = Tokenizer::open(&path).expect_err("is refused").to_string();
+        let text = Tokenizer::open(&path, &Room::default()).expect_err("is refused").to_string();
         text.strip_prefix(&format!("{}: ", path.display())).expect("names the file").to_string()
     };
     assert_eq!(refusal("model", "w5", json!(4)), r#"tokens "w4" and "w5" have the same id 4"#);
