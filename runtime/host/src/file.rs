@@ -4,7 +4,8 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::temporary::{self, parent, sweep, sync_folder};
+use super::place::parent;
+use super::temporary::{self, sweep, sync_folder};
 use crate::disk::{self, Out};
 use crate::{Error, Result};
 

@@ -10,7 +10,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::temporary::{Folder, parent, sweep, sync_folder};
+use super::place::parent;
+use super::temporary::{Folder, sweep, sync_folder};
 use super::{Events, Host, Lock, write_atomic};
 use crate::{Error, Located, Result, disk};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Events;
-use super::temporary::parent;
+use super::place::{is_at, parent};
 use crate::{Error, Result, disk};
 
 /// The right to write a file or folder, held until this is dropped. It excludes every other holder: in this process,
@@ -111,22 +111,6 @@ impl Drop for Lock {
         }
         drop(self.file.unlock());
     }
-}
-
-/// Whether the open file or folder is the one at `path`.
-#[cfg(unix)]
-pub fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
-}
-
-/// Elsewhere an open file is never removed.
-#[cfg(not(unix))]
-pub fn is_at(_: &File, _: &Path) -> bool {
-    true
 }
 
 fn has_no_locks(error: &std::io::Error) -> bool {

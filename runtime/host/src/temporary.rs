@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::lock::is_at;
+use super::place::is_at;
 use crate::{Error, Result, disk};
 
 /// How their names begin. Six letters and digits follow; no other file may be called like this.
@@ -98,14 +98,6 @@ pub(super) fn sweep(folder: &Path) {
         if open.try_lock().is_ok() {
             drop(if kind.is_dir() { disk::remove_all(&path) } else { disk::remove_file(&path) });
         }
-    }
-}
-
-/// The folder that `path` lies in.
-pub(super) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
     }
 }
 

@@ -58,6 +58,7 @@ impl Tokenizer {
         let parts: Parts = serde_json::from_slice(&bytes)
             .map_err(|e| Error::format(path, format!("not a whole JSON file: {e}")))?;
         let bounds = Bounds::of(&parts, room.clone()).map_err(|what| Error::format(path, what))?;
+        bounds.encode(0)?;
         let inner = read_foreign(path, "a tokenizer", || {
             let inner = tokenizers::Tokenizer::from_bytes(&bytes)
                 .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))?;
