@@ -1,5 +1,8 @@
 -- expect: argument chat template
 -- A list doubled again and again.
 local lota = require("lota")
-local m = lota.model.init("tiny", { chat_template = "{% set s = [1] %}" .. ("{% set s = s + s %}"):rep(60) .. "{{ s|length }}" })
+local m = lota.model.init(
+  "tiny",
+  { chat_template = "{% set s = [1] %}" .. ("{% set s = s + s %}"):rep(60) .. "{{ s|length }}" }
+)
 return #m:chat({ { role = "user", content = "x" } })

@@ -1,4 +1,4 @@
 -- expect: limit tensors need
 -- Places of numbers that take no memory.
 local lota = require("lota")
-return lota.ones({1}):expand({8000000}):sort()
+return lota.ones({ 1 }):expand({ 8000000 }):sort()
