@@ -2,13 +2,13 @@
 //! writes them.
 
 use lota_runtime::host::Host;
-use lota_runtime::model::{LoadOptions, Model, load};
+use lota_runtime::model::{LoadOptions, Model, load_embedded};
 use lota_script::{Error, Result};
 
 /// The names and bytes of its files; empty where the library was built before the model was made.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
-/// Loads it, by the same code as any other model: from a folder.
+/// Loads it, by the same code as any other model.
 pub fn load_model(options: &LoadOptions, host: &Host) -> Result<Model> {
     if FILES.is_empty() {
         return Err(Error::runtime(
@@ -16,13 +16,5 @@ pub fn load_model(options: &LoadOptions, host: &Host) -> Result<Model> {
              assets/tiny, and build again",
         ));
     }
-    let folder = tempfile::tempdir().map_err(|e| Error::runtime(format!("no temporary folder: {e}")))?;
-    for (name, bytes) in FILES {
-        let path = folder.path().join(name);
-        #[expect(clippy::disallowed_methods, reason = "a temporary folder of its own")]
-        std::fs::write(&path, bytes).map_err(|e| lota_runtime::Error::io(&path, e))?;
-    }
-    let mut model = load(&folder.path().to_string_lossy(), options, host)?;
-    model.source = "builtin".into();
-    Ok(model)
+    Ok(load_embedded(FILES, "builtin", options, host)?)
 }

@@ -34,7 +34,10 @@ enum Command {
     /// Train a small model in three ways and compare them (half a minute)
     Demo(demo::Demo),
     /// Run a script; `lota run FILE --help` shows the script's own options
-    #[command(disable_help_flag = true, override_usage = "lota run [--sandbox] FILE [OPTIONS OF THE SCRIPT]")]
+    #[command(
+        disable_help_flag = true,
+        override_usage = "lota run [OPTIONS] FILE [OPTIONS OF THE SCRIPT]\n       lota run --sandbox [--root DIR] [--memory SIZE] [--time TIME] FILE [OPTIONS OF THE SCRIPT]"
+    )]
     Run {
         #[cfg(unix)]
         #[command(flatten)]
@@ -125,9 +128,13 @@ impl Cli {
                 Ok(())
             }
             #[cfg(unix)]
-            Command::Run { script, sandbox } => run::script(common, script, |builder| {
-                if sandbox.is_on() { sandbox.around(builder) } else { Ok(builder) }
-            }),
+            Command::Run { script, sandbox } => {
+                sandbox.check_after(&script)?;
+                if !sandbox.is_on() {
+                    return run::script(common, script, Ok);
+                }
+                run::script(common, script, |builder| sandbox.around(builder)).map_err(|e| sandbox.advise(e))
+            }
             #[cfg(not(unix))]
             Command::Run { script } => run::script(common, script, Ok),
             Command::Demo(demo) => demo.run(common),

@@ -1,15 +1,41 @@
 //! Standard output and standard error of the program. A full device or a closed pipe makes its exit code other than 0, and
 //! never makes it panic.
 
-use std::io::{self, Write as _};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The exit code after writing to a closed pipe: 128 + SIGPIPE, as in a shell.
 const CLOSED_PIPE: u8 = 141;
 
 /// The first failure to write to standard output. Nothing is written after it.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
+
+/// Whether what is written comes from a script that is not trusted.
+static OF_A_STRANGER: AtomicBool = AtomicBool::new(false);
+
+/// From here on what is written comes from a script that is not trusted: a terminal is shown its control characters, and does not
+/// obey them.
+pub(super) fn distrust() {
+    OF_A_STRANGER.store(true, Ordering::Relaxed);
+}
+
+/// A text for a terminal, if this is for one.
+pub(super) fn shown(text: &str, terminal: bool) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !terminal || !OF_A_STRANGER.load(Ordering::Relaxed) || !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        // Writing to a text does not fail.
+        drop(if obeyed(c) { write!(out, "{}", c.escape_default()) } else { out.write_char(c) });
+    }
+    Cow::Owned(out)
+}
 
 /// Writes to standard output. Ends the program if that fails.
 pub(crate) fn write_out(text: &str) {
@@ -25,6 +51,7 @@ pub(super) fn try_write(text: &str) -> bool {
         return false;
     }
     let mut out = io::stdout().lock();
+    let text = shown(text, out.is_terminal());
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => true,
         Err(e) => {
@@ -37,7 +64,9 @@ pub(super) fn try_write(text: &str) -> bool {
 
 /// Writes to standard error. A failure to do so is ignored: it could be reported nowhere.
 pub(crate) fn note(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    let mut out = io::stderr();
+    let text = shown(text, out.is_terminal());
+    let _ = out.write_all(text.as_bytes());
 }
 
 /// Whether writing to standard output has failed.
@@ -72,3 +101,18 @@ fn flush_libraries() {
 
 #[cfg(not(unix))]
 fn flush_libraries() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_does_not_obey_a_stranger() {
+        let text = "a\u{1b}[2Jb\tc\r\n";
+        assert_eq!(shown(text, true), text);
+        distrust();
+        assert_eq!(shown(text, true), "a\\u{1b}[2Jb\tc\\r\n");
+        assert_eq!(shown(text, false), text);
+        OF_A_STRANGER.store(false, Ordering::Relaxed);
+    }
+}

@@ -447,6 +447,8 @@ impl State {
             .env(ENTER, process.message.to_string())
             // mimalloc, if the program has it, reserves this much at once: a whole GiB otherwise, within the limit of memory.
             .env("MIMALLOC_ARENA_RESERVE", "65536")
+            // glibc maps 64 MiB for each thread that allocates, and twice that on the way.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::from(std::os::fd::OwnedFd::from(hears)))
             .stderr(Stdio::piped())

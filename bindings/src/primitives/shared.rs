@@ -62,7 +62,7 @@ impl Scripted for ScriptMask {
     }
 
     fn bytes(&self) -> u64 {
-        Mask::bytes(self)
+        Mask::held_bytes(self)
     }
 }
 
@@ -83,7 +83,7 @@ impl Scripted for ScriptTicket {
     }
 
     fn bytes(&self) -> u64 {
-        4 * self.entries() + self.mask().bytes()
+        4 * self.entries() + self.mask().held_bytes()
     }
 }
 

@@ -32,10 +32,14 @@ pub(super) fn register(r: &mut Registry) {
                 "assert(lota.nearest('desnity', {'steps', 'density'}) == 'density')\n\
                  assert(lota.nearest('mask', {'steps', 'density'}) == nil)",
             )
-            .call(|_, args| {
+            .call(|ctx, args| {
                 let (name, names): (String, Vec<String>) = (args.get("name")?, args.get("names")?);
-                let found = nearest(&name, names.iter().map(String::as_str)).map(str::to_string);
-                Ok(found.map_or(Value::Nil, Value::Str))
+                let mut best: Option<&str> = None;
+                for some in names.chunks(100) {
+                    ctx.host.cancel.check()?;
+                    best = nearest(&name, best.into_iter().chain(some.iter().map(String::as_str)));
+                }
+                Ok(best.map_or(Value::Nil, |found| Value::Str(found.to_string())))
             }),
     );
     r.add(

@@ -75,7 +75,8 @@ fn hint(error: &std::io::Error) -> &'static str {
         K::StorageFull | K::QuotaExceeded => "; free some space, or write to another disk",
         K::ReadOnlyFilesystem => "; write to another folder, or make its file system writable",
         K::PermissionDenied => "; change its permissions, or choose another place",
-        K::OutOfMemory => "; free some memory and try again",
+        K::OutOfMemory => "; free some memory, or raise the limit of this process, and try again",
+        K::FileTooLarge => "; this process may not write larger files",
         #[cfg(unix)]
         _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
             "; the disk does not answer as it should: check it and try again"

@@ -18,6 +18,9 @@ pub fn write_atomic<E: From<Error>>(
     write: impl FnOnce(&mut BufWriter<Out<'_>>) -> Result<(), E>,
 ) -> Result<(), E> {
     let path = &target(path)?;
+    if path.is_dir() {
+        return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()).into());
+    }
     let folder = parent(path);
     disk::make_folders(folder).map_err(|e| Error::io(path, e))?;
     sweep(folder);

@@ -1,9 +1,18 @@
 //! "Did you mean": the known name nearest to one that is not known.
 
-/// The nearest of `known`, if it is near enough to be what was meant.
+/// Bytes of a name. To compare two takes the product of their lengths.
+const LONGEST: usize = 200;
+
+/// The nearest of `known`, if it is near enough to be what was meant. What is longer than 200 bytes is no name.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = |k: &str| strsim::damerau_levenshtein(name, k) <= 1 + k.len().max(name.len()) / 4;
-    closest(name, known).filter(|k| near(k))
+    let most = |k: &str| 1 + k.len().max(name.len()) / 4;
+    let near = |k: &str| strsim::damerau_levenshtein(name, k) <= most(k);
+    // As many letters differ as one name is longer than the other, at least.
+    let could = |k: &&str| k.len() <= LONGEST && k.len().abs_diff(name.len()) <= 4 * most(k);
+    if name.len() > LONGEST {
+        return None;
+    }
+    closest(name, known.into_iter().filter(could)).filter(|k| near(k))
 }
 
 /// The nearest of `known`, however far it is. An empty name is none that could be meant.

@@ -28,6 +28,9 @@ pub struct ExtractOptions {
     pub seed: u64,
 }
 
+/// More iterations than any search needs.
+const MOST_POWER: usize = 100;
+
 /// What was left of one parameter's change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extracted {
@@ -98,6 +101,12 @@ fn extract(
 ) -> Result<(Adapter, Vec<Extracted>)> {
     if options.rank == 0 {
         return Err(Error::argument("the rank of an adapter is at least 1"));
+    }
+    if options.power > MOST_POWER {
+        return Err(Error::argument(format!(
+            "power is {}, and {MOST_POWER} iterations are the most: after a few nothing changes",
+            options.power
+        )));
     }
     for &param in params {
         check(universe.spec(param))?;

@@ -145,9 +145,15 @@ impl Mask {
         SparseIndex::from_sorted(rows, cols, &self.sets[index])
     }
 
-    /// The bytes its sets take in a file, and about as many in memory. An empty set takes none.
+    /// The bytes its sets take in a file. An empty set takes none.
     pub fn bytes(&self) -> u64 {
         self.selected().map(|(.., set)| set.serialized_size() as u64).sum()
+    }
+
+    /// About the bytes it takes in memory: its sets as they are in a file, and what holds each set and each of its parts.
+    pub fn held_bytes(&self) -> u64 {
+        let parts: u64 = self.selected().map(|(.., set)| u64::from(set.statistics().n_containers)).sum();
+        self.bytes() + SET_BYTES * self.sets.len() as u64 + PART_BYTES * parts
     }
 
     /// An error naming the first parameter that differs, unless both masks are of the same model.
@@ -163,6 +169,10 @@ impl PartialEq for Mask {
 }
 
 impl Eq for Mask {}
+
+/// What a set takes in memory beside its parts, and a part beside its entries, with what the allocator adds.
+const SET_BYTES: u64 = 32;
+const PART_BYTES: u64 = 128;
 
 /// `part / whole`, and 0 of nothing.
 fn fraction(part: u64, whole: u64) -> f64 {

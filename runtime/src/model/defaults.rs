@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::json::object;
 use super::{Config, Tokenizer};
 use crate::{Error, Result};
 
@@ -21,11 +22,7 @@ impl GenerationDefaults {
     pub(super) fn of_folder(folder: &Path, config: &Config, tokenizer: Option<&Tokenizer>) -> Result<Self> {
         let path = folder.join("generation_config.json");
         let json = match std::fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(Value::Object(map)) => map,
-                Ok(_) => return Err(Error::format(&path, "not a JSON object")),
-                Err(e) => return Err(Error::format(&path, format!("not JSON: {e}"))),
-            },
+            Ok(bytes) => object(&path, &bytes)?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
             Err(e) => return Err(Error::io(&path, e)),
         };

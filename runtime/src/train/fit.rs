@@ -24,6 +24,9 @@ pub struct FitOptions {
     pub resume: bool,
 }
 
+/// Batches of a step, which are all held at once.
+const MOST_BATCHES: usize = 1 << 16;
+
 impl FitOptions {
     /// That many steps of one batch each, nothing saved.
     pub fn new(steps: u64) -> Self {
@@ -62,8 +65,11 @@ pub fn fit(
     mut loss: Option<&mut dyn LossFn>,
     on_step: &mut dyn FnMut(&Trainer, &StepReport) -> Result<bool>,
 ) -> Result<FitReport> {
-    if options.accumulate == 0 {
-        return Err(Error::argument("accumulate must be at least 1"));
+    if !(1..=MOST_BATCHES).contains(&options.accumulate) {
+        return Err(Error::argument(format!(
+            "accumulate must be from 1 to {MOST_BATCHES}, got {}",
+            options.accumulate
+        )));
     }
     trainer.check_schedule(options.steps)?;
     let passes = Passes { accumulate: options.accumulate, loss: over(&mut loss).to_string() };

@@ -16,7 +16,7 @@ use lota::runtime::host::Event;
 
 use self::bars::Bars;
 use self::lines::Lines;
-use super::output::note;
+use super::output::{note, shown};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,8 @@ impl Progress {
         match event {
             Event::Progress { task, done, total, note } => {
                 if let Some(bars) = &self.0.bars {
-                    bars.show(task, *done, *total, note);
+                    // There are bars on a terminal alone.
+                    bars.show(&shown(task, true), *done, *total, &shown(note, true));
                 }
                 self.line(|lines| lines.progress(task, *done, *total, note));
             }

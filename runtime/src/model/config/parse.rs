@@ -38,6 +38,11 @@ pub(super) fn config(object: &Map<String, Value>) -> Result<Config> {
         }
         None => hidden_size / heads,
     };
+    if heads.checked_mul(head_dim).is_none_or(|width| width > MOST_WIDTH) {
+        return Err(Error::argument(format!(
+            "`num_attention_heads` ({heads}) times `head_dim` ({head_dim}) is more than {MOST_WIDTH}, the most here"
+        )));
+    }
     causal(f)?;
     let (ropes, layers) = layers(f, family, head_dim)?;
     let granite = family == Family::Granite;
@@ -172,6 +177,9 @@ fn softcap(f: Fields<'_>, family: Family, key: &str) -> Result<Option<f64>> {
         _ => Ok(None),
     }
 }
+
+/// Of all heads together. More is damage.
+const MOST_WIDTH: usize = 1 << 26;
 
 /// More is damage: a list of that many layers alone would fill the memory.
 const MOST_LAYERS: usize = 10_000;

@@ -58,22 +58,24 @@ impl ChatTemplate {
     /// taken. `None` if the model has none.
     pub(crate) fn of_folder(folder: &Path, config: &Map<String, Value>) -> Result<Option<Self>> {
         let file = folder.join("chat_template.jinja");
-        let at = |path: &Path| {
-            let path = path.to_path_buf();
-            move |e: Error| Error::format(path, e.to_string())
-        };
         if file.exists() {
             let source = crate::host::read_text(&file)?;
-            let parse = || Self::new(source).map(Some).map_err(at(&file));
+            let parse = || Self::new(source).map(Some).map_err(|e| Error::format(&file, e.to_string()));
             return read_foreign(&file, "a chat template", parse);
         }
+        Self::of_config(&folder.join("tokenizer_config.json"), config)
+    }
+
+    /// The one in what a `tokenizer_config.json` holds; messages name it.
+    pub(super) fn of_config(file: &Path, config: &Map<String, Value>) -> Result<Option<Self>> {
         let source = match config.get("chat_template") {
             Some(Value::String(source)) => Some(source.as_str()),
             Some(Value::Array(list)) => named(list, "default").or_else(|| list.first().and_then(text_of)),
             _ => None,
         };
-        let file = folder.join("tokenizer_config.json");
-        read_foreign(&file, "a chat template", || source.map(Self::new).transpose().map_err(at(&file)))
+        let parse =
+            || source.map(Self::new).transpose().map_err(|e: Error| Error::format(file, e.to_string()));
+        read_foreign(file, "a chat template", parse)
     }
 
     /// The Jinja source.

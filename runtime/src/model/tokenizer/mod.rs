@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use self::bounds::{Bounds, Parts};
+use super::json::object;
 use super::save::is_of_a_tokenizer;
 use crate::host::{self, Host, Room, finish_folder, read_foreign, write_atomic, write_folder};
 use crate::{Error, Result};
@@ -54,32 +55,40 @@ impl Tokenizer {
         let size = path.metadata().map_err(|e| Error::io(path, e))?.len();
         room.ask(size.saturating_mul(READ_BYTES))?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let beside = path.with_file_name("tokenizer_config.json");
+        let config = || match std::fs::read(&beside) {
+            Ok(bytes) => object(&beside, &bytes),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Map::new()),
+            Err(e) => Err(Error::io(&beside, e)),
+        };
+        Self::of_files(path, &bytes, &beside, config, room)
+    }
+
+    /// From the bytes of a `tokenizer.json` and what the `tokenizer_config.json` beside it holds; messages name both.
+    pub(super) fn of_files(
+        path: &Path,
+        bytes: &[u8],
+        beside: &Path,
+        config: impl FnOnce() -> Result<Map<String, Value>>,
+        room: &Room,
+    ) -> Result<Self> {
         // The reader's own words for a file that ends too early say nothing of its end.
-        let parts: Parts = serde_json::from_slice(&bytes)
+        let parts: Parts = serde_json::from_slice(bytes)
             .map_err(|e| Error::format(path, format!("not a whole JSON file: {e}")))?;
         let bounds = Bounds::of(&parts, room.clone()).map_err(|what| Error::format(path, what))?;
         bounds.encode(0)?;
         let inner = read_foreign(path, "a tokenizer", || {
-            let inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            let inner = tokenizers::Tokenizer::from_bytes(bytes)
                 .map_err(|e| Error::format(path, format!("not a tokenizer this version reads: {e}")))?;
             one_token_each(&inner).map_err(|what| Error::format(path, what))?;
             // What is put around every text is looked up with the first one: here that is the fault of the file.
             let _ = inner.encode_fast("", true);
             Ok::<_, Error>(inner)
         })?;
-        let beside = path.with_file_name("tokenizer_config.json");
-        let config = match std::fs::read(&beside) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(Value::Object(map)) => map,
-                Ok(_) => return Err(Error::format(&beside, "not a JSON object")),
-                Err(e) => return Err(Error::format(&beside, format!("not JSON: {e}"))),
-            },
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
-            Err(e) => return Err(Error::io(&beside, e)),
-        };
+        let config = config()?;
         let made =
             read_foreign(path, "a tokenizer", || Self::new(inner, config, bounds)).map_err(|e| match e {
-                Error::Host(host::Error::Argument(what)) => Error::format(&beside, what),
+                Error::Host(host::Error::Argument(what)) => Error::format(beside, what),
                 other => other,
             })?;
         Ok(Self { source: path.to_path_buf(), ..made })

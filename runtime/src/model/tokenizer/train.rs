@@ -52,9 +52,18 @@ const LONGEST: usize = 128 << 10;
 /// What a byte of text takes meanwhile, at most.
 const BYTE: usize = 200;
 
+/// Special tokens that it is trained with: each is looked for in those before it.
+const MOST_SPECIAL: usize = 10_000;
+
 /// Trains a tokenizer on `texts`. The same texts and options give the same tokenizer.
 pub fn train_tokenizer(texts: &[String], options: &TokenizerTraining, host: &Host) -> Result<Tokenizer> {
     host.cancel.check()?;
+    if options.special.len() > MOST_SPECIAL {
+        return Err(Error::argument(format!(
+            "{} special tokens are too many: a tokenizer is trained with {MOST_SPECIAL} at most",
+            options.special.len()
+        )));
+    }
     let mut special: Vec<&str> = Vec::new();
     if !options.all_bytes {
         special.push(UNKNOWN);

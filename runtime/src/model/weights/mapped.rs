@@ -1,4 +1,4 @@
-//! A file mapped into memory, whose pages can be given back once they have been read.
+//! A file mapped into memory, whose pages can be given back once they have been read; or one that is part of the program.
 
 use std::fs::File;
 use std::ops::{Deref, Range};
@@ -8,9 +8,14 @@ use memmap2::Mmap;
 
 use crate::{Error, Result};
 
-/// A file, read through the page cache.
+/// A file's bytes.
 #[derive(Debug)]
-pub(crate) struct Mapped(Mmap);
+pub(crate) enum Mapped {
+    /// Read through the page cache.
+    File(Mmap),
+    /// Part of the program.
+    Embedded(&'static [u8]),
+}
 
 impl Mapped {
     /// Maps a file.
@@ -19,19 +24,21 @@ impl Mapped {
         // SAFETY: the mapping is read-only and private to this value. As with every memory-mapped
         // reader, a program that truncates the file meanwhile would break it.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
-        Ok(Self(map))
+        Ok(Self::File(map))
     }
 
     /// Tells the system that a part has been read and is not needed again. Without this a model
     /// that is converted while it is loaded counts twice until the file is closed.
     pub(crate) fn release(&self, part: Range<usize>) {
-        let part = part.start..part.end.min(self.0.len());
+        let part = part.start..part.end.min(self.len());
         #[cfg(unix)]
-        if !part.is_empty() {
+        if let Self::File(map) = self
+            && !part.is_empty()
+        {
             // SAFETY: the mapping is of a file and was never written to: pages that are dropped are
             // read from the file again when they are touched.
             let advised = unsafe {
-                self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, part.start, part.len())
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, part.start, part.len())
             };
             // Advice that is not taken costs memory, nothing else.
             drop(advised);
@@ -45,7 +52,10 @@ impl Deref for Mapped {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match self {
+            Self::File(map) => map,
+            Self::Embedded(bytes) => bytes,
+        }
     }
 }
 

@@ -44,16 +44,26 @@ impl Shards {
         };
         let mut shards = Self { folder: folder.to_path_buf(), files: Vec::new(), entries: BTreeMap::new() };
         for path in paths {
-            shards.add(path)?;
+            let map = Mapped::open(&path)?;
+            shards.add(path, map)?;
         }
         Ok(shards)
     }
 
+    /// One file that is part of the program, called `path` in messages.
+    pub(crate) fn embedded(path: &Path, bytes: &'static [u8]) -> Result<Self> {
+        Self::alone(path, Mapped::Embedded(bytes))
+    }
+
     /// Opens one file.
     pub(crate) fn file_alone(path: &Path) -> Result<Self> {
+        Self::alone(path, Mapped::open(path)?)
+    }
+
+    fn alone(path: &Path, map: Mapped) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
         let mut shards = Self { folder, files: Vec::new(), entries: BTreeMap::new() };
-        shards.add(path.to_path_buf())?;
+        shards.add(path.to_path_buf(), map)?;
         Ok(shards)
     }
 
@@ -81,9 +91,8 @@ impl Shards {
         Ok(())
     }
 
-    /// Maps a file and takes up the tensors its header lists.
-    fn add(&mut self, path: PathBuf) -> Result<()> {
-        let map = Mapped::open(&path)?;
+    /// Takes up the tensors that the header of a file lists.
+    fn add(&mut self, path: PathBuf, map: Mapped) -> Result<()> {
         let header = Header::read(&mut &map[..], map.len() as u64).map_err(|refusal| refusal.at(&path))?;
         for tensor in header.tensors {
             let name = canonical(&tensor.name);

@@ -1,0 +1,16 @@
+//! The JSON files that lie beside a model's weights.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// A file's bytes as a JSON object; an error names `path`.
+pub(super) fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Error::format(path, "not a JSON object")),
+        Err(e) => Err(Error::format(path, format!("not JSON: {e}"))),
+    }
+}
