@@ -40,7 +40,8 @@ void lota_guest_enter(void);
  *               "output": bytes, "call_depth": n, "open_files": n},   null lifts a limit
  *    "isolation": "thread" or "process"; or what the process may use, each with a default:
  *                 {"program": path,   a program that calls lota_guest_enter, as lota does; this one without it
- *                  "memory": bytes, "file_size": bytes, "open_files": n, "message": bytes, "grace": seconds}}
+ *                  "memory": bytes, "file_size": bytes, "open_files": n, "processor_time": seconds,
+ *                  "message": bytes, "grace": seconds}}
  * NULL if it cannot be made; lota_last_error(NULL) then says why, on the same thread. */
 lota_engine *lota_engine_new(const char *options);
 

@@ -207,7 +207,6 @@ impl Builder {
             threads => threads,
         };
         let registry = Arc::new(self.registry);
-        let (memory, file_size, open_files) = process.system_limits();
         let settings = Settings {
             language: self.language,
             threads,
@@ -218,9 +217,7 @@ impl Builder {
             script: (self.script_name.clone(), self.script_args.clone()),
             limits: self.limits.clone(),
             primitives: self.own.iter().filter_map(|name| registry.get(name)).map(|p| packed(p)).collect(),
-            memory,
-            file_size,
-            open_files,
+            system: process.system_limits(),
         };
         let time = self.limits.time;
         let output = self.limits.output;

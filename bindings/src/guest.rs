@@ -152,12 +152,7 @@ fn live(most: usize) -> Result<()> {
 /// The settings, and the process without its files.
 fn begin_confined(map: Map) -> Result<(Settings, Confined)> {
     let settings = Settings::unpack(map)?;
-    let bounds = Bounds {
-        roots: settings.roots.clone(),
-        memory: settings.memory,
-        file_size: settings.file_size,
-        open_files: settings.open_files,
-    };
+    let bounds = Bounds { roots: settings.roots.clone(), system: settings.system };
     Ok((settings, Confined::begin(bounds)?))
 }
 

@@ -16,7 +16,7 @@ type Test = fn() -> Outcome;
 const SOON: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 18] = [
+    let tests: [(&str, Test); 19] = [
         ("values cross", values_cross),
         ("functions of the guest are called by the host", guest_functions),
         ("objects of the guest go out and back", guest_objects),
@@ -33,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
         ("memory", memory),
         ("files, programs and processes", confined),
         ("a file that grows too large", file_size),
+        ("processor time", processor_time),
         ("programs that are no guests", strangers),
         ("guests beside each other", several),
     ];
@@ -500,6 +501,12 @@ fn confined() -> Outcome {
     check(in_force.seccomp, "this system has seccomp")?;
     let environment = run("return tostring(os.getenv('PATH')) .. tostring(os.getenv('HOME'))".into())?;
     check(environment.contains("nilnil"), &environment)
+}
+
+fn processor_time() -> Outcome {
+    let engine = with(Language::Lua, Process::new().processor_time(Duration::from_millis(1))).build()?;
+    refused(engine.run("while true do end", "busy"), ErrorKind::Limit, "more processor time than")?;
+    Ok(())
 }
 
 fn file_size() -> Outcome {

@@ -116,11 +116,15 @@ fn isolation(given: &Json) -> Result<Isolation> {
             "memory" => process.memory(number()? as u64),
             "file_size" => process.file_size(number()? as u64),
             "open_files" => process.open_files(number()? as u64),
+            "processor_time" => {
+                process.processor_time(Duration::try_from_secs_f64(number()?).unwrap_or(Duration::MAX))
+            }
             "message" => process.message(number()? as usize),
             "grace" => process.grace(Duration::try_from_secs_f64(number()?).unwrap_or(Duration::MAX)),
             _ => {
                 return Err(Error::argument(format!(
-                    "unknown setting '{name}' of isolation; known are program, memory, file_size, open_files, message, grace"
+                    "unknown setting '{name}' of isolation; known are program, memory, file_size, open_files, \
+                     processor_time, message, grace"
                 )));
             }
         };

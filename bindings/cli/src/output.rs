@@ -2,7 +2,6 @@
 //! never makes it panic.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -31,8 +30,7 @@ pub(super) fn shown(text: &str, terminal: bool) -> Cow<'_, str> {
     }
     let mut out = String::new();
     for c in text.chars() {
-        // Writing to a text does not fail.
-        drop(if obeyed(c) { write!(out, "{}", c.escape_default()) } else { out.write_char(c) });
+        if obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     Cow::Owned(out)
 }

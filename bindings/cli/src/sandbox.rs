@@ -88,7 +88,10 @@ impl Sandbox {
             instructions: None,
             ..most
         };
-        let process = Process::new().memory(self.memory);
+        let cores =
+            std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        let work = self.time.saturating_mul(cores).saturating_add(Duration::from_secs(1));
+        let process = Process::new().memory(self.memory).processor_time(work);
         Ok(builder
             .files(Files::roots(self.root.iter().cloned()))
             .hub(lota::runtime::model::HubOptions::default())

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use confine::InForce;
+use confine::SystemLimits;
 pub(crate) use host::Remote;
 pub(crate) use settings::{Settings, packed};
 
@@ -47,6 +48,7 @@ pub struct Process {
     memory: u64,
     file_size: u64,
     open_files: u64,
+    processor_time: Option<Duration>,
     message: usize,
     grace: Duration,
 }
@@ -59,13 +61,14 @@ impl Default for Process {
 
 impl Process {
     /// This program, started again as a guest: its `main` must call [`enter`](crate::isolation::enter) first. 2 GiB of memory, files of at most 1 GiB,
-    /// 256 open files, messages of at most 64 MiB.
+    /// 256 open files, messages of at most 64 MiB, and any processor time.
     pub fn new() -> Self {
         Self {
             program: None,
             memory: 2 << 30,
             file_size: 1 << 30,
             open_files: 256,
+            processor_time: None,
             message: 64 << 20,
             grace: Duration::from_secs(1),
         }
@@ -96,15 +99,27 @@ impl Process {
         self
     }
 
+    /// Processor time that all of its threads may take together, over all calls; counted in whole seconds, rounded up.
+    pub fn processor_time(mut self, time: Duration) -> Self {
+        self.processor_time = Some(time);
+        self
+    }
+
     /// Bytes of a message: arguments, results, a printed text.
     pub fn message(mut self, bytes: usize) -> Self {
         self.message = bytes;
         self
     }
 
-    /// Memory, size of a file, open files.
-    pub(crate) fn system_limits(&self) -> (u64, u64, u64) {
-        (self.memory, self.file_size, self.open_files)
+    /// Limits that the system keeps.
+    pub(crate) fn system_limits(&self) -> SystemLimits {
+        let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        SystemLimits {
+            memory: self.memory,
+            file_size: self.file_size,
+            open_files: self.open_files,
+            processor_seconds: self.processor_time.map(seconds),
+        }
     }
 
     /// How long a guest may go on that was cancelled, before it is killed.

@@ -8,6 +8,7 @@ use lota_script::{
     Error, Files, FromValue, Language, Limits, Map, Op, Place, Primitive, Record, Result, Value,
 };
 
+use super::confine::SystemLimits;
 use crate::version::VERSION;
 
 /// What a guest is told to begin with.
@@ -30,12 +31,8 @@ pub(crate) struct Settings {
     pub limits: Limits,
     /// The primitives of the host.
     pub primitives: Vec<Map>,
-    /// The limits of the process: memory beyond what it has at its start, the size of a file, open files.
-    pub memory: u64,
-    /// Bytes.
-    pub file_size: u64,
-    /// Files.
-    pub open_files: u64,
+    /// The limits of the process.
+    pub system: SystemLimits,
 }
 
 fn paths(paths: &[PathBuf]) -> Result<Value> {
@@ -87,9 +84,10 @@ impl Settings {
             .with("args", self.script.1)
             .with("limits", limits)
             .with("primitives", self.primitives.into_iter().map(Value::Map).collect::<Vec<_>>())
-            .with("memory", count(Some(self.memory)))
-            .with("file_size", count(Some(self.file_size)))
-            .with("files", count(Some(self.open_files))))
+            .with("memory", count(Some(self.system.memory)))
+            .with("file_size", count(Some(self.system.file_size)))
+            .with("files", count(Some(self.system.open_files)))
+            .with("processor", count(self.system.processor_seconds)))
     }
 
     pub(crate) fn unpack(mut map: Map) -> Result<Self> {
@@ -128,9 +126,12 @@ impl Settings {
             script: (take(&mut map, "name")?, take(&mut map, "args")?),
             limits,
             primitives: take(&mut map, "primitives")?,
-            memory: take(&mut map, "memory")?,
-            file_size: take(&mut map, "file_size")?,
-            open_files: take(&mut map, "files")?,
+            system: SystemLimits {
+                memory: take(&mut map, "memory")?,
+                file_size: take(&mut map, "file_size")?,
+                open_files: take(&mut map, "files")?,
+                processor_seconds: take(&mut map, "processor")?,
+            },
         })
     }
 }

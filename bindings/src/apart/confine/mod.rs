@@ -22,16 +22,25 @@ pub struct InForce {
     pub seccomp: bool,
 }
 
-/// What the process may use.
-pub(crate) struct Bounds {
-    /// The folders that it may reach; `None`: all files.
-    pub roots: Option<Vec<PathBuf>>,
-    /// Bytes of memory beyond what it has when [`Confined::close`] is called.
+/// What the system is asked to keep a process to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemLimits {
+    /// Bytes of memory beyond what it has when its engine is built.
     pub memory: u64,
     /// Bytes of a file.
     pub file_size: u64,
     /// Open files.
     pub open_files: u64,
+    /// Seconds of processor time, if there is a limit.
+    pub processor_seconds: Option<u64>,
+}
+
+/// What the process may use.
+pub(crate) struct Bounds {
+    /// The folders that it may reach; `None`: all files.
+    pub roots: Option<Vec<PathBuf>>,
+    /// What the system counts; memory from when [`Confined::close`] is called.
+    pub system: SystemLimits,
 }
 
 fn refused(what: &str, why: &dyn std::fmt::Display) -> Error {
