@@ -493,3 +493,36 @@ fn ctrl_c_stops_a_script_that_guards_itself() {
     assert_eq!(out.status.code(), Some(130));
     assert_eq!(text(&out.stderr), "stopped\n");
 }
+
+/// A script that is not trusted says nothing of how it is held, and is told what would allow more.
+#[cfg(unix)]
+#[test]
+fn a_sandbox_is_asked_for_before_the_script_and_holds_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str, source: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, source).expect("writes");
+        path.display().to_string()
+    };
+    let told = |args: &[&str]| {
+        let out = lota(&[&["run"], args].concat());
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    let held = file("held.lua", "print(io, os, require('lota').model.builtin():info().entries) -- args");
+    assert_eq!(told(&["--sandbox", &held]), (Some(0), "nil\tnil\t886016\n".into(), String::new()));
+    for after in [&["--sandbox"][..], &["--root=."], &["--memory", "2G"]] {
+        let args = [&["--sandbox", held.as_str()], after].concat();
+        let (code, out, err) = told(&args);
+        assert!(code != Some(0) && out.is_empty() && err.contains("before the script's file"), "{err}");
+    }
+    let (code, out, err) = told(&[&held, "--sandbox"]);
+    assert!(code != Some(0) && out.is_empty() && err.contains("before the script's file"), "{err}");
+    let (_, _, err) = told(&["--sandbox", "--memory", "100K", &held]);
+    assert!(err.contains("at least 16M"), "{err}");
+    let busy = file("busy.lua", "while true do end");
+    let (code, _, err) = told(&["--sandbox", "--time", "0.2", &busy]);
+    assert!(code == Some(1) && err.contains("0.2 s") && err.contains("--time"), "{err}");
+    let reads = file("reads.lua", "return require('lota').mask.load('x')");
+    let (code, _, err) = told(&["--sandbox", &reads]);
+    assert!(code == Some(1) && err.contains("--root DIR"), "{err}");
+}
