@@ -15,22 +15,24 @@ use super::output::distrust;
 /// The least memory with which an engine starts and a short script runs.
 const LEAST_MEMORY: u64 = 16 << 20;
 
+/// Over these options in the help.
+const HEADING: &str = "A script that is not trusted";
+
 /// Options before the script's file.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "A script that is not trusted")]
 pub(super) struct Sandbox {
     /// Run the script in a process of its own that may reach nothing but what the next options grant: no files, no network, no
     /// other programs; docs/security.md says what holds it
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     sandbox: bool,
     /// With --sandbox: a folder that the script may read and write; the first is where its relative paths begin
-    #[arg(long, value_name = "DIR", requires = "sandbox")]
+    #[arg(long, value_name = "DIR", requires = "sandbox", help_heading = HEADING)]
     root: Vec<PathBuf>,
     /// With --sandbox: memory that it may use, script and tensors: bytes, or a number with K, M or G, 16M at least
-    #[arg(long, value_name = "SIZE", requires = "sandbox", default_value = "1G", value_parser = size)]
+    #[arg(long, value_name = "SIZE", requires = "sandbox", default_value = "1G", value_parser = size, help_heading = HEADING)]
     memory: u64,
     /// With --sandbox: time that it may run: seconds, or a number with s, m or h
-    #[arg(long, value_name = "TIME", requires = "sandbox", default_value = "60s", value_parser = time)]
+    #[arg(long, value_name = "TIME", requires = "sandbox", default_value = "60s", value_parser = time, help_heading = HEADING)]
     time: Duration,
 }
 

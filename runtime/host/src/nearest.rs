@@ -5,14 +5,12 @@ const LONGEST: usize = 200;
 
 /// The nearest of `known`, if it is near enough to be what was meant. What is longer than 200 bytes is no name.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = |k: &str| 1 + k.len().max(name.len()) / 4;
-    let near = |k: &str| strsim::damerau_levenshtein(name, k) <= most(k);
-    // As many letters differ as one name is longer than the other, at least.
-    let could = |k: &&str| k.len() <= LONGEST && k.len().abs_diff(name.len()) <= 4 * most(k);
     if name.len() > LONGEST {
         return None;
     }
-    closest(name, known.into_iter().filter(could)).filter(|k| near(k))
+    let near = |k: &str| strsim::damerau_levenshtein(name, k) <= 1 + k.len().max(name.len()) / 4;
+    let known = known.into_iter().filter(|k| k.len() <= LONGEST);
+    closest(name, known).filter(|k| near(k))
 }
 
 /// The nearest of `known`, however far it is. An empty name is none that could be meant.
@@ -37,6 +35,8 @@ mod tests {
         assert_eq!(nearest("temperature", known), None);
         assert!(closest("temperature", known).is_some());
         assert_eq!(did_you_mean("sed", known).as_deref(), Some("; did you mean 'seed'?"));
+        let long = "x".repeat(300_000);
+        assert_eq!((nearest(&long, [long.as_str()]), nearest("xx", [&long, "xy"])), (None, Some("xy")));
         assert_eq!((nearest("x", [""]), closest("x", ["", "density"])), (None, Some("density")));
     }
 }
