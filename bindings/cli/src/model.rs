@@ -63,11 +63,16 @@ pub(super) fn call(engine: &Engine, name: &str, values: Vec<Value>) -> Result<Va
 /// An engine, and a model in it loaded with these options.
 pub(super) fn load(common: &Common, source: &str, options: Map) -> Result<(Engine, Value)> {
     let engine = builder(common, Language::Lua, "", Vec::new())?.build()?;
-    let model = match source {
-        "builtin" => call(&engine, "model.builtin", vec![options.into()])?,
-        path => call(&engine, "model.load", vec![path.into(), options.into()])?,
-    };
+    let model = load_in(&engine, source, options)?;
     Ok((engine, model))
+}
+
+/// A model in an engine that is there, loaded with these options.
+pub(super) fn load_in(engine: &Engine, source: &str, options: Map) -> Result<Value> {
+    match source {
+        "builtin" => call(engine, "model.builtin", vec![options.into()]),
+        path => call(engine, "model.load", vec![path.into(), options.into()]),
+    }
 }
 
 fn info(common: &Common, source: &str, fingerprint: bool) -> Result<()> {

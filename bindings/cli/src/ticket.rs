@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use lota::Language;
 use lota::api::{FromValue, Map, Value};
 use lota::runtime::ticket::{TicketFile, ValueType, entropy_bound};
-use lota::{Error, Result};
+use lota::{Engine, Error, Language, Result};
 use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::common::{Common, Over};
 use super::failure::usage;
-use super::model::{call, load};
+use super::model::{call, load, load_in};
 use super::output::write_out;
 use super::run::builder;
 
@@ -21,13 +20,16 @@ pub(super) enum Command {
     Info {
         /// The ticket's file
         file: PathBuf,
+        /// Say too how many entries differ from this base after rounding to bf16, to f16 and to the base's own type
+        #[arg(long, value_name = "MODEL")]
+        base: Option<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
     /// Write a model with tickets in it as a Hugging Face folder
     Apply(Apply),
-    /// Write a ticket in another form: smaller, or for exchange
+    /// Write a ticket in another form: smaller, for exchange, or from and to other programs
     Convert(Convert),
     /// Make a ticket of what moved most between a model and its fine-tuned version
     From(From),
@@ -36,7 +38,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
         match self {
-            Self::Info { file, json } => info(file, *json),
+            Self::Info { file, base, json } => info(common, file, base.as_deref(), *json),
             Self::Apply(apply) => apply.run(common),
             Self::Convert(convert) => convert.run(common),
             Self::From(from) => from.run(common),
@@ -44,8 +46,31 @@ impl Command {
     }
 }
 
-fn info(file: &Path, as_json: bool) -> Result<()> {
+/// What of a ticket shows in its base's types.
+fn visible(engine: &Engine, file: &Path, base: &str) -> Result<Map> {
+    let model = load_in(engine, base, Map::new())?;
+    let expected = Map::new().with("model", model.clone());
+    let path = file.display().to_string();
+    let ticket = call(engine, "ticket.load", vec![path.into(), expected.into()])?;
+    let seen = call(engine, "Ticket:visible", vec![ticket, model])?;
+    Map::from_value(seen).map_err(|m| Error::runtime(m.expected))
+}
+
+/// How many entries show, as a person reads it.
+fn shown(seen: &JsonValue, name: &str) -> String {
+    let number = |name: &str| seen[name].as_f64().unwrap_or_default();
+    let percent = if number("entries") > 0.0 { 100.0 * number(name) / number("entries") } else { 0.0 };
+    format!("{} entries, {percent:.2} %", number(name))
+}
+
+fn info(common: &Common, file: &Path, base: Option<&str>, as_json: bool) -> Result<()> {
+    // It sets the number of threads, which reading a file already needs.
+    let engine = base.map(|_| builder(common, Language::Lua, "", Vec::new())?.build()).transpose()?;
     let read = TicketFile::read(file, None)?;
+    let seen = match (&engine, base) {
+        (Some(engine), Some(base)) => lota::api::to_json(&Value::Map(visible(engine, file, base)?))?,
+        _ => JsonValue::Null,
+    };
     let (meta, mask) = (read.meta(), read.mask());
     let entries = mask.count();
     let (max_error, relative_error) = read.error.unzip();
@@ -71,6 +96,7 @@ fn info(file: &Path, as_json: bool) -> Result<()> {
         ("data", json!(meta.data)),
         ("lota", json!(meta.lota)),
         ("settings", JsonValue::Object(meta.settings.clone())),
+        ("visible", seen),
     ];
     if as_json {
         let facts: Json<String, JsonValue> =
@@ -111,6 +137,17 @@ fn info(file: &Path, as_json: bool) -> Result<()> {
                     "error",
                     &json!(format!("{:.4} % (Euclidean)", 100.0 * value.as_f64().unwrap_or_default())),
                 );
+            }
+            ("visible", seen) => {
+                line("shows in bf16", &json!(shown(seen, "bf16")));
+                line("shows in f16", &json!(shown(seen, "f16")));
+                let types: Vec<&str> = seen["own_types"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(JsonValue::as_str)
+                    .collect();
+                line("in its base", &json!(format!("{} ({})", shown(seen, "own"), types.join(", "))));
             }
             ("lota", _) => line("made by", &json!(format!("lota {}", meta.lota))),
             _ => line(name, value),
@@ -174,14 +211,22 @@ struct Form {
     /// How positions are written: plain (roaring sets, for exchange) or compact
     #[arg(long, default_value = "plain")]
     codec: String,
-    /// How values are written: f32, bf16, int8 or ternary
-    #[arg(long, default_value = "f32")]
-    values: String,
+    /// How values are written: f32, bf16, int8 or ternary [default: f32; with --to trl bf16]
+    #[arg(long)]
+    values: Option<String>,
 }
 
 impl Form {
     fn options(&self) -> Map {
-        Map::new().with("codec", self.codec.clone()).with("values", self.values.clone())
+        with(Map::new().with("codec", self.codec.clone()), "values", self.values.as_ref())
+    }
+}
+
+/// A map with an option, if it was given.
+fn with(map: Map, name: &str, value: Option<&String>) -> Map {
+    match value {
+        Some(value) => map.with(name, value.clone()),
+        None => map,
     }
 }
 
@@ -220,18 +265,25 @@ fn report(path: &str, saved: Value) -> Result<()> {
 
 #[derive(Args)]
 pub(super) struct Convert {
-    /// The ticket's file
+    /// The ticket's file, or a sparse change of another program
     #[arg(value_name = "IN")]
     file: String,
-    /// The file to write
+    /// The file (for shira and supertuning the folder) to write
     #[arg(value_name = "OUT")]
     out: String,
+    /// Write a format of another program: trl, vllm, shira or supertuning (these two need --base)
+    #[arg(long, value_name = "FORMAT")]
+    to: Option<String>,
+    /// The format of another program that IN has: trl, shira or supertuning [default: told by the file]. Needs --base
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<String>,
     #[command(flatten)]
     form: Form,
     /// Write over what is at OUT
     #[arg(long)]
     replace: bool,
-    /// The base model: int8 and ternary values are then differences from it. Needed to read such a file
+    /// The base model: int8 and ternary values are then differences from it. Needed to read such a file, and for formats of
+    /// other programs
     #[arg(long, value_name = "MODEL")]
     base: Option<String>,
 }
@@ -239,7 +291,8 @@ pub(super) struct Convert {
 impl Convert {
     fn run(&self, common: &Common) -> Result<()> {
         free(&self.out, self.replace)?;
-        let mut options = self.form.options();
+        let options = with(self.form.options(), "to", self.to.as_ref());
+        let mut options = with(options, "from", self.from.as_ref());
         let engine = match &self.base {
             Some(base) => {
                 let (engine, model) = load(common, base, Map::new())?;

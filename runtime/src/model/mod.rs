@@ -30,6 +30,7 @@ pub use decoder::Decoder;
 pub use defaults::GenerationDefaults;
 pub use embedded::load_embedded;
 pub use files::WeightFiles;
+pub(crate) use fingerprint::each_chunk;
 pub use generate::{Finish, GenerateOptions, Generated, OnText, Sampling};
 pub use hold::{Hold, InLoss};
 #[cfg(feature = "hub")]

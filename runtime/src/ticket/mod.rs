@@ -4,9 +4,11 @@
 mod codec;
 mod file;
 mod form;
+mod formats;
 mod from;
 mod layout;
 mod stack;
+mod visible;
 
 use std::sync::Arc;
 
@@ -21,8 +23,10 @@ use crate::{Error, Result};
 pub use codec::{Codec, ValueType, entropy_bound};
 pub use file::{Saved, TicketFile};
 pub use form::Form;
+pub use formats::{Base, Foreign};
 pub use from::{FileDelta, FromOptions};
 pub use stack::{Applied, Stack};
+pub use visible::Visible;
 
 /// Where a ticket came from.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -18,6 +18,7 @@ mod lora;
 mod merging;
 mod plain;
 mod readers;
+mod sparse;
 mod stats;
 mod templates;
 mod train;

@@ -89,6 +89,7 @@ pub(super) fn register(r: &mut Registry) {
     );
     files::register(r);
     contents(r);
+    visible(r);
     application(r);
 }
 
@@ -159,6 +160,40 @@ fn contents(r: &mut Registry) {
                     .with("entries", ticket.entries())
                     .with("density", ticket.mask().density())
                     .with("settings", from_json(serde_json::Value::Object(meta.settings.clone()))))
+            }),
+    );
+}
+
+/// How much of a ticket shows where weights have fewer bits.
+fn visible(r: &mut Registry) {
+    r.add(
+        method("visible", "How many of its entries differ from the base after both are rounded to a type.")
+            .details(
+                "A change that is smaller than half the distance between two numbers of a type is gone in a model that is \
+                 stored in it. A parameter's own type is the narrowest of bf16, f16 and f32 that holds all of the base's \
+                 numbers exactly: what it was stored in.",
+            )
+            .arg("model", "Model", "its base, with no tickets applied")
+            .returns(
+                "map",
+                "entries; bf16, f16 and own: how many differ in these types, own in the base's; own_types: the base's types, \
+                 as bf16, f16 and f32",
+            )
+            .example(example(
+                "local seen = t:visible(m)\nassert(seen.own <= seen.entries and seen.entries == #t)\n\
+                 assert(seen.own_types[1] == 'f32')",
+            ))
+            .call(|ctx, args| {
+                let (ticket, model) = (args.this::<ScriptTicket>()?, args.get::<Arc<ScriptModel>>("model")?);
+                let m = &model.0;
+                let seen = ticket.visible(&m.exec, &m.params, &ctx.host)?;
+                let types: Vec<String> = seen.types.iter().map(|name| (*name).to_string()).collect();
+                Ok(Map::new()
+                    .with("entries", seen.entries)
+                    .with("bf16", seen.bf16)
+                    .with("f16", seen.f16)
+                    .with("own", seen.own)
+                    .with("own_types", types))
             }),
     );
 }
