@@ -20,5 +20,6 @@ mod plain;
 mod readers;
 mod stats;
 mod templates;
+mod tied;
 mod train;
 mod zoo;
