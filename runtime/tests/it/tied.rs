@@ -142,18 +142,23 @@ fn an_adapter_of_the_embedding_or_the_head_alone_unties_a_merge() {
             modules: vec![module(&base, name)],
             replaced: Vec::new(),
         };
+        let plain = base.untied().expect("copies");
         let expected = base.untied().expect("copies");
         adapter.apply(&Exec::cpu(), &expected.params, 1.0).expect("applies");
         adapter.save(&dir.path().join("adapter"), DType::F32, &Host::default()).expect("writes");
-        // Alone, and beside the base, which has no head.
-        for models in [
-            json!([{"model": "base+adapter"}]),
-            json!([{"model": "base+adapter"}, {"model": "base+adapter"}]),
+        // Alone, and half and half with the base, which has no head.
+        for (method, models, share) in [
+            ("passthrough", json!([{"model": "base+adapter"}]), 1.0),
+            (
+                "linear",
+                json!([
+                    {"model": "base+adapter", "parameters": {"weight": 0.5}},
+                    {"model": "base", "parameters": {"weight": 0.5}},
+                ]),
+                0.5,
+            ),
         ] {
-            let one = models.as_array().is_some_and(|m| m.len() == 1);
-            let (method, parameters) =
-                if one { ("passthrough", json!({})) } else { ("linear", json!({"weight": 0.5})) };
-            let config = json!({"merge_method": method, "models": models, "parameters": parameters});
+            let config = json!({"merge_method": method, "models": models});
             let config = Merge::read(&config).expect("a configuration");
             let find = |place: &str| Ok(Found::Path(dir.path().join(place)));
             let inputs = open_all(&config, &HubOptions::default(), &find, &Host::default()).expect("opens");
@@ -167,8 +172,10 @@ fn an_adapter_of_the_embedding_or_the_head_alone_unties_a_merge() {
             assert!(!made.info().tied);
             for param in [EMBEDDING, HEAD] {
                 let got = values(made.params.by_name(param).expect("there"));
-                let expected = values(expected.params.by_name(param).expect("there"));
-                for (got, expected) in got.iter().zip(&expected) {
+                let adapted = values(expected.params.by_name(param).expect("there"));
+                let plain = values(plain.params.by_name(param).expect("there"));
+                for (got, (adapted, plain)) in got.iter().zip(adapted.iter().zip(&plain)) {
+                    let expected = share * adapted + (1.0 - share) * plain;
                     assert!(
                         (got - expected).abs() < 1e-6,
                         "{name}, {method}: {param}: {got}, not {expected}"
