@@ -21,6 +21,7 @@ mod param;
 mod params;
 pub(crate) mod save;
 mod template;
+pub(crate) mod tied;
 mod tokenizer;
 pub(crate) mod weights;
 

@@ -24,6 +24,7 @@ pub use codec::{Codec, ValueType, entropy_bound};
 pub use file::{Saved, TicketFile};
 pub use form::Form;
 pub use formats::{Base, Foreign};
+pub(crate) use from::named;
 pub use from::{FileDelta, FromOptions};
 pub use stack::{Applied, Stack};
 pub use visible::Visible;

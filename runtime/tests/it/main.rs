@@ -21,5 +21,6 @@ mod readers;
 mod sparse;
 mod stats;
 mod templates;
+mod tied;
 mod train;
 mod zoo;
