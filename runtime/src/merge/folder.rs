@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Float;
 use super::identity::stamp;
 use super::input::{Info, Input, Reader, missing};
-use crate::host::finish_folder;
+use crate::host::{finish_folder, read_bytes};
 use crate::model::weights::{Raw, Shards};
 use crate::{Error, Result};
 
@@ -27,13 +27,23 @@ impl Folder {
     pub fn open(path: &Path, label: impl Into<String>) -> Result<Self> {
         finish_folder(path)?;
         let file = path.join("config.json");
-        let text = std::fs::read(&file).map_err(|e| Error::io(&file, e))?;
+        let text = read_bytes(&file)?;
         let config = match serde_json::from_slice(&text) {
             Ok(Value::Object(map)) => map,
             Ok(_) => return Err(Error::format(&file, "not a JSON object")),
             Err(e) => return Err(Error::format(&file, format!("not JSON: {e}"))),
         };
-        Ok(Self { label: label.into(), path: path.to_path_buf(), shards: Shards::open(path)?, config })
+        let shards = Shards::open(path, &config)?;
+        if let Some(name) = shards.indirect() {
+            return Err(Error::format(
+                path,
+                format!(
+                    "tensor {name} is stored with scales or in another order, which is not merged as it is: `lota model \
+                     convert` makes a folder of plain weights"
+                ),
+            ));
+        }
+        Ok(Self { label: label.into(), path: path.to_path_buf(), shards, config })
     }
 }
 
@@ -61,7 +71,7 @@ impl Input for Folder {
         let float = Float::of_header(raw.dtype).ok_or_else(|| {
             Error::format(
                 raw.file,
-                format!("tensor {name} is stored as {}: only F32, F16 and BF16 can be merged", raw.dtype),
+                format!("tensor {name} is stored as {}: only F32, F16 and BF16 can be merged (`lota model convert` writes these)", raw.dtype),
             )
         })?;
         Ok(Box::new(Stretch { raw, float }))

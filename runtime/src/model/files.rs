@@ -42,7 +42,7 @@ impl WeightFiles {
         }
         let config = Config::read(&folder.join("config.json"))?;
         let universe = Decoder::new(&config)?.universe().clone();
-        let shards = Shards::open(&folder)?;
+        let shards = Shards::open(&folder, config.json())?;
         Ok(Self { folder, source: source.to_string(), shards, config, universe })
     }
 

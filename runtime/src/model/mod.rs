@@ -19,9 +19,11 @@ mod load;
 mod loaded;
 mod param;
 mod params;
+pub(crate) mod quantization;
 pub(crate) mod save;
 mod template;
 mod tokenizer;
+pub(crate) mod torch;
 pub(crate) mod weights;
 
 pub use attach::Init;
