@@ -106,10 +106,10 @@ impl Apply {
             let adapter = call(&engine, "lora.load", vec![folder.clone().into()])?;
             let info = Map::from_value(call(&engine, "Lora:info", vec![adapter.clone()])?);
             let info = info.map_err(|m| Error::runtime(m.expected))?;
-            let config = Map::from_value(call(&engine, "Model:config", vec![model.clone()])?);
-            let config = config.map_err(|m| Error::runtime(m.expected))?;
+            let of_model = Map::from_value(call(&engine, "Model:info", vec![model.clone()])?);
+            let of_model = of_model.map_err(|m| Error::runtime(m.expected))?;
             let is_true = |map: &Map, name: &str| matches!(map.get(name), Some(Value::Bool(true)));
-            if is_true(&info, "vocabulary") && is_true(&config, "tie_word_embeddings") {
+            if is_true(&info, "vocabulary") && is_true(&of_model, "tied") {
                 model = call(&engine, "Model:untied", vec![model])?;
             }
             let options = Map::new().with("scale", self.scale);

@@ -35,6 +35,9 @@ pub(super) enum Command {
         /// The largest size of a file, as in 2GB
         #[arg(long, default_value = "5GB")]
         shard: String,
+        /// Give the model a head of its own where its head is the embedding
+        #[arg(long)]
+        untied: bool,
         #[command(flatten)]
         over: Over,
     },
@@ -44,9 +47,9 @@ impl Command {
     pub(super) fn run(&self, common: &Common) -> Result<()> {
         match self {
             Self::Info { model, fingerprint } => info(common, model, *fingerprint),
-            Self::Convert { model, folder, dtype, shard, over } => {
+            Self::Convert { model, folder, dtype, shard, untied, over } => {
                 over.check(folder)?;
-                convert(common, model, folder, dtype, shard)
+                convert(common, model, folder, dtype, shard, *untied)
             }
         }
     }
@@ -113,8 +116,18 @@ fn of_role(role: &Value) -> String {
     }
 }
 
-fn convert(common: &Common, source: &str, folder: &Path, dtype: &str, shard: &str) -> Result<()> {
-    let (engine, model) = load(common, source, Map::new())?;
+fn convert(
+    common: &Common,
+    source: &str,
+    folder: &Path,
+    dtype: &str,
+    shard: &str,
+    untied: bool,
+) -> Result<()> {
+    let (engine, mut model) = load(common, source, Map::new())?;
+    if untied {
+        model = call(&engine, "Model:untied", vec![model])?;
+    }
     let options = Map::new().with("dtype", dtype).with("shard", shard);
     let path = folder.to_str().ok_or_else(|| usage(format!("{} is not UTF-8 text", folder.display())))?;
     let files = call(&engine, "Model:save", vec![model, path.into(), options.into()])?;

@@ -68,7 +68,7 @@ fn convert(value: &Value, other: fn(f64) -> Json, path: &mut Vec<String>) -> Res
     })
 }
 
-/// The script value of JSON.
+/// The script value of JSON. Its objects keep the order of their names, and its nulls.
 pub fn from_json(json: Json) -> Value {
     read(json, Value::Str)
 }
@@ -92,7 +92,9 @@ fn read(json: Json, text: fn(String) -> Value) -> Value {
         }
         Json::String(s) => text(s),
         Json::Array(items) => Value::List(items.into_iter().map(|item| read(item, text)).collect()),
-        Json::Object(map) => Value::Map(map.into_iter().map(|(k, v)| (k, read(v, text))).collect::<Map>()),
+        Json::Object(map) => {
+            Value::Map(map.into_iter().map(|(k, v)| (k, read(v, text))).collect::<Map>().written())
+        }
     }
 }
 

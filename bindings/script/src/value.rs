@@ -143,9 +143,13 @@ impl<T: Scripted> From<Arc<T>> for Object {
 }
 
 /// Named values in order. Maps that come from a script are in the order of their names, so that
-/// nothing depends on a hash.
+/// nothing depends on a hash; those that were read from JSON or data keep the order in which they were written
+/// there, on their way through a script too ([`Map::written`]).
 #[derive(Clone, Default)]
-pub struct Map(Vec<(String, Value)>);
+pub struct Map {
+    entries: Vec<(String, Value)>,
+    written: bool,
+}
 
 impl Map {
     /// An empty map.
@@ -153,13 +157,26 @@ impl Map {
         Self::default()
     }
 
+    /// The same map as one that somebody wrote in this order: a script that gets it and gives it back keeps the order
+    /// of the names and those whose value is [`Value::Nil`].
+    #[must_use]
+    pub fn written(mut self) -> Self {
+        self.written = true;
+        self
+    }
+
+    /// Whether it is one that somebody wrote in this order.
+    pub fn is_written(&self) -> bool {
+        self.written
+    }
+
     /// Sets `name`, at its old place if it has one. Setting [`Value::Nil`] is kept (and is
     /// dropped by frontends whose tables cannot hold it).
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) -> &mut Self {
         let (name, value) = (name.into(), value.into());
-        match self.0.iter_mut().find(|(n, _)| *n == name) {
+        match self.entries.iter_mut().find(|(n, _)| *n == name) {
             Some(entry) => entry.1 = value,
-            None => self.0.push((name, value)),
+            None => self.entries.push((name, value)),
         }
         self
     }
@@ -172,35 +189,35 @@ impl Map {
 
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+        self.entries.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
     /// Removes and returns the value of `name`.
     pub fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(n, _)| n == name)?;
-        Some(self.0.remove(at).1)
+        let at = self.entries.iter().position(|(n, _)| n == name)?;
+        Some(self.entries.remove(at).1)
     }
 
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v))
+        self.entries.iter().map(|(n, v)| (n.as_str(), v))
     }
 
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 }
 
 impl FromIterator<(String, Value)> for Map {
     /// The names must differ.
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
+        Self { entries: entries.into_iter().collect(), written: false }
     }
 }
 
@@ -208,7 +225,7 @@ impl IntoIterator for Map {
     type Item = (String, Value);
     type IntoIter = std::vec::IntoIter<(String, Value)>;
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.entries.into_iter()
     }
 }
 

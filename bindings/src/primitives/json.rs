@@ -7,8 +7,9 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("json.encode", "The JSON text of a value.")
             .details(
-                "An empty table becomes []. Names are written in the order of the alphabet. A number that JSON \
-                 has no form for (not a number, infinite) becomes null.",
+                "Names are written in the order of the alphabet, but those of a map that was read (`json.decode`, `data.read`) in \
+                 the order they had there, with its nulls; names that were added to it come last. In Lua an empty table becomes [], \
+                 unless it was read as {}. A number that JSON has no form for (not a number, infinite) becomes null.",
             )
             .arg("value", "any", "a boolean, number, string, list or map of these")
             .opt("indent", "boolean", false, "break lines and indent")
@@ -25,10 +26,17 @@ pub(super) fn register(r: &mut Registry) {
     );
     r.add(
         Primitive::new("json.decode", "The value of a JSON text.")
-            .details("null becomes nothing: a table has no entry for it.")
+            .details(
+                "null becomes nothing: a table has no entry for it. A map remembers the order of its names and which were null, for \
+                 `json.encode`, chat templates and whatever else takes it as a whole; a copy that a script makes name by name does \
+                 not.",
+            )
             .arg("text", "string", "the JSON text")
             .returns("any", "the value")
-            .example("assert(lota.json.decode('{\"a\": [1, 2.5]}').a[2] == 2.5)")
+            .example(
+                "assert(lota.json.decode('{\"a\": [1, 2.5]}').a[2] == 2.5)\n\
+                 assert(lota.json.encode(lota.json.decode('{\"b\":1,\"a\":null}')) == '{\"b\":1,\"a\":null}')",
+            )
             .call(decode),
     );
 }

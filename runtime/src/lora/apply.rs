@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::{Adapter, Module};
+use crate::model::tied::{EMBEDDING, HEAD};
 use crate::model::{Params, Universe};
 use crate::ops::Exec;
 use crate::vectors::Values;
@@ -36,9 +37,6 @@ impl Module {
         Ok(())
     }
 }
-
-const HEAD: &str = "lm_head.weight";
-const EMBEDDING: &str = "model.embed_tokens.weight";
 
 impl Adapter {
     fn changes_embedding(&self) -> bool {

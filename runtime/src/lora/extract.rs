@@ -11,7 +11,7 @@ use super::{Adapter, Config, Module};
 use crate::host::{Host, Rng};
 use crate::model::{ParamSpec, Params, Universe};
 use crate::ops::Exec;
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, named};
 use crate::vectors::Source;
 use crate::{Error, Result};
 
@@ -60,6 +60,18 @@ impl Adapter {
             }
             Ok(whole)
         };
+        let elsewhere = |param: usize| -> Result<bool> {
+            let entries = source.universe().spec(param).entries() as usize;
+            let mut changed = false;
+            let mut start = 0;
+            while start < entries && !changed && source.has(param) {
+                let len = PIECE.min(entries - start);
+                source.read(param, start, len, &mut |values| changed |= values.iter().any(|v| *v != 0.0))?;
+                start += len;
+            }
+            Ok(changed)
+        };
+        tell_left_out(source.universe(), params, elsewhere, host)?;
         extract(source.universe(), params, &dense, options, exec, host)
     }
 
@@ -84,8 +96,37 @@ impl Adapter {
             }
             Ok(whole)
         };
+        let elsewhere = |param: usize| Ok(!ticket.mask().set(param).is_empty());
+        tell_left_out(base.universe(), params, elsewhere, host)?;
         extract(base.universe(), params, &dense, options, exec, host)
     }
+}
+
+/// Entries that are looked at together.
+const PIECE: usize = 1 << 18;
+
+/// What is told of changes that an adapter does not get.
+pub const LEFT_OUT: &str = "the adapter has nothing of it: it holds changes of the matrices that `params` chooses, and of norms, \
+                            biases, embeddings and heads none";
+
+/// Tells as a notice which parameters that are not extracted changed, if any.
+fn tell_left_out(
+    universe: &Universe,
+    params: &[usize],
+    changed: impl Fn(usize) -> Result<bool>,
+    host: &Host,
+) -> Result<()> {
+    let mut names = Vec::new();
+    for (param, spec) in universe.specs().iter().enumerate() {
+        host.cancel.check()?;
+        if !params.contains(&param) && changed(param)? {
+            names.push(spec.name.clone());
+        }
+    }
+    if let Some(shown) = named(&names) {
+        host.events.notice(format!("{shown} changed too, and {LEFT_OUT}"));
+    }
+    Ok(())
 }
 
 /// Reads the change of a parameter, row by row; empty where there is none.

@@ -17,7 +17,7 @@ use candle_core::Tensor;
 
 pub use attach::{Shape, merged, modules};
 pub use config::Config;
-pub use extract::{ExtractOptions, Extracted};
+pub use extract::{ExtractOptions, Extracted, LEFT_OUT};
 pub use read::{CONFIG, WEIGHTS};
 
 /// The change of one weight.

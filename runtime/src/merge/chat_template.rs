@@ -19,7 +19,10 @@ pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(super) fn source(wanted: Option<&str>, inputs: &[Arc<dyn Input>]) -> Result<Option<String>> {
     let Some(wanted) = wanted else { return Ok(None) };
     let source = find(wanted, inputs)?;
-    if let Some(source) = &source {
+    // One that a model brought is kept as it is, for whoever does not chat.
+    if wanted != "auto"
+        && let Some(source) = &source
+    {
         crate::model::ChatTemplate::new(source.clone())
             .map_err(|e| Error::argument(format!("chat_template: {e}")))?;
     }

@@ -8,6 +8,8 @@ use super::Float;
 use super::identity::stamp;
 use super::input::{Info, Input, Reader, missing};
 use crate::host::{finish_folder, read_bytes};
+use crate::model::Config as ModelConfig;
+use crate::model::tied::{EMBEDDING, HEAD, notice, same};
 use crate::model::weights::{Raw, Shards};
 use crate::{Error, Result};
 
@@ -20,6 +22,17 @@ pub struct Folder {
     path: PathBuf,
     shards: Shards,
     config: Map<String, Value>,
+    head: StoredHead,
+}
+
+/// The head in the files of a model whose `config.json` says that the embedding is the head.
+enum StoredHead {
+    /// There is none, or the configuration does not say so.
+    Plain,
+    /// It repeats the embedding, and is left out.
+    Copy,
+    /// It differs, and counts.
+    Own,
 }
 
 impl Folder {
@@ -43,7 +56,31 @@ impl Folder {
                 ),
             ));
         }
-        Ok(Self { label: label.into(), path: path.to_path_buf(), shards, config })
+        let mut opened =
+            Self { label: label.into(), path: path.to_path_buf(), shards, config, head: StoredHead::Plain };
+        if opened.says_tied() && opened.shards.raw(HEAD).is_some() && opened.shards.raw(EMBEDDING).is_some() {
+            opened.head = if same(&opened.shards, HEAD, EMBEDDING)? {
+                StoredHead::Copy
+            } else {
+                opened.config.insert("tie_word_embeddings".into(), Value::Bool(false));
+                StoredHead::Own
+            };
+        }
+        Ok(opened)
+    }
+
+    /// Whether the configuration says that the head is the embedding; what an architecture that cannot be run here takes
+    /// for granted is not known.
+    fn says_tied(&self) -> bool {
+        let said = self.config.get("tie_word_embeddings").and_then(Value::as_bool);
+        said.unwrap_or_else(|| {
+            ModelConfig::from_json(&Value::Object(self.config.clone())).is_ok_and(|config| config.tied)
+        })
+    }
+
+    /// A tensor of the files that is part of the model.
+    fn stored(&self, name: &str) -> Option<Raw<'_>> {
+        if name == HEAD && matches!(self.head, StoredHead::Copy) { None } else { self.shards.raw(name) }
     }
 }
 
@@ -54,11 +91,13 @@ impl Input for Folder {
 
     fn names(&self) -> Vec<String> {
         use crate::model::weights::Source;
-        self.shards.names()
+        let mut names = self.shards.names();
+        names.retain(|name| self.stored(name).is_some());
+        names
     }
 
     fn info(&self, name: &str) -> Option<Info> {
-        let raw = self.shards.raw(name)?;
+        let raw = self.stored(name)?;
         Some(Info {
             shape: raw.shape.to_vec(),
             float: Float::of_header(raw.dtype),
@@ -67,7 +106,7 @@ impl Input for Folder {
     }
 
     fn reader<'a>(&'a self, name: &str) -> Result<Box<dyn Reader + 'a>> {
-        let raw = self.shards.raw(name).ok_or_else(|| missing(&self.label, name))?;
+        let raw = self.stored(name).ok_or_else(|| missing(&self.label, name))?;
         let float = Float::of_header(raw.dtype).ok_or_else(|| {
             Error::format(
                 raw.file,
@@ -78,7 +117,7 @@ impl Input for Folder {
     }
 
     fn raw(&self, name: &str) -> Option<&[u8]> {
-        self.shards.raw(name).map(|raw| raw.bytes)
+        self.stored(name).map(|raw| raw.bytes)
     }
 
     fn config(&self) -> Option<&Map<String, Value>> {
@@ -87,6 +126,10 @@ impl Input for Folder {
 
     fn folder(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+
+    fn notice(&self) -> Option<String> {
+        matches!(self.head, StoredHead::Own).then(|| notice(&self.label, HEAD, EMBEDDING))
     }
 
     fn files(&self) -> Vec<PathBuf> {

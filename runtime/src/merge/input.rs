@@ -62,6 +62,10 @@ pub trait Input: Send + Sync {
     fn model(&self) -> Option<&Model> {
         None
     }
+    /// What a person should know of it before it is merged.
+    fn notice(&self) -> Option<String> {
+        None
+    }
     /// The files that its entries are or were read from.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()

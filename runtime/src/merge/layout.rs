@@ -81,11 +81,6 @@ pub(super) fn is_computed(name: &str) -> bool {
     name.ends_with(".rotary_emb.inv_freq")
 }
 
-/// The output head. Files leave it out where it is tied to the embedding.
-pub(super) const HEAD: &str = "lm_head.weight";
-/// The embedding.
-pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,7 @@ mod plan;
 mod report;
 mod run;
 mod settings;
+mod untied;
 mod vocabulary;
 mod write;
 

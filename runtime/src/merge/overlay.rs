@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::identity::{contents, stamp};
 use super::input::{Info, Input, OfTensor, Reader, missing};
+use super::untied::Untied;
 use crate::lora::{Adapter, Module};
 use crate::model::Model;
 use crate::ticket::Ticket;
@@ -51,9 +52,11 @@ impl Overlay {
         Ok(Self { label, base, over: Over::Vector(vector), files: Vec::new() })
     }
 
-    /// `base` with a LoRA adapter merged into its weights: in f32, and not rounded to their type.
+    /// `base` with a LoRA adapter merged into its weights: in f32, and not rounded to their type. Where the adapter changes the
+    /// embedding or the head and `base` has one weight for both, the result has two.
     pub fn adapter(label: impl Into<String>, base: Arc<dyn Input>, adapter: Arc<Adapter>) -> Result<Self> {
         let label = label.into();
+        let base = if adapter.changes_vocabulary() { Untied::of(base) } else { base };
         adapter
             .fits(|name| match base.info(name) {
                 Some(info) => Ok(info.shape),
@@ -142,6 +145,10 @@ impl Input for Overlay {
 
     fn model(&self) -> Option<&Model> {
         self.base.model()
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.base.notice()
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -41,7 +41,7 @@ pub fn load_embedded(
     };
     let none = Map::new();
     let config = tokenizer.as_ref().map_or(&none, Tokenizer::config);
-    let chat_template = ChatTemplate::of_config(&beside, config)?;
+    let chat_template = ChatTemplate::of_config(&beside, config);
     let generation =
         GenerationDefaults::new(map("generation_config.json")?, &model.config, tokenizer.as_ref());
     Ok(Model { tokenizer: tokenizer.map(Arc::new), chat_template, generation, ..model })

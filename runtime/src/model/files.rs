@@ -11,7 +11,7 @@ use super::decoder::Decoder;
 use super::fingerprint::{combine, hash_values};
 use super::load::locate;
 use super::weights::{Shards, Source as _};
-use super::{Config, HubOptions, ParamSpec, Universe};
+use super::{Config, HubOptions, ParamSpec, Universe, tied};
 use crate::host::Host;
 use crate::ops::Exec;
 use crate::{Error, Result};
@@ -41,8 +41,9 @@ impl WeightFiles {
             ));
         }
         let config = Config::read(&folder.join("config.json"))?;
-        let universe = Decoder::new(&config)?.universe().clone();
         let shards = Shards::open(&folder, config.json())?;
+        let config = tied::as_stored(config, &shards, host)?;
+        let universe = Decoder::new(&config)?.universe().clone();
         Ok(Self { folder, source: source.to_string(), shards, config, universe })
     }
 
@@ -67,14 +68,19 @@ impl WeightFiles {
         &self.universe
     }
 
+    /// The name under which a parameter is stored: a head that is the embedding is stored as that.
+    fn stored<'n>(&self, name: &'n str) -> &'n str {
+        if self.config.tied && name == tied::HEAD { tied::EMBEDDING } else { name }
+    }
+
     /// The shape of a tensor in the files, if it is there.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.shards.shape(name)
+        self.shards.shape(self.stored(name))
     }
 
     /// The file that a tensor lies in, or would.
     pub fn file(&self, name: &str) -> &Path {
-        self.shards.file(name)
+        self.shards.file(self.stored(name))
     }
 
     /// The names of all tensors, sorted.
@@ -89,7 +95,7 @@ impl WeightFiles {
 
     /// Appends the flat entries `start .. start + len` of a tensor to `out`, as f32.
     pub fn read(&self, name: &str, start: usize, len: usize, out: &mut Vec<f32>) -> Result<()> {
-        self.shards.piece(name, start, len, out)
+        self.shards.piece(self.stored(name), start, len, out)
     }
 
     /// The fingerprint that the model has when it is loaded in f32, see

@@ -7,7 +7,7 @@ use candle_core::DType;
 
 use super::gguf::{self, Gguf};
 use super::weights::{self, Shards};
-use super::{ChatTemplate, Config, Decoder, GenerationDefaults, Model, Tokenizer};
+use super::{ChatTemplate, Config, Decoder, GenerationDefaults, Model, Tokenizer, tied};
 use crate::host::{Host, Room, finish_folder, read_foreign};
 use crate::ops::Exec;
 use crate::{Error, Result};
@@ -107,10 +107,8 @@ fn file(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Result
         None => read_foreign(path, "a GGUF file", || Tokenizer::of_gguf(meta, &host.room))?,
     };
     let tokenizer = tokenizer.map(Arc::new);
-    let chat_template = match meta.text_or("tokenizer.chat_template")? {
-        Some(source) => Some(ChatTemplate::new(source).map_err(|e| Error::format(path, e.to_string()))?),
-        None => None,
-    };
+    let chat_template =
+        meta.text_or("tokenizer.chat_template")?.map(|source| ChatTemplate::of_model(path, source));
     let mut generation = GenerationDefaults::new(serde_json::Map::new(), &config, tokenizer.as_deref());
     for role in ["eot", "eom"] {
         if let Some(id) = meta.id_or(&format!("tokenizer.ggml.{role}_token_id"))?
@@ -130,8 +128,9 @@ fn folder(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Resu
     for notice in config.not_done() {
         host.events.notice(format!("{}: {notice}", path.join("config.json").display()));
     }
-    let decoder = Decoder::new(&config)?;
     let shards = Shards::open(path, config.json())?;
+    let config = tied::as_stored(config, &shards, host)?;
+    let decoder = Decoder::new(&config)?;
     let params = weights::read_params(&shards, decoder.universe(), options.dtype, &options.exec, host)?;
     let model = Model::new(config, params, options.exec.clone(), source)?;
     model.furnished(path, options.tokenizer.as_deref(), &host.room)

@@ -22,6 +22,7 @@ mod params;
 pub(crate) mod quantization;
 pub(crate) mod save;
 mod template;
+pub(crate) mod tied;
 mod tokenizer;
 pub(crate) mod torch;
 pub(crate) mod weights;

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{Meta, Ticket};
 use crate::host::Host;
 use crate::mask::{self, Budget, Budgets, Mask, Scope};
+use crate::model::tied::HEAD;
 use crate::model::{ParamSpec, Role, Universe, WeightFiles};
 use crate::ops::Exec;
 use crate::vectors::Source;
@@ -53,6 +54,7 @@ impl Ticket {
         let delta = FileDelta::new(base, tuned, &options.params, options.shared_rows, host)?;
         let mask =
             exec.run(|| mask::top(&delta, options.budget.clone(), options.scope, None, None, true, host))?;
+        delta.tell_elsewhere("the ticket has nothing of it: `params` says which parameters are compared")?;
         let read = delta.pieces.load(Ordering::Relaxed);
         host.events.progress("compare", read, read, "");
         let values = exec.run(|| delta.values(&mask))?;
@@ -97,6 +99,18 @@ impl<'a> FileDelta<'a> {
         host: &'a Host,
     ) -> Result<Self> {
         let universe = base.universe();
+        if base.config().tied
+            && !tuned.config().tied
+            && params.iter().any(|&p| universe.spec(p).role == Role::Embed)
+        {
+            return Err(Error::mismatch(format!(
+                "the head of {} is its embedding, and {} has a head of its own: a change of the one embedding would be a change \
+                 of the head too. Make a base with a head of its own (`lota model convert --untied`, Model:untied), or leave \
+                 the embedding out of the parameters",
+                base.source(),
+                tuned.source()
+            )));
+        }
         let mut common = vec![None; universe.len()];
         for &p in params {
             let spec = universe.spec(p);
@@ -117,6 +131,49 @@ impl<'a> FileDelta<'a> {
             }
         }
         Ok(Self { base, tuned, common, host, pieces: AtomicU64::new(0) })
+    }
+
+    /// Tells as a notice which parameters are not compared and differ, if any.
+    pub fn tell_elsewhere(&self, what: &str) -> Result<()> {
+        let changed = self.changed_elsewhere()?;
+        if let Some(names) = named(&changed) {
+            self.host.events.notice(format!(
+                "{names} differ{} between {} and {}, and {what}",
+                if changed.len() == 1 { "s" } else { "" },
+                self.base.source(),
+                self.tuned.source()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The parameters that are not compared and differ, by name; also a head that only one of the models has apart from its
+    /// embedding.
+    pub fn changed_elsewhere(&self) -> Result<Vec<String>> {
+        let mut changed = Vec::new();
+        for (spec, common) in self.base.universe().specs().iter().zip(&self.common) {
+            if common.is_some() || self.tuned.shape(&spec.name).as_ref() != Some(&spec.shape) {
+                continue;
+            }
+            let entries = spec.entries() as usize;
+            let (mut new, mut old) = (Vec::new(), Vec::new());
+            for start in (0..entries).step_by(PIECE) {
+                self.host.cancel.check()?;
+                let len = PIECE.min(entries - start);
+                new.clear();
+                old.clear();
+                self.tuned.read(&spec.name, start, len, &mut new)?;
+                self.base.read(&spec.name, start, len, &mut old)?;
+                if new != old {
+                    changed.push(spec.name.clone());
+                    break;
+                }
+            }
+        }
+        if self.base.config().tied && !self.tuned.config().tied {
+            changed.push(HEAD.to_string());
+        }
+        Ok(changed)
     }
 
     /// The values that the tuned model has at the entries of a mask.
@@ -143,6 +200,17 @@ impl<'a> FileDelta<'a> {
             Ok::<_, Error>(values)
         };
         mask.universe().specs().par_iter().zip(mask.sets()).zip(&self.common).map(of_param).collect()
+    }
+}
+
+/// A few names of many, as a sentence begins with them; `None` if there are none.
+pub(crate) fn named(names: &[String]) -> Option<String> {
+    const SHOWN: usize = 4;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len() {
+        0 => None,
+        n if n <= SHOWN => Some(shown),
+        n => Some(format!("{shown} and {} more parameters", n - SHOWN)),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{Error, Result};
 pub use codec::{Codec, ValueType, entropy_bound};
 pub use file::{Saved, TicketFile};
 pub use form::Form;
+pub(crate) use from::named;
 pub use from::{FileDelta, FromOptions};
 pub use stack::{Applied, Stack};
 

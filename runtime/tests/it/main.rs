@@ -22,5 +22,6 @@ mod readers;
 mod stats;
 mod stored;
 mod templates;
+mod tied;
 mod train;
 mod zoo;

@@ -6,6 +6,7 @@ use mlua::{Lua, Table};
 
 use super::call::LuaFn;
 use super::object::{self, LuaObject};
+use super::order::{self, Order};
 use crate::error::{Error, Result};
 use crate::limits::Meter;
 use crate::{Map, Scripted, Value};
@@ -70,7 +71,7 @@ impl<'a> Border<'a> {
         Self { meter: None, left: TOLD, count: 0 }
     }
 
-    fn take(&mut self, text: usize) -> Result<()> {
+    pub(super) fn take(&mut self, text: usize) -> Result<()> {
         self.count += 1;
         let left = self.left.checked_sub(VALUE + text as u64);
         match (left, self.meter) {
@@ -127,6 +128,7 @@ fn from_table(table: &Table, depth: usize, aim: For, border: &mut Border<'_>) ->
     if depth == DEPTH {
         return Err(Error::argument("a table is nested too deeply; does it contain itself?"));
     }
+    let order = Order::of(table, border)?;
     let mut items: Vec<Value> = Vec::new();
     let mut late: Vec<(i64, Value)> = Vec::new();
     let mut named: Vec<(String, Value)> = Vec::new();
@@ -170,6 +172,9 @@ fn from_table(table: &Table, depth: usize, aim: For, border: &mut Border<'_>) ->
             named.push((i.to_string(), value));
             continue;
         }
+        if let Some(order) = &order {
+            order.fill(&mut items);
+        }
         if aim == For::Show {
             items.resize_with(i as usize - 1, Value::default);
         }
@@ -179,16 +184,24 @@ fn from_table(table: &Table, depth: usize, aim: For, border: &mut Border<'_>) ->
         }
         items.push(value);
     }
+    let map = order.as_ref().is_some_and(|order| order.map);
+    match &order {
+        Some(order) => {
+            order.fill(&mut items);
+            order.sort(&mut named);
+        }
+        None => named.sort_by(|(a, _), (b, _)| a.cmp(b)),
+    }
     match (items.is_empty(), named.is_empty()) {
-        (_, true) => Ok(Value::List(items)),
-        (true, false) => {
-            named.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Ok(Value::Map(named.into_iter().collect::<Map>()))
+        (false, true) => Ok(Value::List(items)),
+        (true, true) if !map => Ok(Value::List(items)),
+        (true, _) => {
+            let named = named.into_iter().collect::<Map>();
+            Ok(Value::Map(if map { named.written() } else { named }))
         }
         // `{0.1, "help", choices = {...}}`: the positions become names, so that nothing is lost.
         (false, false) => {
             let counted = items.into_iter().enumerate().map(|(i, item)| ((i + 1).to_string(), item));
-            named.sort_by(|(a, _), (b, _)| a.cmp(b));
             Ok(Value::Map(counted.chain(named).collect::<Map>()))
         }
     }
@@ -204,6 +217,7 @@ pub(crate) fn to_lua(lua: &Lua, value: Value) -> mlua::Result<mlua::Value> {
         Value::Str(s) => mlua::Value::String(lua.create_string(s)?),
         Value::List(items) => {
             let table = lua.create_table_with_capacity(items.len(), 0)?;
+            order::remember_nulls(lua, &table, &items)?;
             for (i, item) in items.into_iter().enumerate() {
                 table.raw_set(i + 1, to_lua(lua, item)?)?;
             }
@@ -211,6 +225,9 @@ pub(crate) fn to_lua(lua: &Lua, value: Value) -> mlua::Result<mlua::Value> {
         }
         Value::Map(map) => {
             let table = lua.create_table_with_capacity(0, map.len())?;
+            if map.is_written() {
+                order::remember(lua, &table, &map)?;
+            }
             for (name, item) in map {
                 table.raw_set(name, to_lua(lua, item)?)?;
             }

@@ -7,6 +7,7 @@ mod error;
 mod guard;
 mod module;
 mod object;
+mod order;
 mod pattern;
 mod prompt;
 mod source;
@@ -74,6 +75,7 @@ impl Frontend {
             strings::install(&lua, &state)?;
             module::install(&lua, &state)?;
             text::install(&lua, &state)?;
+            order::install(&lua)?;
             // The address alone is compared, and that of a state which is gone is no other's while its interpreter lives.
             let (weak, address) = (lua.weak(), Arc::as_ptr(&state) as usize);
             state.ctx.memory.collect_by(move || {

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use rhai::{Array, Blob, Dynamic, FnPtr, ImmutableString, NativeCallContext};
 
-use super::State;
 use super::call::RhaiFn;
 use super::error;
 use super::errors::Caught;
 use super::nesting::DEPTH;
 use super::object::Held;
+use super::{State, lock, order};
+use crate::Value;
 use crate::counting::{Outside, outside};
 use crate::error::{Error, Result};
-use crate::{Map, Value};
 
 /// A Rhai value as a neutral one, without functions: they need the interpreter.
-pub(crate) fn from_rhai(value: &Dynamic) -> Result<Value> {
-    convert(value, 0, None)
+pub(crate) fn from_rhai(state: &State, value: &Dynamic) -> Result<Value> {
+    convert(value, 0, state, None)
 }
 
 /// A Rhai value as a neutral one.
@@ -26,16 +26,16 @@ pub(crate) fn argument(
     state: &Arc<State>,
     context: &NativeCallContext<'_>,
 ) -> Result<Value> {
-    convert(value, 0, Some((state, context)))
+    convert(value, 0, state, Some((state, context)))
 }
 
 type Origin<'a> = Option<(&'a Arc<State>, &'a NativeCallContext<'a>)>;
 
-fn convert(value: &Dynamic, depth: usize, from: Origin<'_>) -> Result<Value> {
+fn convert(value: &Dynamic, depth: usize, state: &State, from: Origin<'_>) -> Result<Value> {
     if depth > DEPTH {
         return Err(Error::argument(format!("a list or map is nested more than {DEPTH} levels deep")));
     }
-    let inner = |item: &Dynamic| convert(item, depth + 1, from);
+    let inner = |item: &Dynamic| convert(item, depth + 1, state, from);
     if value.is_unit() {
         return Ok(Value::Nil);
     }
@@ -59,7 +59,12 @@ fn convert(value: &Dynamic, depth: usize, from: Origin<'_>) -> Result<Value> {
     }
     if let Some(map) = value.read_lock::<rhai::Map>() {
         let entries = map.iter().map(|(name, item)| Ok((name.to_string(), inner(item)?)));
-        return entries.collect::<Result<Map>>().map(Value::Map);
+        let entries = entries.collect::<Result<Vec<_>>>()?;
+        let names = lock(&state.orders).names(value);
+        return Ok(Value::Map(match names {
+            Some(names) => order::sort(entries, &names),
+            None => entries.into_iter().collect(),
+        }));
     }
     if let Some(function) = value.read_lock::<FnPtr>() {
         let Some((state, context)) = from else {
@@ -105,7 +110,13 @@ pub(crate) fn to_rhai(state: &Arc<State>, value: &Value) -> Dynamic {
         Value::List(items) => items.iter().map(|item| to_rhai(state, item)).collect::<Array>().into(),
         Value::Map(map) => {
             let entries = map.iter().map(|(name, item)| ((*name).into(), to_rhai(state, item)));
-            entries.collect::<rhai::Map>().into()
+            let mut made = Dynamic::from_map(entries.collect::<rhai::Map>());
+            if map.is_written()
+                && let Some(tag) = lock(&state.orders).tag(map)
+            {
+                made.set_tag(tag);
+            }
+            made
         }
         Value::Function(function) => {
             let any: &dyn std::any::Any = &**function;

@@ -12,6 +12,7 @@ mod format;
 mod modules;
 mod nesting;
 mod object;
+mod order;
 mod primitives;
 mod prompt;
 mod setup;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use rhai::{AST, CallFnOptions, Dynamic, ImmutableString, Module, Scope, Shared};
 
+use self::order::Orders;
 use crate::counting::{self, Tally, outside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::{Ctx, Modules, Registry, Value};
@@ -42,6 +44,7 @@ pub(crate) struct State {
     nested: AtomicUsize,
     /// What the interpreter holds.
     tally: Arc<Tally>,
+    orders: Mutex<Orders>,
 }
 
 /// What stays between the inputs of a prompt.
@@ -84,6 +87,7 @@ impl Frontend {
             folder: Mutex::default(),
             nested: AtomicUsize::new(0),
             tally: Arc::default(),
+            orders: Mutex::default(),
         });
         let engine = Arc::new(setup::engine(&state, open)?);
         state.engine.get_or_init(|| Arc::downgrade(&engine));
@@ -123,7 +127,7 @@ impl Frontend {
         let result =
             self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &ast, name, arguments);
         let value = result.map_err(|e| error::from_rhai(&self.state, e, &script))?;
-        outside(|| convert::from_rhai(&value))
+        outside(|| convert::from_rhai(&self.state, &value))
     }
 
     /// Bytes that the interpreter holds.
@@ -167,7 +171,7 @@ impl crate::Frontend for Frontend {
             let mut ast = self.compile(source, name)?;
             ast.set_source(name);
             self.define(&ast, name);
-            self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&value))
+            self.evaluate(&mut Scope::new(), &ast, name).map(|value| shown(&self.state, &value))
         })
     }
 
@@ -181,8 +185,8 @@ impl crate::Frontend for Frontend {
 }
 
 /// A value as a host takes it. What cannot be a neutral value is text.
-fn shown(value: &Dynamic) -> Value {
-    outside(|| convert::from_rhai(value).unwrap_or_else(|_| Value::Str(value.to_string())))
+fn shown(state: &State, value: &Dynamic) -> Value {
+    outside(|| convert::from_rhai(state, value).unwrap_or_else(|_| Value::Str(value.to_string())))
 }
 
 /// The data behind a lock. A panic elsewhere leaves it as whole as any error would.

@@ -54,7 +54,7 @@ impl crate::Prompt for Frontend {
             for name in names {
                 prompt.scope.set_or_push(name.clone(), value.clone());
             }
-            Ok(outside(|| vec![shown(&value)]))
+            Ok(outside(|| vec![shown(&self.state, &value)]))
         })
     }
 

@@ -248,3 +248,40 @@ fn things_of_the_host_are_found_by_type() {
     let (ctx, _) = super::surroundings(Language::Lua, Limits::none(), Files::default());
     assert_eq!(ctx.get::<u64>().expect_err("was not given").kind(), ErrorKind::Host);
 }
+
+#[test]
+fn a_map_that_was_read_keeps_its_order_and_its_nulls() {
+    let lua = "local lota = require 'lota'\n\
+         local row = lota.read [[{\"z\": {}, \"b\": null, \"a\": [1, null, {\"y\": 1, \"x\": [null]}, null], \"c\": []}]]\n\
+         local same = lota.json({row, row.a[3]})\n\
+         row.b, row.d, row.Z, row.z = 2, 3, 4, nil\n\
+         return {same, lota.json(row)}";
+    let rhai = "let row = lota::read(`{\"z\": {}, \"b\": null, \"a\": [1, null, {\"y\": 1, \"x\": [null]}, null], \"c\": []}`);\n\
+         let same = lota::json([row, row.a[2]]);\n\
+         row.b = 2; row.d = 3; row.Z = 4; row.remove(\"z\");\n\
+         [same, lota::json(row)]";
+    for (language, source) in both(lua, rhai) {
+        let a = r#"[1,null,{"y":1,"x":[null]},null]"#;
+        let same = format!(r#"[{{"z":{{}},"b":null,"a":{a},"c":[]}},{{"y":1,"x":[null]}}]"#);
+        let changed = format!(r#"{{"b":2,"a":{a},"c":[],"Z":4,"d":3}}"#);
+        let value = Script::new(language).run(source).expect("runs");
+        assert_eq!(text(&value), serde_json::json!([same, changed]).to_string(), "{language:?}");
+    }
+}
+
+#[test]
+fn an_order_that_a_script_forges_is_a_hint_and_no_more() {
+    for (language, source) in both(
+        "local lota = require 'lota'\n\
+         local forged = setmetatable({a = 1, b = 2}, {['lota.names'] = {'b', 7, {}, 'nobody'}, ['lota.nulls'] = {'n', 1, {}}})\n\
+         local no = setmetatable({a = 1}, {['lota.names'] = 5, ['lota.nulls'] = print})\n\
+         return {lota.json(forged), lota.json(no)}",
+        "lota::read(`{\"b\": 1, \"x\": 1}`);\n\
+         let forged = #{a: 1, b: 2}; forged.set_tag(0x4C6F0000); let no = #{a: 1}; no.set_tag(-2147483647);\n\
+         [lota::json(forged), lota::json(no)]",
+    ) {
+        let value = text(&Script::new(language).run(source).expect("runs"));
+        assert!(value.contains(r#"{\"a\":1}"#), "{language:?}: {value}");
+        assert!(value.contains(r#"\"b\":2"#), "{language:?}: {value}");
+    }
+}

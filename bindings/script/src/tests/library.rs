@@ -182,6 +182,21 @@ fn calls(r: &mut Registry) {
             .call(|_, args| -> Result<()> { Err(Error::runtime(args.get::<String>("why")?)) }),
     );
     r.add(
+        Primitive::new("read", "The value of a JSON text.")
+            .arg("text", "string", "the text")
+            .returns("any", "the value")
+            .call(|_, args| {
+                let json = serde_json::from_str(&args.get::<String>("text")?);
+                json.map(crate::from_json).map_err(|e| Error::runtime(e.to_string()))
+            }),
+    );
+    r.add(
+        Primitive::new("json", "The JSON text of a value.")
+            .arg("value", "any", "the value")
+            .returns("string", "the text")
+            .call(|_, args| Ok(crate::to_json(&args.get::<Value>("value")?)?.to_string())),
+    );
+    r.add(
         Primitive::new("shown", "Values as a person reads them.")
             .rest("values", "any", "what to show")
             .returns("string", "the text")

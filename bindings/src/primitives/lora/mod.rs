@@ -5,7 +5,7 @@ mod attach;
 use std::sync::Arc;
 
 use candle_core::DType;
-use lota_runtime::lora::{Adapter, ExtractOptions, Extracted};
+use lota_runtime::lora::{Adapter, ExtractOptions, Extracted, LEFT_OUT};
 use lota_runtime::ticket::FileDelta;
 use lota_script::{Args, Ctx, Map, Object, Primitive, Registry, Result, Scripted, Value};
 
@@ -238,6 +238,7 @@ fn from(ctx: &Ctx, args: &mut Args) -> Result<Value> {
     let options = options(args)?;
     let params = chosen(args, base.universe())?;
     let delta = FileDelta::new(&base, &tuned, &params, false, &ctx.host)?;
+    delta.tell_elsewhere(LEFT_OUT)?;
     let (mut adapter, report) = Adapter::extract(&delta, &params, &options, ctx.exec()?, &ctx.host)?;
     adapter.config.base = Some(base.source().to_string());
     Ok(Value::object(Lora { adapter, report }))

@@ -14,9 +14,10 @@ use serde_json::{Map, Value};
 
 use self::planner::Planner;
 use super::config::{Body, Config};
-use super::layout::{EMBEDDING, Layout};
+use super::layout::Layout;
 use super::vocabulary::{RowMap, Vocabulary};
 use super::{Float, Input, Method, Resolved, method};
+use crate::model::tied::EMBEDDING;
 use crate::{Error, Result};
 
 /// What may be lenient.
@@ -97,7 +98,7 @@ impl Plan {
             vocabulary: None,
             jobs: Vec::new(),
             problems: Vec::new(),
-            notices: config.notices.clone(),
+            notices: [config.notices.clone(), inputs.iter().filter_map(|i| i.notice()).collect()].concat(),
             inputs: &inputs,
         };
         let slices = planner.slices()?;

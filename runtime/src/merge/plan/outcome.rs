@@ -9,7 +9,7 @@ use super::parts::Part;
 use super::planner::Planner;
 use crate::Result;
 use crate::merge::Input;
-use crate::merge::layout::{EMBEDDING, HEAD};
+use crate::model::tied::{EMBEDDING, HEAD};
 
 impl Planner<'_> {
     /// The configuration of the result: the base's, or the first model's, with what changes. `parts` are the slices, if
@@ -36,7 +36,7 @@ impl Planner<'_> {
         };
         let head = self.jobs.iter().any(|j| j.name == HEAD);
         if head
-            && out.get("tie_word_embeddings") == Some(&json!(true))
+            && out.get("tie_word_embeddings") != Some(&json!(false))
             && self.inputs.iter().any(|i| tied(i) == Some(false))
         {
             self.notices.push(

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::parts::Part;
 use super::planner::Planner;
 use super::{Feed, Job, Task};
-use crate::merge::layout::{EMBEDDING, HEAD, Layout, is_computed, is_vocabulary};
+use crate::merge::layout::{Layout, is_computed, is_vocabulary};
 use crate::merge::settings::ANY;
 use crate::merge::vocabulary::RowMap;
 use crate::merge::{Float, Info, Resolved, Scalar, Scope, Settings, resolve};
+use crate::model::tied::{EMBEDDING, HEAD};
 use crate::{Error, Result};
 
 impl<'c> Planner<'c> {

@@ -24,6 +24,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatTemplate {
     source: String,
+    /// Why it cannot be used, if it came with a model and cannot.
+    fault: Option<String>,
 }
 
 /// What a template is given besides the messages.
@@ -45,12 +47,20 @@ pub struct ChatOptions {
 impl ChatTemplate {
     /// A template from its Jinja source, which is checked.
     pub fn new(source: impl Into<String>) -> Result<Self> {
-        let template = Self { source: source.into() };
+        let template = Self { source: source.into(), fault: None };
         bounds::check_source(&template.source).map_err(|e| explain(&e))?;
         let env = environment(None, &Bounds::new(Cancel::default()));
         let compiled = expand_generation(&template.source);
         with_stack(|| env.template_from_str(&compiled).map(drop)).map_err(|e| explain(&e))?;
         Ok(template)
+    }
+
+    /// A template that came with a model, from a file. One that is no Jinja hinders nobody who does not chat: it is told when it is
+    /// used.
+    pub(super) fn of_model(file: &Path, source: &str) -> Self {
+        let parse = || Self::new(source).map_err(|e| Error::format(file, e.to_string()));
+        read_foreign(file, "a chat template", parse)
+            .unwrap_or_else(|e| Self { source: source.to_string(), fault: Some(e.to_string()) })
     }
 
     /// The template of a model folder: `chat_template.jinja`, else `chat_template` in
@@ -60,22 +70,19 @@ impl ChatTemplate {
         let file = folder.join("chat_template.jinja");
         if file.exists() {
             let source = crate::host::read_text(&file)?;
-            let parse = || Self::new(source).map(Some).map_err(|e| Error::format(&file, e.to_string()));
-            return read_foreign(&file, "a chat template", parse);
+            return Ok(Some(Self::of_model(&file, &source)));
         }
-        Self::of_config(&folder.join("tokenizer_config.json"), config)
+        Ok(Self::of_config(&folder.join("tokenizer_config.json"), config))
     }
 
     /// The one in what a `tokenizer_config.json` holds; messages name it.
-    pub(super) fn of_config(file: &Path, config: &Map<String, Value>) -> Result<Option<Self>> {
+    pub(super) fn of_config(file: &Path, config: &Map<String, Value>) -> Option<Self> {
         let source = match config.get("chat_template") {
             Some(Value::String(source)) => Some(source.as_str()),
             Some(Value::Array(list)) => named(list, "default").or_else(|| list.first().and_then(text_of)),
             _ => None,
         };
-        let parse =
-            || source.map(Self::new).transpose().map_err(|e: Error| Error::format(file, e.to_string()));
-        read_foreign(file, "a chat template", parse)
+        source.map(|source| Self::of_model(file, source))
     }
 
     /// The Jinja source.
@@ -90,6 +97,11 @@ impl ChatTemplate {
         options: &ChatOptions,
         tokenizer: Option<&Tokenizer>,
     ) -> Result<String> {
+        if let Some(fault) = &self.fault {
+            return Err(Error::argument(format!(
+                "{fault}; give the model another template (the option chat_template of model.load)"
+            )));
+        }
         let list = messages.as_array().ok_or_else(|| {
             Error::argument("messages must be a list of tables with role and content".to_string())
         })?;
