@@ -138,7 +138,7 @@ impl Archive {
                 )
             }
             Refusal::Damaged(how) => Error::format(path, format!("is damaged: {how}")),
-            io @ Refusal::Io(_) => io.at(path),
+            other @ (Refusal::Io(_) | Refusal::Pointer) => other.at(path),
         })?;
         let Header { metadata, mut tensors } = header;
         if metadata.get("format").map(String::as_str) != Some(kind.format) {

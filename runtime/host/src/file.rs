@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::place::parent;
 use super::temporary::{self, sweep, sync_folder};
 use crate::disk::{self, Out};
-use crate::{Error, Result};
+use crate::{Error, Result, read_bytes};
 
 /// Writes `path` through `write` into a temporary file of the same folder, flushes it to disk and
 /// renames it over `path`. On any error the old file is untouched and the temporary one removed.
@@ -59,7 +59,7 @@ pub fn check_writable(folder: &Path) -> Result<()> {
 
 /// The text of a file; an error that names the line where it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    text_of(std::fs::read(path).map_err(|e| Error::io(path, e))?, path)
+    text_of(read_bytes(path)?, path)
 }
 
 /// The text that these bytes of a file are; an error that names the line where they are not UTF-8.

@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::read_text;
-use crate::{Error, Result, disk};
+use crate::container::shards::Part;
+use crate::{Error, Result, disk, read_bytes};
 
 /// The folders a script may reach. Nothing by default. Copies share the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,12 +87,18 @@ impl Granted {
     }
 
     /// The path, for a reader that opens files of this folder by names of its own, as that of a model does. A link in the
-    /// folder that leads out of what is granted is an error that names it. Of a file this is the path alone.
+    /// folder that leads out of what is granted is an error that names it. Of a file this is the path alone, and of a part
+    /// of a split file so are the other parts.
     pub fn folder_to_read(&self) -> Result<&Path> {
         if !self.files.everything && self.path.is_dir() {
             let failed = |e| Error::io(&self.path, e);
             for entry in std::fs::read_dir(&self.path).map_err(failed)? {
                 self.check_link(&entry.map_err(failed)?.path())?;
+            }
+        } else if let Some(own) = Part::of(&self.path).filter(|_| !self.files.everything) {
+            let parts = (0..own.count).map(|at| self.path.with_file_name(own.name(at)));
+            for part in parts.take_while(|part| part.exists()) {
+                self.files.grant(part)?;
             }
         }
         Ok(&self.path)
@@ -242,7 +249,7 @@ impl Granted {
 
     /// The bytes of the file.
     pub fn read(&self) -> Result<Vec<u8>> {
-        std::fs::read(&self.path).map_err(|e| Error::io(&self.path, e))
+        read_bytes(&self.path)
     }
 
     /// The text of the file.
@@ -413,6 +420,14 @@ mod tests {
         assert_eq!(model.folder_to_read().expect("within"), root.join("other"));
         let file = files.grant("in/file").expect("is granted");
         assert!(file.folder_to_read().is_ok() && file.file_to_read(&["absent", "aside"]).is_ok());
+        // The other parts of a split file are read with it.
+        for part in ["in/m-00001-of-00003.gguf", "in/m-00002-of-00003.gguf"] {
+            std::fs::write(root.join(part), "GGUF").expect("writes");
+        }
+        let part = files.grant("in/m-00002-of-00003.gguf").expect("is granted");
+        assert!(part.folder_to_read().is_ok());
+        link(&dir.path().join("secret"), "in/m-00003-of-00003.gguf");
+        assert!(part.folder_to_read().is_err());
         let refused = file.file_to_read(&["up"]).expect_err("leads out").to_string();
         assert!(refused.contains("in/up: a link that leads out of the folders granted"), "{refused}");
         link(&dir.path().join("secret"), "other/tokenizer.json");

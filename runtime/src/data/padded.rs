@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Batch, Example, NO_LABEL, collate};
 use crate::host::container::Header;
+use crate::host::read_bytes;
 use crate::{Error, Result};
 
 /// Batches of padded sequences.
@@ -25,7 +26,7 @@ impl Padded {
     /// Reads a safetensors file. `labels` may be missing (every token is then a target), and so
     /// may `attention_mask` (nothing is then padding).
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = read_bytes(path)?;
         let header = Header::read(&mut &bytes[..], bytes.len() as u64).map_err(|refusal| refusal.at(path))?;
         let tensor = |name: &str| -> Result<Option<(Vec<usize>, Vec<i64>)>> {
             let Some(entry) = header.tensors.iter().find(|entry| entry.name == name) else { return Ok(None) };

@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor};
 use serde_json::Value;
 
 use super::{Adapter, Config, Module, Replaced};
-use crate::host::finish_folder;
+use crate::host::{finish_folder, read_bytes};
 use crate::model::weights::{Shards, Source as _, canonical};
 use crate::model::{ParamSpec, Role};
 use crate::{Error, Result, host};
@@ -30,7 +30,7 @@ impl Adapter {
     pub fn load(folder: &Path) -> Result<Self> {
         finish_folder(folder)?;
         let path = folder.join(CONFIG);
-        let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let text = read_bytes(&path)?;
         let json: Value =
             serde_json::from_slice(&text).map_err(|e| Error::format(&path, format!("not JSON: {e}")))?;
         let config = Config::from_json(&json).map_err(|e| Error::format(&path, e.to_string()))?;

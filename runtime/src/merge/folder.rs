@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Float;
 use super::identity::stamp;
 use super::input::{Info, Input, Reader, missing};
-use crate::host::finish_folder;
+use crate::host::{finish_folder, read_bytes};
 use crate::model::Config as ModelConfig;
 use crate::model::tied::{EMBEDDING, HEAD, notice, same};
 use crate::model::weights::{Raw, Shards};
@@ -40,13 +40,22 @@ impl Folder {
     pub fn open(path: &Path, label: impl Into<String>) -> Result<Self> {
         finish_folder(path)?;
         let file = path.join("config.json");
-        let text = std::fs::read(&file).map_err(|e| Error::io(&file, e))?;
+        let text = read_bytes(&file)?;
         let config = match serde_json::from_slice(&text) {
             Ok(Value::Object(map)) => map,
             Ok(_) => return Err(Error::format(&file, "not a JSON object")),
             Err(e) => return Err(Error::format(&file, format!("not JSON: {e}"))),
         };
-        let shards = Shards::open(path)?;
+        let shards = Shards::open(path, &config)?;
+        if let Some(name) = shards.indirect() {
+            return Err(Error::format(
+                path,
+                format!(
+                    "tensor {name} is stored with scales or in another order, which is not merged as it is: `lota model \
+                     convert` makes a folder of plain weights"
+                ),
+            ));
+        }
         let mut opened =
             Self { label: label.into(), path: path.to_path_buf(), shards, config, head: StoredHead::Plain };
         if opened.says_tied() && opened.shards.raw(HEAD).is_some() && opened.shards.raw(EMBEDDING).is_some() {
@@ -101,7 +110,7 @@ impl Input for Folder {
         let float = Float::of_header(raw.dtype).ok_or_else(|| {
             Error::format(
                 raw.file,
-                format!("tensor {name} is stored as {}: only F32, F16 and BF16 can be merged", raw.dtype),
+                format!("tensor {name} is stored as {}: only F32, F16 and BF16 can be merged (`lota model convert` writes these)", raw.dtype),
             )
         })?;
         Ok(Box::new(Stretch { raw, float }))

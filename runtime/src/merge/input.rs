@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Float;
 use super::identity::{contents, stamp};
+use crate::host::read_bytes;
 use crate::model::{Model, Params};
 use crate::vectors::read_tensor;
 use crate::{Error, Result};
@@ -87,7 +88,7 @@ pub(super) fn beside(input: &dyn Input, name: &str) -> Result<Option<Vec<u8>>> {
         return Ok(files.into_iter().find(|(n, _)| *n == name).map(|(_, text)| text.into_bytes()));
     }
     match input.folder().map(|f| f.join(name)).filter(|f| f.exists()) {
-        Some(path) => std::fs::read(&path).map(Some).map_err(|e| Error::io(&path, e)),
+        Some(path) => Ok(Some(read_bytes(&path)?)),
         None => Ok(None),
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::json::object;
+use super::json::object_if_there;
 use super::{Config, Tokenizer};
-use crate::{Error, Result};
+use crate::Result;
 
 /// `generation_config.json`, and the ids that end a text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,11 +21,7 @@ impl GenerationDefaults {
     /// Reads `generation_config.json` in a folder, if it is there.
     pub(super) fn of_folder(folder: &Path, config: &Config, tokenizer: Option<&Tokenizer>) -> Result<Self> {
         let path = folder.join("generation_config.json");
-        let json = match std::fs::read(&path) {
-            Ok(bytes) => object(&path, &bytes)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Map::new(),
-            Err(e) => return Err(Error::io(&path, e)),
-        };
+        let json = object_if_there(&path)?;
         Ok(Self::new(json, config, tokenizer))
     }
 

@@ -41,7 +41,7 @@ impl WeightFiles {
             ));
         }
         let config = Config::read(&folder.join("config.json"))?;
-        let shards = Shards::open(&folder)?;
+        let shards = Shards::open(&folder, config.json())?;
         let config = tied::as_stored(config, &shards, host)?;
         let universe = Decoder::new(&config)?.universe().clone();
         Ok(Self { folder, source: source.to_string(), shards, config, universe })

@@ -8,18 +8,15 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::HubOptions;
-use crate::host::container::shards::INDEX;
+use crate::host::container::shards::{LAYOUTS, Part};
 use crate::host::{Host, disk, read_foreign};
 use crate::{Error, Result};
 
-/// The files of a model besides its weights.
-const SMALL: [&str; 5] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-];
+/// The files of a model besides its weights and its vocabulary.
+const SMALL: [&str; 4] =
+    ["config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"];
+/// What a tokenizer is made of where there is no `tokenizer.json`.
+const VOCABULARY: [&str; 4] = ["vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"];
 
 /// The folder (or, for `org/name/file.gguf`, the file) of a model in the cache, filled from the hub
 /// where something is missing.
@@ -69,7 +66,8 @@ impl Files<'_> {
         };
         // Other tools may have left out what they did not need.
         if let Some(folder) = &cached
-            && (self.options.offline || folder.join("tokenizer.json").exists())
+            && (self.options.offline
+                || ["tokenizer.json", "merges.txt"].iter().any(|name| folder.join(name).exists()))
         {
             return Ok(folder.clone());
         }
@@ -90,21 +88,19 @@ impl Files<'_> {
             return Err(Error::argument(self.without_config(&names)));
         }
         let mut wanted: Vec<&str> = SMALL.into_iter().filter(|name| names.contains(name)).collect();
-        if names.contains(&"model.safetensors") {
-            wanted.push("model.safetensors");
-        } else if names.contains(&INDEX) {
-            wanted.extend(
-                names
-                    .iter()
-                    .filter(|n| n.starts_with("model-") && n.ends_with(".safetensors") && !n.contains('/')),
-            );
-            wanted.push(INDEX);
+        if names.contains(&"tokenizer.json") {
+            wanted.push("tokenizer.json");
         } else {
-            return Err(Error::argument(format!(
-                "the model {} has no safetensors on the hub (only these are read, and GGUF files by {0}/FILE.gguf)",
-                self.id
-            )));
+            wanted.extend(VOCABULARY.into_iter().filter(|name| names.contains(name)));
         }
+        let weights = weights(&names).ok_or_else(|| {
+            Error::argument(format!(
+                "the model {} has neither safetensors nor pytorch_model.bin on the hub (only these are read, and GGUF \
+                 files by {0}/FILE.gguf)",
+                self.id
+            ))
+        })?;
+        wanted.extend(weights);
         let mut folder = None;
         for (i, name) in wanted.iter().enumerate() {
             self.host.cancel.check()?;
@@ -118,8 +114,18 @@ impl Files<'_> {
         folder.ok_or_else(|| Error::argument(format!("the hub's cache of {} has no folder", self.id)))
     }
 
-    /// One file.
+    /// One file, and the other parts of a file that is split.
     fn get(&self, name: &str) -> Result<PathBuf> {
+        if let Some(part) = Part::of(Path::new(name)) {
+            for at in (0..part.count).filter(|at| *at != part.at) {
+                let other = Path::new(name).with_file_name(part.name(at));
+                self.one(&other.to_string_lossy())?;
+            }
+        }
+        self.one(name)
+    }
+
+    fn one(&self, name: &str) -> Result<PathBuf> {
         if let Some(path) = self.asked(name, || Ok(self.cache.get(name)))? {
             return Ok(path);
         }
@@ -206,18 +212,40 @@ impl Files<'_> {
     }
 }
 
+/// The names of the files that hold the weights, of all that a model has on the hub.
+fn weights<'a>(names: &[&'a str]) -> Option<Vec<&'a str>> {
+    let there = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
+    LAYOUTS.iter().find_map(|(single, index)| {
+        if let Some(single) = there(single) {
+            return Some(vec![single]);
+        }
+        let index = there(index)?;
+        let (stem, ending) = single.rsplit_once('.')?;
+        let shard = |name: &&str| {
+            let number = name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
+            number.is_some_and(|number| number.starts_with('-') && !number.contains('/'))
+        };
+        Some(names.iter().copied().filter(shard).chain([index]).collect())
+    })
+}
+
 /// Whether a folder of the cache has weights, all of them.
 fn complete(folder: &Path) -> Result<bool> {
-    if folder.join("model.safetensors").exists() {
-        return Ok(true);
+    for (single, index) in LAYOUTS {
+        if folder.join(single).exists() {
+            return Ok(true);
+        }
+        let index = folder.join(index);
+        let Ok(text) = std::fs::read(&index) else { continue };
+        let value: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|e| Error::format(&index, format!("not JSON: {e}")))?;
+        let files = value.get("weight_map").and_then(|m| m.as_object());
+        let there = |file: &serde_json::Value| file.as_str().is_some_and(|file| folder.join(file).exists());
+        if files.is_some_and(|files| files.values().all(there)) {
+            return Ok(true);
+        }
     }
-    let index = folder.join(INDEX);
-    let Ok(text) = std::fs::read(&index) else { return Ok(false) };
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| Error::format(&index, format!("not JSON: {e}")))?;
-    let files = value.get("weight_map").and_then(|m| m.as_object());
-    Ok(files
-        .is_some_and(|m| m.values().all(|file| file.as_str().is_some_and(|file| folder.join(file).exists()))))
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -249,6 +277,29 @@ mod tests {
         let folder = cache.path().join("models--org--name/snapshots/abc");
         assert_eq!(fetched(cache.path(), "org/name").expect("cached"), folder);
         assert_eq!(fetched(cache.path(), "org/name/a.gguf").expect("cached"), folder.join("a.gguf"));
+    }
+
+    #[test]
+    fn weights_of_torch_are_taken_where_there_are_no_others() {
+        let split = ["config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"];
+        let index = "pytorch_model.bin.index.json";
+        let all = [&split[..], &[index]].concat();
+        assert_eq!(weights(&all), Some(vec![split[1], split[2], index]));
+        assert_eq!(weights(&[&all[..], &["model.safetensors"]].concat()), Some(vec!["model.safetensors"]));
+        assert_eq!(weights(&split), None);
+        let cache = cached(&["config.json", "pytorch_model.bin", "merges.txt"]);
+        let folder = cache.path().join("models--org--name/snapshots/abc");
+        assert_eq!(fetched(cache.path(), "org/name").expect("cached"), folder);
+    }
+
+    #[test]
+    fn all_parts_of_a_split_file_are_asked_for() {
+        let cache = cached(&["a-00001-of-00002.gguf"]);
+        let text = fetched(cache.path(), "org/name/a-00001-of-00002.gguf").expect_err("one part").to_string();
+        assert!(text.contains("is not (whole) in the cache"), "{text}");
+        let cache = cached(&["a-00001-of-00002.gguf", "a-00002-of-00002.gguf"]);
+        let path = fetched(cache.path(), "org/name/a-00002-of-00002.gguf").expect("cached");
+        assert!(path.ends_with("a-00002-of-00002.gguf"));
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn folder(path: &Path, source: &str, options: &LoadOptions, host: &Host) -> Resu
     for notice in config.not_done() {
         host.events.notice(format!("{}: {notice}", path.join("config.json").display()));
     }
-    let shards = Shards::open(path)?;
+    let shards = Shards::open(path, config.json())?;
     let config = tied::as_stored(config, &shards, host)?;
     let decoder = Decoder::new(&config)?;
     let params = weights::read_params(&shards, decoder.universe(), options.dtype, &options.exec, host)?;
@@ -140,9 +140,11 @@ impl Model {
     /// Gives the model what lies beside its weights in a folder: tokenizer, chat template and defaults
     /// of generation, as far as there are any.
     pub(crate) fn furnished(self, folder: &Path, tokenizer: Option<&Path>, room: &Room) -> Result<Self> {
-        let own = folder.join("tokenizer.json");
-        let file = tokenizer.or(Some(&own).filter(|own| own.exists()).map(PathBuf::as_path));
-        let tokenizer = file.map(|file| Tokenizer::open(file, room)).transpose()?.map(Arc::new);
+        let tokenizer = match tokenizer {
+            Some(file) => Some(Tokenizer::open(file, room)?),
+            None => Tokenizer::of_folder(folder, room)?,
+        };
+        let tokenizer = tokenizer.map(Arc::new);
         let none = serde_json::Map::new();
         let chat_template =
             ChatTemplate::of_folder(folder, tokenizer.as_ref().map_or(&none, |t| t.config()))?;

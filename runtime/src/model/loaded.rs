@@ -1,5 +1,6 @@
 //! A model that can be run: decoder, parameters, tokenizer and the rest of its folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
@@ -104,8 +105,15 @@ impl Model {
     /// The tokenizer, or an error that says there is none.
     pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
         self.tokenizer.as_ref().ok_or_else(|| {
+            let pieces = match Path::new(&self.source).join("tokenizer.model").exists() {
+                true => {
+                    ". Its tokenizer.model (SentencePiece) is not read: have transformers make a tokenizer.json of it, \
+                     AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+                }
+                false => "",
+            };
             Error::argument(format!(
-                "the model {} has no tokenizer: put a tokenizer.json beside its weights, or give one when loading",
+                "the model {} has no tokenizer: put a tokenizer.json beside its weights, or give one when loading{pieces}",
                 self.source
             ))
         })

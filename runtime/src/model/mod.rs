@@ -19,10 +19,12 @@ mod load;
 mod loaded;
 mod param;
 mod params;
+pub(crate) mod quantization;
 pub(crate) mod save;
 mod template;
 pub(crate) mod tied;
 mod tokenizer;
+pub(crate) mod torch;
 pub(crate) mod weights;
 
 pub use attach::Init;

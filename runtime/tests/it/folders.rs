@@ -225,7 +225,7 @@ fn damaged_weights_are_refused_by_name() {
     );
     assert_eq!(
         header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("I32")),
-        format!("tensor {up} is stored as I32: only F32, F16 and BF16 are read")
+        format!("tensor {up} is stored as I32, which are whole numbers where weights are wanted: only F64, F32, F16, BF16, F8_E4M3, F8_E5M2 are read")
     );
     assert_eq!(
         header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("F16")),
@@ -263,7 +263,7 @@ fn a_folder_that_lacks_something_says_what() {
     std::fs::remove_file(folder.join("model.safetensors")).expect("was there");
     assert!(
         text(read(&folder))
-            .ends_with("neither model.safetensors nor model.safetensors.index.json is in this folder")
+            .ends_with("none of model.safetensors, model.safetensors.index.json, pytorch_model.bin and pytorch_model.bin.index.json is in this folder")
     );
     std::fs::write(folder.join("model.safetensors.index.json"), "{}").expect("writes");
     assert!(text(read(&folder)).ends_with("has no weight_map that says which file holds which tensor"));

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use crate::common::{decoder, difference, exec, params};
 use crate::zoo;
 
-type Metadata = Vec<(String, Meta)>;
-type Tensors = Vec<(String, QTensor)>;
+pub type Metadata = Vec<(String, Meta)>;
+pub type Tensors = Vec<(String, QTensor)>;
 
 fn number(json: &Value, key: &str) -> u32 {
     json[key].as_u64().unwrap_or_else(|| panic!("{key} is a number")) as u32
@@ -253,7 +253,7 @@ fn every_quantisation_is_dequantised_and_turned_back() {
 }
 
 /// A whole small file, in parts.
-fn parts() -> (Metadata, Tensors) {
+pub fn parts() -> (Metadata, Tensors) {
     let json = zoo::tiny("llama", json!({"num_hidden_layers": 1}));
     let params = params(&decoder(&json), 13);
     (metadata("llama", &json), tensors("llama", &json, &params, GgmlDType::F32))

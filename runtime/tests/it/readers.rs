@@ -1,11 +1,13 @@
 //! Readers of data files on what other programs write, and on files that are damaged or made to hurt.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use lota_runtime::Result;
 use lota_runtime::data::{Format, ReadLimits, read};
 use lota_runtime::host::{Event, Events, Fault as _, FaultKind, Host};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{ByteArray, FixedLenByteArray, Int96};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -24,12 +26,17 @@ enum Column {
 }
 
 fn parquet(folder: &Path, schema: &str, columns: Vec<Column>) -> PathBuf {
+    packed_parquet(folder, schema, columns, Compression::UNCOMPRESSED)
+}
+
+fn packed_parquet(folder: &Path, schema: &str, columns: Vec<Column>, packing: Compression) -> PathBuf {
     let path = folder.join("rows.parquet");
     let schema = format!("message rows {{ {schema} }}");
     let schema = Arc::new(parquet::schema::parser::parse_message_type(&schema).expect("parses"));
     let properties = Arc::new(
         WriterProperties::builder()
             .set_dictionary_enabled(true)
+            .set_compression(packing)
             .set_statistics_enabled(EnabledStatistics::None)
             .build(),
     );
@@ -270,5 +277,97 @@ fn a_device_is_not_read() {
         let read = read(Path::new("/dev/zero"), Some(format), ReadLimits::default(), &Host::default());
         let told = read.expect_err("has no end").to_string();
         assert!(told.contains("neither a file nor a folder"), "{told}");
+    }
+}
+
+#[test]
+fn every_packing_of_parquet_is_read() {
+    let dir = folder();
+    for packing in [
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4_RAW,
+        Compression::BROTLI(BrotliLevel::default()),
+    ] {
+        let texts: Vec<String> = (0..200).map(|i| format!("row {}", i * i)).collect();
+        let column = Column::Bytes(texts.iter().map(|text| ByteArray::from(text.as_str())).collect());
+        let path = packed_parquet(dir.path(), "required binary a (UTF8);", vec![column], packing);
+        let rows: Vec<Value> = texts.iter().map(|text| json!({ "a": text })).collect();
+        assert_eq!(all(&path).unwrap_or_else(|e| panic!("{packing:?}: {e}")), rows);
+    }
+}
+
+/// The bytes that gzip and zstd make of a text.
+fn packed(text: &str) -> [(&'static str, Vec<u8>); 2] {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).expect("packs");
+    [("gz", gzip.finish().expect("packs")), ("zst", zstd::encode_all(text.as_bytes(), 3).expect("packs"))]
+}
+
+#[test]
+fn packed_texts_are_read_by_their_bytes() {
+    let dir = folder();
+    let want = vec![json!({"a": "1", "b": "x"}), json!({"a": "2", "b": "y"})];
+    for (name, text) in [
+        ("x.jsonl", "{\"a\":\"1\",\"b\":\"x\"}\n{\"a\":\"2\",\"b\":\"y\"}\n"),
+        ("x.json", "[{\"a\":\"1\",\"b\":\"x\"},\n{\"a\":\"2\",\"b\":\"y\"}]"),
+        ("array.jsonl", "[{\"a\":\"1\",\"b\":\"x\"},\n{\"a\":\"2\",\"b\":\"y\"}]"),
+        ("x.csv", "a,b\n1,x\n2,y\n"),
+        ("x.tsv", "a\tb\n1\tx\n2\ty\n"),
+    ] {
+        for (ending, bytes) in packed(text) {
+            // Two files, one behind the other, are one: so do tools that write piece by piece.
+            let (first, second) = text.split_at(text.len() / 2);
+            let both = packed(first).into_iter().zip(packed(second)).find(|(a, _)| a.0 == ending);
+            let both = both.map(|(a, b)| [a.1, b.1].concat()).expect("packs");
+            for bytes in [bytes.clone(), both] {
+                for name in [format!("{name}.{ending}"), name.to_string()] {
+                    let path = dir.path().join(name);
+                    std::fs::write(&path, &bytes).expect("writes");
+                    assert_eq!(all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())), want);
+                }
+            }
+            // One that ends too early is told, wherever it does.
+            let path = dir.path().join(format!("{name}.{ending}"));
+            for end in [bytes.len() - 1, bytes.len() / 2, 12] {
+                std::fs::write(&path, &bytes[..end]).expect("writes");
+                let told = all(&path).expect_err("is cut").to_string();
+                let kind = if ending == "gz" { "gzip" } else { "zstd" };
+                assert!(told.contains("is damaged, or cut short: as ") && told.contains(kind), "{told}");
+            }
+        }
+    }
+    let path = dir.path().join("x.parquet");
+    std::fs::write(&path, &packed("PAR1")[0].1).expect("writes");
+    assert!(all(&path).expect_err("packed").to_string().contains("packed as a whole"));
+    std::fs::write(&path, format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\n", "0".repeat(64)))
+        .expect("writes");
+    for name in ["x.parquet", "y.jsonl", "y.csv", "y.json"] {
+        let other = dir.path().join(name);
+        if other != path {
+            std::fs::copy(&path, &other).expect("copies");
+        }
+        assert!(all(&other).expect_err("a pointer").to_string().contains("is a Git LFS pointer"));
+    }
+}
+
+#[test]
+fn a_packed_file_cannot_stand_for_gigabytes() {
+    let dir = folder();
+    let limits = ReadLimits { rows: None, memory: Some(1 << 20) };
+    for (name, text) in [
+        ("empty.jsonl", "\n".repeat(4 << 20)),
+        ("line.jsonl", format!("{{\"a\":\"{}\"}}", "x".repeat(4 << 20))),
+        ("field.csv", format!("a\n\"{}\"\n", "x".repeat(4 << 20))),
+        ("space.json", " ".repeat(4 << 20)),
+    ] {
+        for (ending, bytes) in packed(&text) {
+            assert!(bytes.len() < 50_000, "{name}.{ending}: {}", bytes.len());
+            let path = dir.path().join(format!("{name}.{ending}"));
+            std::fs::write(&path, bytes).expect("writes");
+            let error = read(&path, None, limits, &Host::default()).expect_err("is too large");
+            assert!(error.kind() == FaultKind::Limit && error.to_string().contains("1 MiB"), "{error}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use lota_script::{
     Args, Ctx, Error, FromValue, Map, Mismatch, Op, Primitive, Registry, Result, Scripted, Value, to_json,
 };
 
+use super::instruction;
 use crate::primitives::model::ScriptModel;
 use crate::primitives::shared::ScriptTokenizer;
 
@@ -49,10 +50,13 @@ pub(super) fn register(r: &mut Registry) {
     r.add(
         Primitive::new("data.examples", "Rows of text as training examples.")
             .details(
-                "A row is {prompt =, target =} (only the target is learnt), {messages = {{role =, content =}, ...}} (by the \
-                 model's chat template; the last message, the assistant's, is learnt), {text =} (all of it is learnt), or \
-                 {tokens =, labels =} (labels as long as tokens, -100 where nothing is learnt; all of it without \
-                 labels). Other fields are ignored. Only an example longer than max_len is cut: first its prompt to max_prompt, then \
+                "A row is {prompt =, target =} (only the target is learnt; `completion` is another name of it), {messages = \
+                 {{role =, content =}, ...}} (by the model's chat template; the last message, the assistant's, is learnt), \
+                 {text =} (all of it is learnt), or {tokens =, labels =} (labels as long as tokens, -100 where nothing is \
+                 learnt; all of it without labels). {prompt = {...}, completion = {...}} of messages is such a conversation. {instruction =, input =, output =} is a prompt of the instruction, an \
+                 empty line, the input if it is not empty and another empty line, with the output as its target. A task \
+                 file of Super-NaturalInstructions, {Definition =, Instances = {{input =, output =}, ...}}, is such a row \
+                 for each instance, with the first of its outputs. Other fields are ignored. Only an example longer than max_len is cut: first its prompt to max_prompt, then \
                  its target to what is left; how much was cut is reported and kept in e:truncation().",
             )
             .arg("model", "Model|Tokenizer", "whose tokenizer to use")
@@ -161,7 +165,7 @@ fn encoder(args: &mut Args, name: &str) -> Result<Encoder> {
 }
 
 enum Row {
-    Pair(Pair),
+    Pairs(Vec<Pair>),
     Chat(serde_json::Value),
     Ready(Example),
 }
@@ -182,18 +186,29 @@ fn row(value: Value) -> Result<Row, Mismatch> {
             }),
         };
     }
+    if let (Some(Value::List(_)), Some(Value::List(_))) = (map.get("prompt"), map.get("completion")) {
+        return conversation(&map, &had);
+    }
+    if let Some(pairs) = instruction::pairs(&mut map)? {
+        return Ok(Row::Pairs(pairs));
+    }
     let mut text = |name: &str| -> Result<Option<String>, Mismatch> {
         map.take(name).map(|v| String::from_value(v).map_err(|m| m.inside(&format!(".{name}")))).transpose()
     };
-    let (prompt, target, whole) = (text("prompt")?, text("target")?, text("text")?);
+    let (prompt, target, completion, whole) =
+        (text("prompt")?, text("target")?, text("completion")?, text("text")?);
+    let target = match (target, completion) {
+        (Some(_), Some(_)) => return Err(odd("either target or completion")),
+        (target, completion) => target.or(completion),
+    };
     match (prompt, target, whole) {
-        (Some(prompt), Some(target), None) => return Ok(Row::Pair(Pair { prompt, target })),
-        (None, None, Some(text)) => return Ok(Row::Pair(Pair { prompt: String::new(), target: text })),
+        (Some(prompt), Some(target), None) => return Ok(Row::Pairs(vec![Pair { prompt, target }])),
+        (None, None, Some(target)) => return Ok(Row::Pairs(vec![Pair { prompt: String::new(), target }])),
         (None, None, None) => {}
         _ => return Err(odd("either prompt and target, or text")),
     }
     let Some(tokens) = map.take("tokens") else {
-        return Err(odd("prompt and target, messages, text or tokens"));
+        return Err(odd("prompt and target, messages, instruction and output, text or tokens"));
     };
     let tokens = Vec::<u32>::from_value(tokens).map_err(|m| m.inside(".tokens"))?;
     let labels = match map.take("labels") {
@@ -211,6 +226,23 @@ fn row(value: Value) -> Result<Row, Mismatch> {
         )));
     }
     Ok(Row::Ready(Example { tokens, labels }))
+}
+
+/// A prompt of messages and a completion of the one that follows.
+fn conversation(map: &Map, had: &str) -> Result<Row, Mismatch> {
+    let list = |name: &str| {
+        let value = map.get(name).unwrap_or(&Value::Nil);
+        match to_json(value) {
+            Ok(serde_json::Value::Array(list)) => Ok(list),
+            _ => Err(Mismatch::new("list of {role =, content =}", value).inside(&format!(".{name}"))),
+        }
+    };
+    let (mut messages, completion) = (list("prompt")?, list("completion")?);
+    if completion.len() != 1 {
+        return Err(odd("one message in completion, which is learnt", had));
+    }
+    messages.extend(completion);
+    Ok(Row::Chat(serde_json::Value::Array(messages)))
 }
 
 fn odd(expected: &str, had: &str) -> Mismatch {
@@ -247,7 +279,7 @@ fn make(ctx: &Ctx, args: &mut Args) -> Result<Value> {
         ctx.host.cancel.check()?;
         let row = row(value).map_err(|m| args.mismatched("rows", &m.inside(&format!("[{i}]"))))?;
         match row {
-            Row::Pair(pair) => pairs.push(pair),
+            Row::Pairs(some) => pairs.extend(some),
             Row::Chat(messages) => {
                 let Some(model) = &encoder.model else {
                     let what =

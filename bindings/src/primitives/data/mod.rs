@@ -4,6 +4,7 @@ mod batch;
 mod batches;
 mod examples;
 mod given;
+mod instruction;
 mod tensors;
 
 use lota_runtime::data::{Format, ReadLimits, read};
@@ -16,11 +17,12 @@ pub(crate) use given::{all_batches, batches_of, limited_batches, one_batch};
 pub(super) fn register(r: &mut Registry) {
     r.area("data", "Data files, training examples and batches.");
     r.add(
-        Primitive::new("data.read", "The rows of a data file: JSON lines, JSON, CSV, TSV or Parquet.")
+        Primitive::new("data.read", "The rows of a data file: JSON lines, JSON (an array of rows too), CSV, TSV or Parquet.")
             .details(
                 "CSV and TSV have no types: their values are strings. A null is a missing entry. Of Parquet, dates and \
                  times are strings (2020-01-02, 2020-01-02T03:04:05Z), as are decimals, and whole numbers too large for a \
-                 script's 64 bits; bytes that are not UTF-8 text are left out, and a notice says so.",
+                 script's 64 bits; bytes that are not UTF-8 text are left out, and a notice says so. The others may be \
+                 packed by gzip or zstd (rows.jsonl.gz, rows.csv.zst).",
             )
             .arg("path", "string", "the file")
             .opt(

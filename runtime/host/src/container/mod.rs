@@ -109,6 +109,8 @@ pub fn bits(dtype: &str) -> Option<u64> {
 /// Why a header is refused.
 #[derive(Debug)]
 pub enum Refusal {
+    /// A Git LFS pointer lies in place of the file.
+    Pointer,
     /// The file is no safetensors file at all: what is wrong.
     Alien(String),
     /// The file ends too early.
@@ -131,6 +133,7 @@ impl Refusal {
     pub fn at(self, path: &Path) -> Error {
         let what = match self {
             Self::Io(source) => return Error::io(path, source),
+            Self::Pointer => crate::pointer::WHAT.to_string(),
             Self::Alien(what) => format!("not a safetensors file: {what}"),
             Self::Short { tensor: None, .. } => {
                 "not a safetensors file: it ends inside its header".to_string()

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::is_pointer;
+
 use super::{Entry, Header, MAX_HEADER, MAX_TENSORS, METADATA, Refusal, check};
 
 /// What a header says of one tensor; offsets count from the end of the header.
@@ -60,6 +62,14 @@ impl Header {
             return Err(Refusal::Alien("it ends inside its header".to_string()));
         }
         file.read_exact(&mut length).map_err(Refusal::Io)?;
+        if &length == b"version " {
+            // No header is as long as these letters would say: what else the file holds is of no interest.
+            let mut head = length.to_vec();
+            file.take(64).read_to_end(&mut head).map_err(Refusal::Io)?;
+            if is_pointer(&head) {
+                return Err(Refusal::Pointer);
+            }
+        }
         let length = u64::from_le_bytes(length);
         if length > MAX_HEADER {
             return Err(Refusal::Alien(format!("a header of {length} bytes")));

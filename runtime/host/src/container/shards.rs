@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Result};
+use crate::{Error, Result, read_bytes};
 
 /// The name of the index of several files.
 pub const INDEX: &str = "model.safetensors.index.json";
+/// The names under which the weights of a model lie in its folder, the first that is there counts: one file, and the index
+/// of several. The second are those of torch.
+pub const LAYOUTS: [(&str, &str); 2] =
+    [("model.safetensors", INDEX), ("pytorch_model.bin", "pytorch_model.bin.index.json")];
 
 /// Cuts tensors of these sizes (in bytes), in their order, into files of at most `most` bytes. A tensor that is larger
 /// gets a file of its own. There is at least one file.
@@ -58,7 +62,7 @@ pub fn index<'a>(total: u64, places: impl IntoIterator<Item = (&'a str, &'a str)
 ///
 /// The index is damaged, names a file in another folder, or one that is not there.
 pub fn listed(index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read(index).map_err(|e| Error::io(index, e))?;
+    let text = read_bytes(index)?;
     let value: Value =
         serde_json::from_slice(&text).map_err(|e| Error::format(index, format!("not JSON: {e}")))?;
     let map = value
@@ -88,6 +92,35 @@ pub fn listed(index: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
+/// Which part of a split file a name says that it is: `name-00002-of-00003.gguf`, as llama.cpp cuts them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    stem: String,
+    /// The part, from 0.
+    pub at: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Part {
+    /// What the name of the file at `path` says; `None` if it is not that of a part.
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
+        let (rest, count) = name.rsplit_once("-of-")?;
+        let (stem, at) = rest.rsplit_once('-')?;
+        let number = |digits: &str| -> Option<usize> {
+            (digits.len() == 5 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+        };
+        let (at, count) = (number(at)?.checked_sub(1)?, number(count)?);
+        (at < count).then(|| Self { stem: stem.to_string(), at, count })
+    }
+
+    /// What part `at` (from 0) of the same file is called.
+    pub fn name(&self, at: usize) -> String {
+        format!("{}-{:05}-of-{:05}.gguf", self.stem, at + 1, self.count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +135,22 @@ mod tests {
         assert_eq!(ends(&[7], 6), [(0, 1)]);
         assert_eq!(ends(&[], 6), [(0, 0)]);
         assert_eq!(ends(&[u64::MAX, u64::MAX], u64::MAX), [(0, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn a_part_is_known_by_its_name() {
+        let part = Part::of(Path::new("a/b-c-00002-of-00003.gguf")).expect("is one");
+        assert_eq!((part.at, part.count, part.name(0)), (1, 3, "b-c-00001-of-00003.gguf".to_string()));
+        for name in [
+            "b.gguf",
+            "b-00002-of-00003.bin",
+            "b-2-of-3.gguf",
+            "b-00004-of-00003.gguf",
+            "b-00000-of-00003.gguf",
+            "b-+0002-of-00003.gguf",
+        ] {
+            assert_eq!(Part::of(Path::new(name)), None, "{name}");
+        }
     }
 
     #[test]

@@ -1,27 +1,31 @@
 //! JSON and JSON lines.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::Row;
 use super::counted::Counted;
+use super::open::{failed, open};
 use super::rows::{ROW_BYTES, Rows};
 use crate::{Error, Result};
+
+/// Bytes of a file that are read at a time where it is read as a whole.
+const PIECE: u64 = 1 << 20;
 
 /// One object a line; empty lines are skipped.
 pub fn read_lines(rows: &mut Rows<'_>) -> Result<()> {
     let path = rows.path;
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut reader = open(rows)?;
     let mut line = String::new();
     for number in 1.. {
         if rows.full() {
             break;
         }
+        // Empty lines ask for nothing, and there may be any number of them.
+        rows.fits(0)?;
         line.clear();
         match reader.read_line(&mut line) {
             Ok(0) => break,
@@ -29,12 +33,17 @@ pub fn read_lines(rows: &mut Rows<'_>) -> Result<()> {
             Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
                 return Err(Error::format(path, format!("line {number}: not UTF-8 text")));
             }
-            Err(e) => return Err(Error::io(path, e)),
+            Err(e) => return Err(failed(path, e)),
         }
         // A byte order mark is not part of the first object.
         let text = line.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             continue;
+        }
+        if rows.number() == 1 && text.starts_with('[') {
+            // One array of all rows, under the ending of lines.
+            drop(reader);
+            return read_whole(rows);
         }
         rows.take(ROW_BYTES)?;
         let mut failed = None;
@@ -57,7 +66,7 @@ pub fn read_lines(rows: &mut Rows<'_>) -> Result<()> {
 /// An array of objects, or objects one after the other (JSON lines under another ending).
 pub fn read_whole(rows: &mut Rows<'_>) -> Result<()> {
     let path = rows.path;
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = whole(rows)?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut failed = None;
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -79,6 +88,19 @@ pub fn read_whole(rows: &mut Rows<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// All bytes of the file, unpacked.
+fn whole(rows: &Rows<'_>) -> Result<Vec<u8>> {
+    let mut reader = open(rows)?;
+    let mut bytes = Vec::new();
+    loop {
+        let read = reader.by_ref().take(PIECE).read_to_end(&mut bytes).map_err(|e| failed(rows.path, e))?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        rows.fits(bytes.len() as u64)?;
+    }
 }
 
 /// The line, from 1, of the first byte that is not of UTF-8 text.

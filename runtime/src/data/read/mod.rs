@@ -5,6 +5,7 @@
 
 mod counted;
 mod json;
+mod open;
 mod parquet;
 mod quotes;
 mod rows;
@@ -12,6 +13,7 @@ mod table;
 
 use std::path::Path;
 
+use self::open::{PACKED, refuse_packed};
 pub use self::rows::ReadLimits;
 use self::rows::Rows;
 use crate::host::Host;
@@ -56,9 +58,11 @@ impl Format {
         })
     }
 
-    /// The format that the ending of `path` stands for.
+    /// The format that the ending of `path` stands for, without that of a packed file (`.gz`, `.zst`).
     pub fn of(path: &Path) -> Result<Self> {
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        let is_packed = |path: &&Path| path.extension().is_some_and(|e| PACKED.iter().any(|packed| e == *packed));
+        let bare = Some(path).filter(is_packed).and_then(Path::file_stem).map_or(path, Path::new);
+        let ending = bare.extension().and_then(|e| e.to_str()).unwrap_or("");
         Self::named(ending).map_err(|_| {
             let known = Self::NAMES.map(|(n, _)| n).join(", ");
             Error::format(
@@ -70,6 +74,8 @@ impl Format {
 }
 
 /// The rows of the file at `path`, as far as `limits` go; `format` is taken from the file's ending where it is `None`.
+///
+/// JSON, CSV and TSV may be packed as a whole, by gzip or zstd.
 ///
 /// What the rows take in memory is bounded by the size of their file, by a generous factor, and by `limits`. Integers
 /// beyond 64 bits with a sign are text, as are dates and times (ISO 8601).
@@ -88,7 +94,7 @@ pub fn read(path: &Path, format: Option<Format>, limits: ReadLimits, host: &Host
         Format::Json => json::read_whole(&mut rows),
         Format::Csv => table::read(&mut rows, b','),
         Format::Tsv => table::read(&mut rows, b'\t'),
-        Format::Parquet => parquet::read(&mut rows, host),
+        Format::Parquet => refuse_packed(&rows).and_then(|()| parquet::read(&mut rows, host)),
     }?;
     Ok(rows.finish())
 }

@@ -54,6 +54,16 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// The most bytes that its rows may take.
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// Whether the caller's limit is that which counts.
+    pub fn is_limited(&self) -> bool {
+        self.given
+    }
+
     /// Whether all rows that are wanted are there.
     pub fn full(&self) -> bool {
         self.rows.len() >= self.most_rows

@@ -1,10 +1,11 @@
 //! Comma- and tab-separated values with a header line.
 
-use std::fs::File;
+use std::io::BufRead;
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::open::{failed, open};
 use super::quotes::Quotes;
 use super::rows::{ROW_BYTES, Rows, entry_bytes};
 use crate::{Error, Result};
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 /// The rows of a file whose fields are parted by `delimiter`. Values stay strings.
 pub fn read(rows: &mut Rows<'_>, delimiter: u8) -> Result<()> {
     let path = rows.path;
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let file = open(rows)?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(true)
@@ -28,7 +29,7 @@ pub fn read(rows: &mut Rows<'_>, delimiter: u8) -> Result<()> {
     read
 }
 
-fn records(rows: &mut Rows<'_>, reader: &mut csv::Reader<Quotes<File>>) -> Result<()> {
+fn records(rows: &mut Rows<'_>, reader: &mut csv::Reader<Quotes<Box<dyn BufRead>>>) -> Result<()> {
     let path = rows.path;
     let mut names: Vec<String> =
         reader.headers().map_err(|e| wrong(path, e))?.iter().map(str::to_string).collect();
@@ -54,7 +55,7 @@ fn records(rows: &mut Rows<'_>, reader: &mut csv::Reader<Quotes<File>>) -> Resul
 fn wrong(path: &Path, error: csv::Error) -> Error {
     let line = error.position().map(csv::Position::line);
     match (error.into_kind(), line) {
-        (csv::ErrorKind::Io(e), _) => Error::io(path, e),
+        (csv::ErrorKind::Io(e), _) => failed(path, e),
         (csv::ErrorKind::UnequalLengths { expected_len, len, pos }, _) => {
             let line = pos.map_or(0, |p| p.line());
             Error::format(path, format!("line {line}: {len} fields where the header has {expected_len}"))

@@ -4,31 +4,23 @@
 //! That code stores the opposite of a mask: one means *frozen*. Reading inverts it, unless the caller says that the
 //! file is not inverted.
 
-mod container;
-mod pickle;
-
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use self::container::{Container, Records};
-use self::pickle::Value;
 use super::Mask;
 use super::bits::{Piece, to_bitmap};
 use crate::model::Universe;
+use crate::model::torch::{Container, Described, Records, Value, next};
 use crate::{Error, Result};
 
 /// A tensor as the pickle describes it.
 struct Stored {
-    /// The record that holds its storage.
-    record: String,
-    /// The bytes of an entry, and the bytes of a one.
+    tensor: Described,
+    /// The bytes of a one.
     one: &'static [u8],
-    offset: usize,
-    shape: Vec<usize>,
-    stride: Vec<usize>,
 }
 
 impl Mask {
@@ -52,13 +44,13 @@ impl Mask {
         };
         let tensors: Vec<(String, Stored)> = pairs.iter().map(describe).collect::<Result<_>>()?;
         let widths: HashMap<&str, usize> =
-            tensors.iter().map(|(_, stored)| (stored.record.as_str(), stored.one.len())).collect();
+            tensors.iter().map(|(_, stored)| (stored.tensor.record.as_str(), stored.one.len())).collect();
         records.locate(&widths)?;
         // Of each storage, as much is read as its tensors reach.
         let mut reach: HashMap<&str, usize> = HashMap::new();
         for (key, stored) in &tensors {
             let end = stored.end(universe).map_err(|why| under(key, why))?;
-            let most = reach.entry(&stored.record).or_default();
+            let most = reach.entry(&stored.tensor.record).or_default();
             *most = end.max(*most);
         }
         let mut sets = vec![RoaringBitmap::new(); universe.len()];
@@ -66,18 +58,18 @@ impl Mask {
         for (key, stored) in &tensors {
             let index = find(universe, key);
             if let Some(spec) =
-                index.map(|index| universe.spec(index)).filter(|spec| spec.shape != stored.shape)
+                index.map(|index| universe.spec(index)).filter(|spec| spec.shape != stored.tensor.shape)
             {
                 return Err(Error::mismatch(format!(
                     "{}: parameter {} has shape {:?} in the file and {:?} in the model",
                     path.display(),
                     spec.name,
-                    stored.shape,
+                    stored.tensor.shape,
                     spec.shape
                 )));
             }
             let set = stored
-                .read(&mut records, reach[stored.record.as_str()], inverted)?
+                .read(&mut records, reach[stored.tensor.record.as_str()], inverted)?
                 .map_err(|why| under(key, why))?;
             let Some(index) = index else {
                 // A tied head, say, that is frozen throughout.
@@ -117,39 +109,22 @@ fn find(universe: &Universe, name: &str) -> Option<usize> {
 impl Stored {
     /// The tensor that a value describes.
     fn of(value: &Value) -> Result<Self, String> {
-        if value.pairs().is_some() {
-            return Err("is a dictionary, not a tensor: save the inner dictionary by itself".into());
-        }
-        let (mut function, mut args) = value.call().ok_or("is not a tensor")?;
-        if function == "_rebuild_parameter" {
-            let inner = args.first().and_then(Value::call);
-            (function, args) = inner.ok_or("is not a tensor")?;
-        }
-        let [storage, offset, shape, stride, ..] = args else { return Err("is not a tensor".into()) };
-        if function != "_rebuild_tensor_v2" {
-            return Err(format!("is made by {function}, not a plain tensor"));
-        }
-        let Value::Persistent(storage, _) = storage else { return Err("has no storage".into()) };
-        let Some([_, Value::Global(class), record, ..]) = storage.items() else {
-            return Err("has no storage".into());
+        let tensor = Described::of(value)?;
+        let one: &[u8] = match tensor.dtype {
+            "BOOL" | "U8" | "I8" => &[1],
+            "I16" => &[1, 0],
+            "I32" => &[1, 0, 0, 0],
+            "I64" => &[1, 0, 0, 0, 0, 0, 0, 0],
+            "F16" => &[0x00, 0x3c],
+            "BF16" => &[0x80, 0x3f],
+            "F32" => &[0, 0, 0x80, 0x3f],
+            "F64" => &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+            other => return Err(format!("is of type {other}, which no mask is made of")),
         };
-        let one: &[u8] = match class.1.as_str() {
-            "BoolStorage" | "ByteStorage" | "CharStorage" => &[1],
-            "ShortStorage" => &[1, 0],
-            "IntStorage" => &[1, 0, 0, 0],
-            "LongStorage" => &[1, 0, 0, 0, 0, 0, 0, 0],
-            "HalfStorage" => &[0x00, 0x3c],
-            "BFloat16Storage" => &[0x80, 0x3f],
-            "FloatStorage" => &[0, 0, 0x80, 0x3f],
-            "DoubleStorage" => &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
-            other => return Err(format!("holds {other}, which no mask is made of")),
-        };
-        let parts = (|| Some((record.text()?, offset.size()?, shape.sizes()?, stride.sizes()?)))();
-        let (record, offset, shape, stride) = parts.ok_or("is described in an unknown way")?;
-        if shape.len() != stride.len() || shape.is_empty() {
-            return Err(format!("has shape {shape:?}"));
+        if tensor.shape.is_empty() {
+            return Err("has shape []".into());
         }
-        Ok(Self { record: record.to_string(), one, offset, shape, stride })
+        Ok(Self { tensor, one })
     }
 
     /// The selected entries, or what is wrong with the tensor.
@@ -159,18 +134,12 @@ impl Stored {
         reach: usize,
         inverted: bool,
     ) -> Result<Result<RoaringBitmap, String>> {
-        Ok(self.set(records.read(&self.record, reach)?, inverted))
+        Ok(self.set(records.read(&self.tensor.record, reach)?, inverted))
     }
 
     /// The number of entries.
     fn count(&self) -> Option<usize> {
-        self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n as u64 <= 1 << 32)
-    }
-
-    /// Where the last entry ends in the storage, in entries; no dimension is empty.
-    fn reach(&self) -> Option<usize> {
-        let mut dims = self.shape.iter().zip(&self.stride);
-        dims.try_fold(self.offset, |at, (&d, &s)| at.checked_add((d - 1).checked_mul(s)?))?.checked_add(1)
+        self.tensor.count().filter(|&n| n as u64 <= 1 << 32)
     }
 
     /// Where the last entry ends in the storage, in bytes. A tensor that has more entries than the model, or reaches over
@@ -178,11 +147,11 @@ impl Stored {
     fn end(&self, universe: &Universe) -> Result<usize, String> {
         let most = usize::try_from(universe.entries()).unwrap_or(usize::MAX);
         let count = self.count().filter(|&n| n <= most);
-        let count = count.ok_or_else(|| format!("has shape {:?}, more than the whole model", self.shape))?;
+        let count = count.ok_or_else(|| format!("has shape {:?}, more than the whole model", self.tensor.shape))?;
         if count == 0 {
             return Ok(0);
         }
-        let end = self.reach().filter(|&end| end <= most.saturating_mul(2));
+        let end = self.tensor.reach().filter(|&end| end <= most.saturating_mul(2));
         end.map(|end| end * self.one.len()).ok_or_else(|| {
             "lies in a storage much larger than the model: save a copy of the tensor".to_string()
         })
@@ -194,12 +163,12 @@ impl Stored {
         if count == 0 {
             return Ok(RoaringBitmap::new());
         }
-        if self.reach().and_then(|end| end.checked_mul(size)).is_none_or(|end| end > bytes.len()) {
+        if self.tensor.reach().and_then(|end| end.checked_mul(size)).is_none_or(|end| end > bytes.len()) {
             return Err("goes past the end of its storage".into());
         }
         let mut set = RoaringBitmap::new();
-        let mut place = vec![0usize; self.shape.len()];
-        let mut at = self.offset;
+        let mut place = vec![0usize; self.tensor.shape.len()];
+        let mut at = self.tensor.offset;
         for piece in Piece::of(0, count as u64) {
             let mut words = vec![0u64; piece.words()];
             for i in 0..piece.len {
@@ -212,24 +181,10 @@ impl Stored {
                     return Err("holds something besides 0 and 1, so it is no mask".into());
                 };
                 words[i / 64] |= u64::from(one != inverted) << (i % 64);
-                at = self.next(&mut place, at);
+                at = next(&self.tensor.shape, &self.tensor.stride, &mut place, at);
             }
             set |= to_bitmap(piece.start, words);
         }
         Ok(set)
-    }
-
-    /// Steps `place` to the next entry in row-major order and returns where it lies.
-    fn next(&self, place: &mut [usize], mut at: usize) -> usize {
-        for (d, place) in place.iter_mut().enumerate().rev() {
-            *place += 1;
-            at += self.stride[d];
-            if *place < self.shape[d] {
-                break;
-            }
-            at -= *place * self.stride[d];
-            *place = 0;
-        }
-        at
     }
 }

@@ -57,7 +57,7 @@ fn what_is_no_mask_of_this_model_is_refused_with_the_reason() {
     let half = "under \"model.norm.weight\": holds something besides 0 and 1, so it is no mask";
     let alien = "is not a file of tensors as torch.save writes it: ";
     let calls =
-        |what| format!("{alien}it calls for {what}, which a mask does not need; nothing in it was run");
+        |what| format!("{alien}it calls for {what}, which a file of tensors does not need; nothing in it was run");
     let cases = [
         ("half.pt", half.to_string()),
         ("old_half.pt", half.to_string()),
@@ -80,7 +80,7 @@ fn what_is_no_mask_of_this_model_is_refused_with_the_reason() {
         ("twice.pt", "names parameter model.norm.weight twice".to_string()),
         (
             "complex.pt",
-            "under \"model.norm.weight\": holds ComplexFloatStorage, which no mask is made of".to_string(),
+            "under \"model.norm.weight\": holds ComplexFloatStorage, which is not read".to_string(),
         ),
         ("sparse.pt", calls("torch._utils._rebuild_sparse_tensor")),
         ("quantized.pt", calls("torch._utils._rebuild_qtensor")),

@@ -16,6 +16,8 @@ use serde_json::{Map, Value};
 pub use family::Family;
 pub use rope::{Rope, RopeScaling};
 
+use crate::host::read_bytes;
+use crate::model::quantization::Quantization;
 use crate::{Error, Result};
 
 /// The gate's activation in the feed-forward layers.
@@ -132,7 +134,7 @@ pub struct Config {
 impl Config {
     /// Reads a `config.json`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let text = read_bytes(path)?;
         let json: Value =
             serde_json::from_slice(&text).map_err(|e| Error::format(path, format!("not valid JSON: {e}")))?;
         Self::from_json(&json).map_err(|e| Error::format(path, e.to_string()))
@@ -142,6 +144,8 @@ impl Config {
     /// has written.
     pub fn from_json(json: &Value) -> Result<Self> {
         let object = json.as_object().ok_or_else(|| Error::argument("a model's config must be an object"))?;
+        // A form of weights that is not read is told before anything that may follow from it.
+        Quantization::of(object)?;
         parse::config(object)
     }
 

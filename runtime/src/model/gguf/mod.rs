@@ -4,9 +4,11 @@
 //! Everything is turned into what a Hugging Face folder would hold: names, the order of query and
 //! key rows, `config.json`. The rest of the crate does not know where a model came from.
 
+mod blocks;
 mod config;
 mod cursor;
 mod header;
+mod kind;
 mod metadata;
 mod names;
 mod rope;

@@ -8,7 +8,8 @@ use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{DType, Device, Tensor};
 
 use super::header::{Entry, Gguf};
-use super::names;
+use super::kind::Kind;
+use super::{blocks, names};
 use crate::model::weights::Source;
 use crate::model::{Config, ParamSpec};
 use crate::{Error, Result};
@@ -59,14 +60,17 @@ impl<'a> Weights<'a> {
 /// A tensor of the file in f32.
 pub(super) fn dequantise(file: &Gguf, entry: &Entry) -> candle_core::Result<Tensor> {
     let (bytes, shape) = (file.bytes(entry), entry.shape.clone());
-    if entry.dtype != GgmlDType::Q8K {
-        return qtensor_from_ggml(entry.dtype, bytes, shape, &Device::Cpu)?.dequantize(&Device::Cpu);
+    let Kind::Candle(dtype) = entry.kind else {
+        return Tensor::from_vec(blocks::dequantise(entry.kind, bytes), shape, &Device::Cpu);
+    };
+    if dtype != GgmlDType::Q8K {
+        return qtensor_from_ggml(dtype, bytes, shape, &Device::Cpu)?.dequantize(&Device::Cpu);
     }
     // candle writes this type and computes with it, but its reader of tensors leaves it out. A block is
     // an f32 scale, 256 signed bytes, and sums that only products need.
     const VALUES: usize = 256;
     let mut values = Vec::with_capacity(entry.shape.iter().product());
-    for block in bytes.chunks_exact(entry.dtype.type_size()) {
+    for block in bytes.chunks_exact(dtype.type_size()) {
         let (scale, rest) = block.split_at(4);
         let scale = f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]);
         values.extend(rest[..VALUES].iter().map(|&b| scale * f32::from(b as i8)));
@@ -97,12 +101,13 @@ impl Source for Weights<'_> {
         self.entry(name).map(|e| e.shape.clone())
     }
 
-    fn file(&self, _: &str) -> &Path {
-        self.file.path()
+    fn file(&self, name: &str) -> &Path {
+        self.entry(name).map_or(self.file.path(), |entry| self.file.path_of(entry))
     }
 
     fn read(&self, spec: &ParamSpec, dtype: DType) -> Result<Tensor> {
-        let failed = |what: String| Error::format(self.file.path(), format!("tensor {} {what}", spec.name));
+        let failed =
+            |what: String| Error::format(self.file(&spec.name), format!("tensor {} {what}", spec.name));
         let entry = self.entry(&spec.name).ok_or_else(|| failed("is missing".to_string()))?;
         let tensor = dequantise(self.file, entry)
             .and_then(|tensor| self.restore(&spec.name, tensor))

@@ -63,7 +63,7 @@ fn add_tokens(inner: &mut tokenizers::Tokenizer, vocabulary: &Vocabulary<'_>) ->
 }
 
 /// The step that puts a beginning before every text and an end after it.
-fn around(
+pub(super) fn around(
     bos: Option<(&str, u32)>,
     eos: Option<(&str, u32)>,
 ) -> Option<std::result::Result<PostProcessorWrapper, String>> {

@@ -1,8 +1,10 @@
 //! Tokenizers: text to token ids and back.
 
+mod added;
 mod bounds;
 mod byte_level;
 mod gguf;
+mod merges;
 mod pieces;
 mod special;
 mod split;
@@ -16,9 +18,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use self::bounds::{Bounds, Parts};
-use super::json::object;
+use super::json::object_if_there;
 use super::save::is_of_a_tokenizer;
-use crate::host::{self, Host, Room, finish_folder, read_foreign, write_atomic, write_folder};
+use crate::host::{self, Host, Room, finish_folder, read_bytes, read_foreign, write_atomic, write_folder};
 use crate::{Error, Result};
 
 pub use special::{Special, Specials};
@@ -49,19 +51,21 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
+    /// The tokenizer of a model's folder: `tokenizer.json`, or what `vocab.json` and `merges.txt` make; `None` if there is
+    /// neither.
+    pub(crate) fn of_folder(folder: &Path, room: &Room) -> Result<Option<Self>> {
+        let path = folder.join("tokenizer.json");
+        if path.exists() { Self::open(&path, room).map(Some) } else { Self::of_merges(folder, room) }
+    }
+
     /// Reads `tokenizer.json`, with `tokenizer_config.json` beside it where there is one.
     pub fn open(path: &Path, room: &Room) -> Result<Self> {
         finish_folder(path.parent().unwrap_or(Path::new("")))?;
         let size = path.metadata().map_err(|e| Error::io(path, e))?.len();
         room.ask(size.saturating_mul(READ_BYTES))?;
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = read_bytes(path)?;
         let beside = path.with_file_name("tokenizer_config.json");
-        let config = || match std::fs::read(&beside) {
-            Ok(bytes) => object(&beside, &bytes),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Map::new()),
-            Err(e) => Err(Error::io(&beside, e)),
-        };
-        Self::of_files(path, &bytes, &beside, config, room)
+        Self::of_files(path, &bytes, &beside, || object_if_there(&beside), room)
     }
 
     /// From the bytes of a `tokenizer.json` and what the `tokenizer_config.json` beside it holds; messages name both.
@@ -86,6 +90,13 @@ impl Tokenizer {
             Ok::<_, Error>(inner)
         })?;
         let config = config()?;
+        let inner = read_foreign(path, "a tokenizer", || {
+            // Tokens may stand beside the file only.
+            let mut inner = inner;
+            let tokens = added::listed(&config).map_err(|what| Error::format(beside, what))?;
+            added::add(&mut inner, &tokens).map_err(|what| Error::format(beside, what))?;
+            Ok::<_, Error>(inner)
+        })?;
         let made =
             read_foreign(path, "a tokenizer", || Self::new(inner, config, bounds)).map_err(|e| match e {
                 Error::Host(host::Error::Argument(what)) => Error::format(beside, what),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
+use crate::host::refuse_pointer;
 use crate::{Error, Result};
 
 /// A file's bytes.
@@ -18,12 +19,13 @@ pub(crate) enum Mapped {
 }
 
 impl Mapped {
-    /// Maps a file.
+    /// Maps a file. A Git LFS pointer in its place is an error.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         // SAFETY: the mapping is read-only and private to this value. As with every memory-mapped
         // reader, a program that truncates the file meanwhile would break it.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+        refuse_pointer(path, &map)?;
         Ok(Self::File(map))
     }
 

@@ -1,8 +1,11 @@
 //! Weight files: where tensors come from, and how they become the parameters of a model.
 
 mod convert;
+mod float8;
 mod mapped;
 mod safetensors;
+mod scaled;
+mod torch;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::pickle::{self, Value};
-use crate::host::read_foreign;
+use crate::host::{read_foreign, refuse_pointer};
 use crate::{Error, Result};
 
 /// The longest pickle that is believed: names and shapes, no numbers.
@@ -16,15 +16,15 @@ const MAX_PICKLE: u64 = 64 << 20;
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 /// An opened file: what was pickled, and where its storages are.
-pub struct Container {
+pub(crate) struct Container {
     /// The pickled value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// The storages that it refers to.
-    pub records: Records,
+    pub(crate) records: Records,
 }
 
 /// The storages of a file, by the names that the pickle gives them.
-pub struct Records {
+pub(crate) struct Records {
     path: PathBuf,
     source: Source,
     /// The last one that was read, and how much of it was asked for: tensors may share it.
@@ -55,15 +55,19 @@ fn big_endian(path: &Path) -> Error {
 
 impl Container {
     /// Opens a file and reads its pickle. Nothing in it is run.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let io = |e| Error::io(path, e);
         let mut file = BufReader::new(File::open(path).map_err(io)?);
         let mut head = Vec::new();
-        file.by_ref().take(2 + MAGIC.len() as u64).read_to_end(&mut head).map_err(io)?;
+        file.by_ref().take(64).read_to_end(&mut head).map_err(io)?;
         file.rewind().map_err(io)?;
+        refuse_pointer(path, &head)?;
         let (source, value) = match &head[..] {
-            [b'P', b'K', ..] => zipped(path, file)?,
-            [0x80, _, magic @ ..] if magic == MAGIC => row(path, file)?,
+            head if begins_as_zip(head) => {
+                let (archive, root, value) = open_zip(path, file)?;
+                (Source::Zip { archive: Box::new(archive), root }, value)
+            }
+            [0x80, _, rest @ ..] if rest.starts_with(MAGIC) => row(path, file)?,
             [0x80, ..] => {
                 return Err(alien(path, "it is a bare pickle, of which nothing was run"));
             }
@@ -75,9 +79,16 @@ impl Container {
     }
 }
 
-fn zipped(path: &Path, file: BufReader<File>) -> Result<(Source, Value)> {
+/// Whether a file that begins with these bytes is a zip archive.
+pub(crate) fn begins_as_zip(head: &[u8]) -> bool {
+    head.starts_with(b"PK")
+}
+
+/// Opens the zip archive that a file is: the archive, what its storages are called before their own names, and the value
+/// that was saved.
+pub(crate) fn open_zip<R: Read + Seek>(path: &Path, file: R) -> Result<(zip::ZipArchive<R>, String, Value)> {
     let open = || zip::ZipArchive::new(file).map_err(|e| alien(path, e));
-    let mut archive = Box::new(read_foreign(path, "a zip archive", open)?);
+    let mut archive = read_foreign(path, "a zip archive", open)?;
     let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     let root = names.iter().find_map(|name| name.strip_suffix("data.pkl"));
     let root = root.ok_or_else(|| alien(path, "it has no data.pkl"))?;
@@ -89,13 +100,13 @@ fn zipped(path: &Path, file: BufReader<File>) -> Result<(Source, Value)> {
     let pickled = unzip(path, &mut archive, &format!("{root}data.pkl"), MAX_PICKLE)?;
     let (value, _) = pickle::parse(&pickled).map_err(|why| alien(path, why))?;
     let root = format!("{root}data/");
-    Ok((Source::Zip { archive, root }, value))
+    Ok((archive, root, value))
 }
 
 /// A record that is at most `limit` bytes long.
 fn unzip(
     path: &Path,
-    archive: &mut zip::ZipArchive<BufReader<File>>,
+    archive: &mut zip::ZipArchive<impl Read + Seek>,
     name: &str,
     limit: u64,
 ) -> Result<Vec<u8>> {
@@ -110,7 +121,7 @@ fn unzip(
 /// long as its file: no more of it is unpacked than is wanted.
 fn unzip_begin(
     path: &Path,
-    archive: &mut zip::ZipArchive<BufReader<File>>,
+    archive: &mut zip::ZipArchive<impl Read + Seek>,
     name: &str,
     most: u64,
 ) -> Result<Vec<u8>> {
@@ -155,7 +166,7 @@ fn row(path: &Path, mut file: BufReader<File>) -> Result<(Source, Value)> {
 
 impl Records {
     /// Finds all storages, given the bytes of an entry of each. A zip archive knows them already.
-    pub fn locate(&mut self, widths: &HashMap<&str, usize>) -> Result<()> {
+    pub(crate) fn locate(&mut self, widths: &HashMap<&str, usize>) -> Result<()> {
         let Source::Row { file, start, names, places } = &mut self.source else { return Ok(()) };
         let size = file.get_ref().metadata().map_err(|e| Error::io(&self.path, e))?.len();
         let mut at = *start;
@@ -177,7 +188,7 @@ impl Records {
     }
 
     /// The first `most` bytes of a storage, or all if it is shorter.
-    pub fn read(&mut self, name: &str, most: usize) -> Result<&[u8]> {
+    pub(crate) fn read(&mut self, name: &str, most: usize) -> Result<&[u8]> {
         if self.last.as_ref().is_none_or(|(last, of, _)| last != name || *of < most) {
             // The one before is dropped first: each may be as large as a model.
             self.last = None;

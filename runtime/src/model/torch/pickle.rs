@@ -12,7 +12,7 @@ const MAX_COPIED: usize = 1 << 16;
 
 /// A pickled value.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     /// `None`, and what is of no interest here (floats).
     None,
     /// A truth value.
@@ -46,32 +46,32 @@ impl Value {
     }
 
     /// The items of a tuple or list.
-    pub fn items(&self) -> Option<&[Self]> {
+    pub(crate) fn items(&self) -> Option<&[Self]> {
         if let Self::List(items, _) = self { Some(items) } else { None }
     }
 
     /// The pairs of a dictionary.
-    pub fn pairs(&self) -> Option<&[(Self, Self)]> {
+    pub(crate) fn pairs(&self) -> Option<&[(Self, Self)]> {
         if let Self::Dict(pairs, _) = self { Some(pairs) } else { None }
     }
 
     /// A string's text.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Str(text) = self { Some(text) } else { None }
     }
 
     /// A number that is not negative.
-    pub fn size(&self) -> Option<usize> {
+    pub(crate) fn size(&self) -> Option<usize> {
         if let Self::Int(n) = self { usize::try_from(*n).ok() } else { None }
     }
 
     /// Several such numbers.
-    pub fn sizes(&self) -> Option<Vec<usize>> {
+    pub(crate) fn sizes(&self) -> Option<Vec<usize>> {
         self.items()?.iter().map(Self::size).collect()
     }
 
     /// A call's function name and arguments.
-    pub fn call(&self) -> Option<(&str, &[Self])> {
+    pub(crate) fn call(&self) -> Option<(&str, &[Self])> {
         let Self::Call(call, _) = self else { return None };
         match &**call {
             (Self::Global(global), args) => Some((&global.1, args.items()?)),
@@ -123,7 +123,7 @@ struct Machine {
 }
 
 /// The value of a pickle, and the bytes behind it.
-pub fn parse(bytes: &[u8]) -> Outcome<(Value, &[u8])> {
+pub(crate) fn parse(bytes: &[u8]) -> Outcome<(Value, &[u8])> {
     let mut machine = Machine::default();
     let mut reader = Reader(bytes);
     loop {
@@ -201,13 +201,16 @@ impl Machine {
     fn global(&mut self, module: String, name: String) -> Outcome<()> {
         let known = match module.as_str() {
             "collections" => name == "OrderedDict",
-            "torch._utils" => matches!(name.as_str(), "_rebuild_tensor_v2" | "_rebuild_parameter"),
-            "torch" => name == "Size" || name.ends_with("Storage"),
+            "torch._utils" => {
+                matches!(name.as_str(), "_rebuild_tensor_v2" | "_rebuild_tensor_v3" | "_rebuild_parameter")
+            }
+            "torch" => name == "Size" || name.ends_with("Storage") || is_type(&name),
+            "torch.storage" => name == "UntypedStorage",
             _ => false,
         };
         if !known {
             return Err(format!(
-                "it calls for {module}.{name}, which a mask does not need; nothing in it was run"
+                "it calls for {module}.{name}, which a file of tensors does not need; nothing in it was run"
             ));
         }
         self.stack.push(Value::Global(Rc::new((module, name))));
@@ -331,6 +334,11 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Whether torch has a type of numbers of this name.
+fn is_type(name: &str) -> bool {
+    ["float", "bfloat", "int", "uint"].iter().any(|begin| name.starts_with(begin)) || name == "bool"
 }
 
 /// What a value holds, to be changed: a copy where something else holds it too.
