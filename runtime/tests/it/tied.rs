@@ -52,7 +52,7 @@ fn written(folder: &Path, model: &Model, change: impl Fn(&mut serde_json::Map<St
 }
 
 fn untied(model_type: &str) -> Model {
-    model(model_type, json!({"tie_word_embeddings": false}))
+    model(model_type, json!({"tie_word_embeddings": false, "head_dim": 8}))
 }
 
 #[test]
