@@ -58,8 +58,11 @@ impl Quantization {
     pub(crate) fn of(config: &Map<String, Value>) -> Result<Option<Self>> {
         let text = config.get("text_config").and_then(Value::as_object);
         let keys = ["quantization_config", "compression_config"];
-        let mut found = [Some(config), text].into_iter().flatten().flat_map(|map| keys.map(|key| (key, map.get(key))));
-        let Some((key, settings)) = found.find_map(|(key, value)| Some((key, value.filter(|v| !v.is_null())?))) else {
+        let mut found =
+            [Some(config), text].into_iter().flatten().flat_map(|map| keys.map(|key| (key, map.get(key))));
+        let Some((key, settings)) =
+            found.find_map(|(key, value)| Some((key, value.filter(|v| !v.is_null())?)))
+        else {
             return Ok(None);
         };
         let settings = settings
@@ -70,7 +73,11 @@ impl Quantization {
         }
         let method = method(key, settings);
         if FLOATS.contains(&method) {
-            return Ok(Some(Self { method: method.to_string(), block: block(key, settings)?, rounded: false }));
+            return Ok(Some(Self {
+                method: method.to_string(),
+                block: block(key, settings)?,
+                rounded: false,
+            }));
         }
         if method == "compressed-tensors" && plain_floats(settings) {
             return Ok(Some(Self { method: method.to_string(), block: None, rounded: true }));
@@ -110,13 +117,17 @@ fn method<'a>(key: &str, settings: &'a Map<String, Value>) -> &'a str {
 }
 
 fn block(key: &str, settings: &Map<String, Value>) -> Result<Option<[usize; 2]>> {
-    let Some(value) = settings.get("weight_block_size").filter(|value| !value.is_null()) else { return Ok(None) };
+    let Some(value) = settings.get("weight_block_size").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
     let sizes: Option<Vec<usize>> = value
         .as_array()
         .and_then(|list| list.iter().map(|n| usize::try_from(n.as_u64()?).ok().filter(|n| *n > 0)).collect());
     match sizes.as_deref() {
         Some(&[rows, columns]) => Ok(Some([rows, columns])),
-        _ => Err(Error::argument(format!("{key}: weight_block_size is {value}, not the rows and columns of a block"))),
+        _ => Err(Error::argument(format!(
+            "{key}: weight_block_size is {value}, not the rows and columns of a block"
+        ))),
     }
 }
 
@@ -131,7 +142,8 @@ fn plain_floats(settings: &Map<String, Value>) -> bool {
             && matches!(weights["strategy"].as_str(), Some("tensor" | "channel"))
             && weights["symmetric"] != false
     };
-    let sparse = settings.get("sparsity_config").and_then(|s| s["format"].as_str()).is_some_and(|f| f != "dense");
+    let sparse =
+        settings.get("sparsity_config").and_then(|s| s["format"].as_str()).is_some_and(|f| f != "dense");
     let transformed = settings
         .get("transform_config")
         .and_then(|t| t["config_groups"].as_object())
@@ -164,7 +176,8 @@ mod tests {
             (json!({"quant_method": "something_new"}), "something_new"),
             (json!({"bits": 3}), "of a method that it does not name"),
         ] {
-            let told = format!("the checkpoint is quantised ({name}), by quantization_config of config.json, ");
+            let told =
+                format!("the checkpoint is quantised ({name}), by quantization_config of config.json, ");
             let error = of(json!({"quantization_config": settings})).expect_err("is refused");
             assert!(error.starts_with(&told), "{error}");
             assert!(of(json!({"text_config": {"quantization_config": settings}})).is_err());
@@ -178,7 +191,9 @@ mod tests {
 
     #[test]
     fn floats_with_scales_are_read() {
-        let fp8 = |block: Value| of(json!({"quantization_config": {"quant_method": "fp8", "weight_block_size": block}}));
+        let fp8 = |block: Value| {
+            of(json!({"quantization_config": {"quant_method": "fp8", "weight_block_size": block}}))
+        };
         assert_eq!(fp8(json!([128, 64])).expect("reads").expect("is one").block, Some([128, 64]));
         assert_eq!(fp8(Value::Null).expect("reads").expect("is one").block, None);
         for wrong in [json!([0, 1]), json!([1]), json!("x")] {
@@ -200,7 +215,10 @@ mod tests {
     fn tensors_tell_what_no_configuration_says() {
         let told = |name: &str| refuse_quantized([name]).map_err(|e| e.to_string());
         let error = told("model.layers.0.self_attn.q_proj.qweight").expect_err("is refused");
-        assert!(error.contains("quantised (GPTQ or AWQ): it has a tensor model.layers.0.self_attn.q_proj.qweight"));
+        assert!(
+            error
+                .contains("quantised (GPTQ or AWQ): it has a tensor model.layers.0.self_attn.q_proj.qweight")
+        );
         assert!(told("model.layers.0.mlp.up_proj.weight.absmax").is_err());
         told("model.layers.0.self_attn.q_proj.weight").expect("is plain");
     }

@@ -225,7 +225,9 @@ fn damaged_weights_are_refused_by_name() {
     );
     assert_eq!(
         header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("I32")),
-        format!("tensor {up} is stored as I32, which are whole numbers where weights are wanted: only F64, F32, F16, BF16, F8_E4M3, F8_E5M2 are read")
+        format!(
+            "tensor {up} is stored as I32, which are whole numbers where weights are wanted: only F64, F32, F16, BF16, F8_E4M3, F8_E5M2 are read"
+        )
     );
     assert_eq!(
         header(|h| h["model.layers.1.mlp.up_proj.weight"]["dtype"] = json!("F16")),

@@ -83,7 +83,12 @@ fn a_part_that_is_missing_or_another_files_is_named() {
         assert_eq!(told(path), expected);
     }
     let renamed = told(&aside);
-    assert!(renamed.contains("is part 2 of a file that is split into 3, and its name does not end in -00002-of-00003.gguf"), "{renamed}");
+    assert!(
+        renamed.contains(
+            "is part 2 of a file that is split into 3, and its name does not end in -00002-of-00003.gguf"
+        ),
+        "{renamed}"
+    );
 
     // Another part, or another file, in its place.
     std::fs::copy(&third, &second).expect("copies");

@@ -341,8 +341,11 @@ fn packed_texts_are_read_by_their_bytes() {
     let path = dir.path().join("x.parquet");
     std::fs::write(&path, &packed("PAR1")[0].1).expect("writes");
     assert!(all(&path).expect_err("packed").to_string().contains("packed as a whole"));
-    std::fs::write(&path, format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\n", "0".repeat(64)))
-        .expect("writes");
+    std::fs::write(
+        &path,
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\n", "0".repeat(64)),
+    )
+    .expect("writes");
     for name in ["x.parquet", "y.jsonl", "y.csv", "y.json"] {
         let other = dir.path().join(name);
         if other != path {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use lota_runtime::host::Host;
 use lota_runtime::model::{HubOptions, LoadOptions, WeightFiles, load};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
@@ -94,8 +94,12 @@ fn floats_with_scales_are_the_numbers_of_transformers() {
     }
     let plain = folder(json!({}), &[("model.safetensors", &fixture("scaled.safetensors"))]);
     let told = open(&plain).err().expect("is refused").to_string();
-    assert!(told.contains("tensor blocks.weight has scales (blocks.weight_scale_inv), and config.json has no"), "{told}");
-    let bare = folder(fp8(json!({"quant_method": "fp8"})), &[("model.safetensors", &fixture("types.safetensors"))]);
+    assert!(
+        told.contains("tensor blocks.weight has scales (blocks.weight_scale_inv), and config.json has no"),
+        "{told}"
+    );
+    let bare =
+        folder(fp8(json!({"quant_method": "fp8"})), &[("model.safetensors", &fixture("types.safetensors"))]);
     let told = open(&bare).err().expect("is refused").to_string();
     assert!(told.contains("tensor e4m3 is stored as F8_E4M3 and lacks its scales, e4m3_scale_inv"), "{told}");
 }
@@ -113,7 +117,8 @@ fn files_of_torch_are_read_however_their_tensors_lie() {
 
     // In several files, by their index.
     let dir = folder(json!({}), &[("pytorch_model-00001-of-00001.bin", &saved)]);
-    let map: BTreeMap<&String, &str> = want.keys().map(|name| (name, "pytorch_model-00001-of-00001.bin")).collect();
+    let map: BTreeMap<&String, &str> =
+        want.keys().map(|name| (name, "pytorch_model-00001-of-00001.bin")).collect();
     let index = json!({"weight_map": map}).to_string();
     std::fs::write(dir.path().join("pytorch_model.bin.index.json"), index).expect("writes");
     same(&open(&dir).expect("opens"), &want.into_iter().filter(|(_, values)| !values.is_empty()).collect());
@@ -148,14 +153,18 @@ fn whole_numbers_where_weights_are_wanted_are_named() {
     let view = TensorView::new(Dtype::I64, vec![8, 8], &ones).expect("fits");
     safetensors::serialize_to_file([("norm.weight", view)], None, &dir.path().join("model.safetensors"))
         .expect("writes");
-    let told = open(&dir).expect("opens").read("model.norm.weight", 0, 1, &mut Vec::new()).expect_err("whole numbers");
+    let told = open(&dir)
+        .expect("opens")
+        .read("model.norm.weight", 0, 1, &mut Vec::new())
+        .expect_err("whole numbers");
     let what = "tensor model.norm.weight is stored as I64, which are whole numbers where weights are wanted";
     assert!(told.to_string().contains(what), "{told}");
 }
 
 #[test]
 fn pointers_and_other_forms_are_told_before_anything_else() {
-    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 42\n", "0".repeat(64));
+    let pointer =
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 42\n", "0".repeat(64));
     let what = "is a Git LFS pointer, not the file itself: fetch it (git lfs pull)";
     let saved = fixture("torch/pytorch_model.bin");
     for name in ["model.safetensors", "pytorch_model.bin", "config.json", "model.safetensors.index.json"] {
@@ -175,7 +184,8 @@ fn pointers_and_other_forms_are_told_before_anything_else() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("m.gguf");
     std::fs::write(&path, &pointer).expect("writes");
-    let told = load(&path.to_string_lossy(), &LoadOptions::default(), &Host::default()).err().expect("is refused");
+    let told =
+        load(&path.to_string_lossy(), &LoadOptions::default(), &Host::default()).err().expect("is refused");
     assert_eq!(told.to_string(), format!("{}: {what}", path.display()));
 
     // A form that is not read, even if nothing else of the configuration makes sense.
@@ -184,5 +194,8 @@ fn pointers_and_other_forms_are_told_before_anything_else() {
         &[("pytorch_model.bin", &saved)],
     );
     let told = open(&dir).err().expect("is refused").to_string();
-    assert!(told.contains("the checkpoint is quantised (GPTQ), by quantization_config of config.json"), "{told}");
+    assert!(
+        told.contains("the checkpoint is quantised (GPTQ), by quantization_config of config.json"),
+        "{told}"
+    );
 }

@@ -25,8 +25,7 @@ pub(super) fn pairs(map: &mut Map) -> Result<Option<Vec<Pair>>, Mismatch> {
             Some(list @ Value::List(_)) => {
                 let given = list.describe();
                 let first = Vec::<String>::from_value(list).map(|all| all.into_iter().next());
-                let none =
-                    || Mismatch { expected: "list with an output".into(), given, at: String::new() };
+                let none = || Mismatch { expected: "list with an output".into(), given, at: String::new() };
                 first.and_then(|first| first.ok_or_else(none))
             }
             one => String::from_value(one.unwrap_or(Value::Nil)),

@@ -60,7 +60,8 @@ impl Format {
 
     /// The format that the ending of `path` stands for, without that of a packed file (`.gz`, `.zst`).
     pub fn of(path: &Path) -> Result<Self> {
-        let is_packed = |path: &&Path| path.extension().is_some_and(|e| PACKED.iter().any(|packed| e == *packed));
+        let is_packed =
+            |path: &&Path| path.extension().is_some_and(|e| PACKED.iter().any(|packed| e == *packed));
         let bare = Some(path).filter(is_packed).and_then(Path::file_stem).map_or(path, Path::new);
         let ending = bare.extension().and_then(|e| e.to_str()).unwrap_or("");
         Self::named(ending).map_err(|_| {

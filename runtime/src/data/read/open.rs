@@ -35,7 +35,8 @@ pub(super) fn open(rows: &Rows<'_>) -> Result<Box<dyn BufRead>> {
             ("zstd", Box::new(decoder))
         }
     };
-    let unpacked = Unpacked { inner, kind, path: rows.path.to_path_buf(), left: rows.most(), most: rows.most() };
+    let unpacked =
+        Unpacked { inner, kind, path: rows.path.to_path_buf(), left: rows.most(), most: rows.most() };
     Ok(Box::new(BufReader::with_capacity(BUFFER, unpacked)))
 }
 
@@ -46,7 +47,10 @@ pub(super) fn refuse_packed(rows: &Rows<'_>) -> Result<()> {
     file.take(64).read_to_end(&mut head).map_err(|e| Error::io(rows.path, e))?;
     refuse_pointer(rows.path, &head)?;
     match packing(&head) {
-        Some(_) => Err(Error::format(rows.path, "is packed as a whole, which for Parquet is not read: unpack it first")),
+        Some(_) => Err(Error::format(
+            rows.path,
+            "is packed as a whole, which for Parquet is not read: unpack it first",
+        )),
         None => Ok(()),
     }
 }
@@ -78,7 +82,12 @@ impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let (inner, kind) = (&mut self.inner, self.kind);
         let read = read_foreign(&self.path, kind, || {
-            inner.read(buffer).map_err(|e| Error::format(&self.path, format!("is damaged, or cut short: as {kind} it ends in error ({e})")))
+            inner.read(buffer).map_err(|e| {
+                Error::format(
+                    &self.path,
+                    format!("is damaged, or cut short: as {kind} it ends in error ({e})"),
+                )
+            })
         });
         let n = read.map_err(IoError::other)?;
         self.left = self.left.checked_sub(n as u64).ok_or_else(|| {

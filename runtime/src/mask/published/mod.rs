@@ -147,7 +147,8 @@ impl Stored {
     fn end(&self, universe: &Universe) -> Result<usize, String> {
         let most = usize::try_from(universe.entries()).unwrap_or(usize::MAX);
         let count = self.count().filter(|&n| n <= most);
-        let count = count.ok_or_else(|| format!("has shape {:?}, more than the whole model", self.tensor.shape))?;
+        let count =
+            count.ok_or_else(|| format!("has shape {:?}, more than the whole model", self.tensor.shape))?;
         if count == 0 {
             return Ok(0);
         }

@@ -56,8 +56,9 @@ fn a_file_that_is_not_inverted_is_taken_as_it_is() {
 fn what_is_no_mask_of_this_model_is_refused_with_the_reason() {
     let half = "under \"model.norm.weight\": holds something besides 0 and 1, so it is no mask";
     let alien = "is not a file of tensors as torch.save writes it: ";
-    let calls =
-        |what| format!("{alien}it calls for {what}, which a file of tensors does not need; nothing in it was run");
+    let calls = |what| {
+        format!("{alien}it calls for {what}, which a file of tensors does not need; nothing in it was run")
+    };
     let cases = [
         ("half.pt", half.to_string()),
         ("old_half.pt", half.to_string()),

@@ -93,12 +93,14 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/blocks.safetensors");
         let file = std::fs::read(path).expect("reads");
         let file = safetensors::SafeTensors::deserialize(&file).expect("is one");
-        for (number, name) in [(20, "IQ4_NL"), (23, "IQ4_XS"), (28, "F64"), (34, "TQ1_0"), (35, "TQ2_0"), (39, "MXFP4")]
+        for (number, name) in
+            [(20, "IQ4_NL"), (23, "IQ4_XS"), (28, "F64"), (34, "TQ1_0"), (35, "TQ2_0"), (39, "MXFP4")]
         {
             let kind = Kind::of(number).expect("is read");
             let [blocks, values] =
                 ["blocks", "values"].map(|part| file.tensor(&format!("{name}.{part}")).expect("is there"));
-            let values: Vec<u32> = values.data().as_chunks::<4>().0.iter().map(|&b| u32::from_le_bytes(b)).collect();
+            let values: Vec<u32> =
+                values.data().as_chunks::<4>().0.iter().map(|&b| u32::from_le_bytes(b)).collect();
             assert!(values.len() >= 4 * kind.entries(), "{name}");
             let got: Vec<u32> = dequantise(kind, blocks.data()).into_iter().map(f32::to_bits).collect();
             assert_eq!(got, values, "{name}");

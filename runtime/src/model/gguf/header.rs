@@ -108,7 +108,10 @@ fn split(path: &Path, count: usize, metadata: &Metadata) -> Result<Gguf> {
         }
         for (name, entry) in listed {
             if tensors.contains_key(&name) {
-                return Err(Error::format(&file, format!("tensor {name} is also in another part of the file")));
+                return Err(Error::format(
+                    &file,
+                    format!("tensor {name} is also in another part of the file"),
+                ));
             }
             tensors.insert(name, entry);
         }

@@ -47,7 +47,18 @@ const CLASSES: [Class; 4] = [
         cut: "gpt-2",
         compose: false,
         specials: &[("bos_token", END), ("eos_token", END), ("unk_token", END)],
-        types: &["gpt2", "gpt_neo", "gptj", "opt", "phi", "starcoder2", "codegen", "dbrx", "granite", "gpt_bigcode"],
+        types: &[
+            "gpt2",
+            "gpt_neo",
+            "gptj",
+            "opt",
+            "phi",
+            "starcoder2",
+            "codegen",
+            "dbrx",
+            "granite",
+            "gpt_bigcode",
+        ],
     },
     Class {
         name: "Qwen2Tokenizer",
@@ -127,7 +138,8 @@ fn beside(folder: &Path) -> Result<(Map<String, Value>, BTreeMap<u32, AddedToken
     // Older models keep both in files of their own, which count before the configuration.
     config.extend(object_if_there(&folder.join("special_tokens_map.json"))?);
     let path = folder.join("added_tokens.json");
-    let tokens = added::older(&object_if_there(&path)?, &config).map_err(|what| Error::format(&path, what))?;
+    let tokens =
+        added::older(&object_if_there(&path)?, &config).map_err(|what| Error::format(&path, what))?;
     Ok((config, tokens))
 }
 
@@ -153,13 +165,15 @@ fn class(folder: &Path, config: &Map<String, Value>) -> Result<&'static Class> {
     let json = if path.exists() { object(&path, &read_bytes(&path)?)? } else { Map::new() };
     let model = json.get("model_type").and_then(Value::as_str).unwrap_or("none");
     let found = CLASSES.iter().find(|class| class.has(model));
-    found.ok_or_else(|| told(format!("model_type is {model}, and no tokenizer_class is given"), "config.json"))
+    found
+        .ok_or_else(|| told(format!("model_type is {model}, and no tokenizer_class is given"), "config.json"))
 }
 
 /// The pairs of tokens that are merged, the first ones first.
 fn pairs(path: &Path) -> Result<Vec<(String, String)>> {
     let text = text_of(read_bytes(path)?, path)?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version") && !line.is_empty());
+    let lines =
+        text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version") && !line.is_empty());
     lines
         .map(|(i, line)| match line.split_once(' ') {
             Some((a, b)) if !a.is_empty() && !b.is_empty() && !b.contains(' ') => Ok((a.into(), b.into())),
@@ -184,7 +198,8 @@ fn build(
     class: &Class,
     config: &Map<String, Value>,
 ) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let model = BPE::builder().vocab_and_merges(vocabulary.into_iter().collect::<tokenizers::models::bpe::Vocab>(), merges);
+    let model = BPE::builder()
+        .vocab_and_merges(vocabulary.into_iter().collect::<tokenizers::models::bpe::Vocab>(), merges);
     let mut inner = tokenizers::Tokenizer::new(model.build()?);
     if class.compose {
         inner.with_normalizer(Some(NFC))?;
@@ -206,7 +221,8 @@ fn build(
 fn add_specials(inner: &mut tokenizers::Tokenizer, config: &Map<String, Value>) -> tokenizers::Result<()> {
     let there = inner.get_added_tokens_decoder();
     let known: std::collections::HashSet<&str> = there.values().map(|token| token.content.as_str()).collect();
-    let lacking = added::specials(config).into_iter().filter(|token| !token.is_empty() && !known.contains(token));
+    let lacking =
+        added::specials(config).into_iter().filter(|token| !token.is_empty() && !known.contains(token));
     inner.add_tokens(lacking.map(|token| AddedToken::from(token, true).normalized(false)))?;
     Ok(())
 }
@@ -236,15 +252,22 @@ mod tests {
     /// Against `tests/fixtures/vocabulary/make.py`.
     #[test]
     fn tokenizers_are_those_that_transformers_makes() {
-        for case in ["gpt2", "gpt2_bos", "gpt2_type", "qwen", "qwen_legacy", "qwen_type", "neox", "codegen", "beside"] {
+        for case in
+            ["gpt2", "gpt2_bos", "gpt2_type", "qwen", "qwen_legacy", "qwen_type", "neox", "codegen", "beside"]
+        {
             let folder = fixture(case);
-            let tokenizer = Tokenizer::of_folder(&folder, &Room::default()).expect("reads").expect("is there");
+            let tokenizer =
+                Tokenizer::of_folder(&folder, &Room::default()).expect("reads").expect("is there");
             let text = std::fs::read_to_string(folder.join("expected.json")).expect("reads");
             let expected: Value = serde_json::from_str(&text).expect("is JSON");
             assert_eq!(tokenizer.size(), expected["size"].as_u64().expect("a number") as usize, "{case}");
             let specials = tokenizer.specials();
             for (name, special) in [("bos", &specials.bos), ("eos", &specials.eos)] {
-                assert_eq!(special.as_ref().map(|s| u64::from(s.id)), expected[name].as_u64(), "{case}: {name}");
+                assert_eq!(
+                    special.as_ref().map(|s| u64::from(s.id)),
+                    expected[name].as_u64(),
+                    "{case}: {name}"
+                );
             }
             for row in expected["rows"].as_array().expect("rows") {
                 let text = row["text"].as_str().expect("a text");
@@ -254,7 +277,11 @@ mod tests {
                 }
                 let ids = tokenizer.encode(text, true).expect("encodes");
                 for (key, skip) in [("decoded", false), ("plain", true)] {
-                    assert_eq!(json!(tokenizer.decode(&ids, skip).expect("decodes")), row[key], "{case}: {text:?} {key}");
+                    assert_eq!(
+                        json!(tokenizer.decode(&ids, skip).expect("decodes")),
+                        row[key],
+                        "{case}: {text:?} {key}"
+                    );
                 }
             }
         }
@@ -274,7 +301,10 @@ mod tests {
         write("merges.txt", "#version: 0.2\na b\n");
         start(&told(), "config.json: model_type is none, and no tokenizer_class is given: ");
         write("tokenizer_config.json", r#"{"tokenizer_class": "LlamaTokenizer"}"#);
-        start(&told(), "tokenizer_config.json: tokenizer_class is LlamaTokenizer: of vocab.json and merges.txt only ");
+        start(
+            &told(),
+            "tokenizer_config.json: tokenizer_class is LlamaTokenizer: of vocab.json and merges.txt only ",
+        );
         write("tokenizer_config.json", r#"{"tokenizer_class": "GPT2Tokenizer"}"#);
         assert!(Tokenizer::of_folder(dir.path(), &Room::default()).expect("reads").is_some());
         write("merges.txt", "a b\na\n");
@@ -290,7 +320,10 @@ mod tests {
         write("tokenizer_config.json", &added(3));
         assert!(Tokenizer::of_folder(dir.path(), &Room::default()).expect("reads").is_some());
         write("tokenizer_config.json", &added(5));
-        start(&told(), "tokenizer_config.json: token \"<x>\" is said to have the id 5, and the vocabulary gives it 3");
+        start(
+            &told(),
+            "tokenizer_config.json: token \"<x>\" is said to have the id 5, and the vocabulary gives it 3",
+        );
         write("vocab.json", r#"{"a": 0, "b": 0}"#);
         start(&told(), "vocab.json: ");
         write("vocab.json", r#"{"a": -1}"#);

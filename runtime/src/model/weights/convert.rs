@@ -78,7 +78,11 @@ pub(super) fn to_f32(bytes: &[u8], stored: Stored) -> Vec<f32> {
 }
 
 /// Every entry of `bytes` as f32 through `then`, in parallel.
-fn each<T: Default + Copy + Send + Sync>(bytes: &[u8], stored: Stored, then: impl Fn(f32) -> T + Sync) -> Vec<T> {
+fn each<T: Default + Copy + Send + Sync>(
+    bytes: &[u8],
+    stored: Stored,
+    then: impl Fn(f32) -> T + Sync,
+) -> Vec<T> {
     match stored {
         Stored::F64 => map(bytes, |e| then(f64::from_le_bytes(e) as f32)),
         Stored::F32 => map(bytes, |e| then(f32::from_le_bytes(e))),
@@ -146,7 +150,9 @@ mod tests {
                     Stored::F32 => v.to_le_bytes().to_vec(),
                     Stored::F16 => f16::from_f32(v).to_le_bytes().to_vec(),
                     Stored::BF16 => bf16::from_f32(v).to_le_bytes().to_vec(),
-                    Stored::F8E4M3 | Stored::F8E5M2 => unreachable!("values of eight bits are another test's"),
+                    Stored::F8E4M3 | Stored::F8E5M2 => {
+                        unreachable!("values of eight bits are another test's")
+                    }
                 })
                 .collect()
         };
@@ -174,7 +180,9 @@ mod tests {
     #[test]
     fn floats_of_eight_bits_are_read_by_their_values() {
         let bytes = [0x38, 0xb8, 0x7e];
-        for (stored, values) in [(Stored::F8E4M3, [1.0f32, -1.0, 448.0]), (Stored::F8E5M2, [0.5, -0.5, f32::NAN])] {
+        for (stored, values) in
+            [(Stored::F8E4M3, [1.0f32, -1.0, 448.0]), (Stored::F8E5M2, [0.5, -0.5, f32::NAN])]
+        {
             let mut appended = Vec::new();
             append_f32(&bytes, stored, &mut appended);
             for (got, value) in appended.iter().chain(&to_f32(&bytes, stored)).zip(values.iter().cycle()) {

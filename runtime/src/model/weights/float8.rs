@@ -36,12 +36,20 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_formats() {
         // Smallest, largest subnormal, smallest normal, one, largest, by the tables of the paper and the specification.
-        for (bits, value) in
-            [(0, 0.0), (1, 1.0 / 512.0), (7, 7.0 / 512.0), (8, 1.0 / 64.0), (0x38, 1.0), (0x7e, 448.0), (0xfe, -448.0)]
-        {
+        for (bits, value) in [
+            (0, 0.0),
+            (1, 1.0 / 512.0),
+            (7, 7.0 / 512.0),
+            (8, 1.0 / 64.0),
+            (0x38, 1.0),
+            (0x7e, 448.0),
+            (0xfe, -448.0),
+        ] {
             assert_eq!(e4m3(bits), value, "{bits:#x}");
         }
-        for (bits, value) in [(1, 2f32.powi(-16)), (3, 3.0 * 2f32.powi(-16)), (4, 2f32.powi(-14)), (0x7b, 57344.0)] {
+        for (bits, value) in
+            [(1, 2f32.powi(-16)), (3, 3.0 * 2f32.powi(-16)), (4, 2f32.powi(-14)), (0x7b, 57344.0)]
+        {
             assert_eq!(e5m2(bits), value, "{bits:#x}");
         }
         for (bits, value) in [(0, 2f32.powi(-127)), (1, 2f32.powi(-126)), (127, 1.0), (254, 2f32.powi(127))] {

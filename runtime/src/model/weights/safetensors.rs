@@ -55,8 +55,8 @@ impl Shards {
     /// Opens the weights of a folder: `model.safetensors`, the shards that `model.safetensors.index.json` lists, or else
     /// `pytorch_model.bin` or its shards. `config` is what its `config.json` holds, which says how weights are scaled.
     pub(crate) fn open(folder: &Path, config: &Map<String, Value>) -> Result<Self> {
-        let quantization = Quantization::of(config)
-            .map_err(|e| Error::format(folder.join("config.json"), e.to_string()))?;
+        let quantization =
+            Quantization::of(config).map_err(|e| Error::format(folder.join("config.json"), e.to_string()))?;
         let mut shards = Self::empty(folder);
         for path in paths(folder)? {
             let map = Mapped::open(&path)?;
@@ -165,7 +165,10 @@ impl Shards {
             for tensor in header.tensors {
                 let (begin, end) = (tensor.begin as usize, tensor.end as usize);
                 let (dtype, shape) = (tensor.dtype, tensor.shape);
-                found.push((tensor.name, Entry { shard, dtype, shape, begin, end, steps: None, scaling: None }));
+                found.push((
+                    tensor.name,
+                    Entry { shard, dtype, shape, begin, end, steps: None, scaling: None },
+                ));
             }
         }
         for (name, entry) in found {

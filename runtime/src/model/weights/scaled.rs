@@ -170,7 +170,10 @@ mod tests {
             (&[0, 4], &[0, 1], None),
         ] {
             let told = scaling(shape, scales, block).expect_err("does not fit");
-            assert_eq!(told, format!("of shape {shape:?} has scales of shape {scales:?}, which do not fit it"));
+            assert_eq!(
+                told,
+                format!("of shape {shape:?} has scales of shape {scales:?}, which do not fit it")
+            );
         }
     }
 }

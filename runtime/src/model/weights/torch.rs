@@ -50,7 +50,8 @@ pub(super) fn listed(path: &Path, map: &Mapped) -> Result<Vec<Place>> {
     let mut records: HashMap<String, (usize, usize)> = HashMap::new();
     let mut places = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
-        let key = key.text().ok_or_else(|| Error::format(path, "has a key that is not the name of a tensor"))?;
+        let key =
+            key.text().ok_or_else(|| Error::format(path, "has a key that is not the name of a tensor"))?;
         let under = |why: String| Error::format(path, format!("under {key:?}: {why}"));
         let described = Described::of(value).map_err(under)?;
         let (start, size) = match records.get(&described.record) {
@@ -73,15 +74,22 @@ pub(super) fn listed(path: &Path, map: &Mapped) -> Result<Vec<Place>> {
 }
 
 /// Where the bytes of a record lie in the file, and how many they are.
-fn record(archive: &mut ZipArchive<impl Read + Seek>, name: &str, file: usize) -> Result<(usize, usize), String> {
+fn record(
+    archive: &mut ZipArchive<impl Read + Seek>,
+    name: &str,
+    file: usize,
+) -> Result<(usize, usize), String> {
     let entry = archive.by_name(name).map_err(|e| format!("its storage {name}: {e}"))?;
     if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
         return Err(format!("its storage {name} is packed, which torch does not do: save the file again"));
     }
     let start = entry.data_start().and_then(|start| usize::try_from(start).ok());
     let size = usize::try_from(entry.size()).ok().filter(|_| entry.size() == entry.compressed_size());
-    let place = start.zip(size).filter(|(start, size)| start.checked_add(*size).is_some_and(|end| end <= file));
-    place.ok_or_else(|| format!("its storage {name} goes past the end of the file: it is truncated or damaged"))
+    let place =
+        start.zip(size).filter(|(start, size)| start.checked_add(*size).is_some_and(|end| end <= file));
+    place.ok_or_else(|| {
+        format!("its storage {name} goes past the end of the file: it is truncated or damaged")
+    })
 }
 
 /// The bytes of its storage between which the entries of a tensor lie.
