@@ -1019,7 +1019,7 @@ function Ticket:apply(model, options) end
 
 ---@class lota.Ticket.bytes.Options
 ---@field codec? string how positions are written: plain (roaring sets, for exchange) or compact
----@field values? string how values are written: f32, bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
+---@field values? string how values are written: f32 (if not given), bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
 
 ---The bytes its positions and values take in a file, without the header.
 ---@param options? lota.Ticket.bytes.Options
@@ -1044,11 +1044,12 @@ function Ticket:mask() end
 
 ---@class lota.Ticket.save.Options
 ---@field codec? string how positions are written: plain (roaring sets, for exchange) or compact
----@field values? string how values are written: f32, bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
----@field base? Model the base model, with no tickets applied: int8 and ternary values are then differences from it, and reading the file takes it too
+---@field values? string how values are written: f32 (if not given), bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
+---@field to? string write a format of another program: trl (bf16 values), vllm (f32 or bf16), or the folders of peft, shira and supertuning (f32; these two take the base)
+---@field base? Model the base model, with no tickets applied: formats of other programs take it; int8 and ternary values are then differences from it, and reading the file takes it too
 
----Writes the ticket to a safetensors file.
----@param path string the file
+---Writes the ticket to a safetensors file, or in a format of another program.
+---@param path string the file; for peft's adapters the folder
 ---@param options? lota.Ticket.save.Options
 ---@return table # bytes of the file, index_bytes, bound_bytes (the fewest for these positions, by their entropy), value_bytes, entries, rounded (values that were changed), max_error, relative_error (Euclidean), per_entry (bytes)
 function Ticket:save(path, options) end
@@ -1057,6 +1058,11 @@ function Ticket:save(path, options) end
 ---@param name string the parameter
 ---@return Tensor # one number for each of its entries, in rising order; empty where it sets none
 function Ticket:values(name) end
+
+---How many of its entries differ from the base after both are rounded to a type.
+---@param model Model its base, with no tickets applied
+---@return table # entries; bf16, f16 and own: how many differ in these types, own in the base's; own_types: the base's types, as bf16, f16 and f32
+function Ticket:visible(model) end
 
 ---Turns text into token ids and back.
 ---@class Tokenizer
@@ -1463,7 +1469,7 @@ function lota.data.padded(path) end
 ---@field format? string jsonl, json, csv, tsv or parquet; auto goes by the file's ending
 ---@field limit? integer the most rows to read
 
----The rows of a data file: JSON lines, JSON, CSV, TSV or Parquet.
+---The rows of a data file: JSON lines, JSON (an array of rows too), CSV, TSV or Parquet.
 ---@param path string the file
 ---@param options? lota.data.read.Options
 ---@return table[] # the rows, field name to value
@@ -2171,12 +2177,14 @@ function lota.tensor(data, options) end
 
 ---@class lota.ticket.convert.Options
 ---@field codec? string how positions are written: plain (roaring sets, for exchange) or compact
----@field values? string how values are written: f32, bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
----@field base? Model the base model, with no tickets applied: int8 and ternary values are then differences from it, and reading the file takes it too
+---@field values? string how values are written: f32 (if not given), bf16 (nothing is lost if the model is in bf16), int8 or ternary (these two with a scale for each row)
+---@field from? string the format of another program that it is in: trl, shira or supertuning; told by the file if not given
+---@field to? string write a format of another program: trl (bf16 values), vllm (f32 or bf16), or the folders of peft, shira and supertuning (f32; these two take the base)
+---@field base? Model the base model, with no tickets applied: formats of other programs take it; int8 and ternary values are then differences from it, and reading the file takes it too
 
----Writes a ticket file in another form.
----@param path string the file
----@param out string the file to write
+---Writes a ticket file in another form, or from and to formats of other programs.
+---@param path string the file; of peft's adapters the folder
+---@param out string the file (for peft the folder) to write
 ---@param options? lota.ticket.convert.Options
 ---@return table # bytes of the file, index_bytes, bound_bytes (the fewest for these positions, by their entropy), value_bytes, entries, rounded (values that were changed), max_error, relative_error (Euclidean), per_entry (bytes)
 function lota.ticket.convert(path, out, options) end
@@ -2210,10 +2218,11 @@ function lota.ticket.from(base, tuned, options) end
 function lota.ticket.from_values(values, options) end
 
 ---@class lota.ticket.load.Options
----@field model? Model|Mask|Values|Ticket refuse a ticket of another model than this; the base itself where the file holds differences from it
+---@field model? Model|Mask|Values|Ticket refuse a ticket of another model than this; the base itself where the file holds differences from it or is of another program
+---@field from? string the format of another program that it is in: trl, shira or supertuning; told by the file if not given
 
----Reads a ticket file. A damaged file or one of a later version is refused.
----@param path string the file
+---Reads a ticket file, or a sparse change of another program (TRL, peft).
+---@param path string the file; of peft's adapters the folder
 ---@param options? lota.ticket.load.Options
 ---@return Ticket # the ticket
 function lota.ticket.load(path, options) end

@@ -107,7 +107,7 @@ mod tests {
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).expect("fits");
         // The first is exact in bf16, the second in f16 alone, the third in neither.
         let tensors = vec![
-            tensor(&[1.0, 1.0, 1.0, 0.0, 3e38]),
+            tensor(&[1.0, 1.0, 1.0, 0.0, to_bf16(3e38)]),
             tensor(&[1.0009765625, 2.0]),
             tensor(&[1.0, 1.0000001, f32::NAN]),
         ];
