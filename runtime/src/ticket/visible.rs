@@ -108,7 +108,7 @@ mod tests {
         // The first is exact in bf16, the second in f16 alone, the third in neither.
         let tensors = vec![
             tensor(&[1.0, 1.0, 1.0, 0.0, to_bf16(3e38)]),
-            tensor(&[1.0009765625, 2.0]),
+            tensor(&[f16::from_f32(1.001).to_f32(), 2.0]),
             tensor(&[1.0, 1.0000001, f32::NAN]),
         ];
         let base = Params::new(universe.clone(), tensors).expect("fits");

@@ -174,8 +174,7 @@ fn pointers_and_other_forms_are_told_before_anything_else() {
         for told in [
             open(&dir).err().expect("is refused").to_string(),
             load(&dir.path().to_string_lossy(), &LoadOptions::default(), &Host::default())
-                .err()
-                .expect("is refused")
+                .expect_err("is refused")
                 .to_string(),
         ] {
             assert_eq!(told, format!("{}: {what}", path.display()));
@@ -185,7 +184,7 @@ fn pointers_and_other_forms_are_told_before_anything_else() {
     let path = dir.path().join("m.gguf");
     std::fs::write(&path, &pointer).expect("writes");
     let told =
-        load(&path.to_string_lossy(), &LoadOptions::default(), &Host::default()).err().expect("is refused");
+        load(&path.to_string_lossy(), &LoadOptions::default(), &Host::default()).expect_err("is refused");
     assert_eq!(told.to_string(), format!("{}: {what}", path.display()));
 
     // A form that is not read, even if nothing else of the configuration makes sense.

@@ -65,7 +65,7 @@ fn tq1(block: &[u8], out: &mut Vec<f32>) {
         let mut power = 1u8;
         for _ in 0..digits {
             out.extend(bytes.iter().map(|byte| {
-                let digit = u16::from(byte.wrapping_mul(power)) * 3 >> 8;
+                let digit = (u16::from(byte.wrapping_mul(power)) * 3) >> 8;
                 scale * f32::from(digit as i16 - 1)
             }));
             power = power.wrapping_mul(3);

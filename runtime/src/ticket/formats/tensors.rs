@@ -42,7 +42,7 @@ pub(super) fn save(
     write_atomic(path, |out| -> Result<()> {
         container::write(out, path, metadata, &declared, |i, out| {
             host.cancel.check()?;
-            (tensors[i].write)(out).map_err(|e| Error::io(path, e).into())
+            (tensors[i].write)(out).map_err(|e| Error::io(path, e))
         })
     })?;
     Ok(header + tensors.iter().map(Tensor::bytes).sum::<u64>())
