@@ -14,6 +14,7 @@ use lota_runtime::model::{HubOptions, LoadOptions, Model, SaveOptions, WeightFil
 use lota_runtime::ops::Exec;
 use lota_runtime::ticket::{FileDelta, FromOptions, Ticket};
 use lota_runtime::vectors::Delta;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::{Value, json};
 
 use crate::common::values;
@@ -111,6 +112,39 @@ fn a_head_that_repeats_the_embedding_is_no_head() {
     let input = Folder::open(dir.path(), "it").expect("opens");
     assert!(input.notice().is_none() && input.info(HEAD).is_none());
     assert!(!input.names().iter().any(|name| name == HEAD));
+}
+
+#[test]
+fn a_head_of_the_same_bytes_with_other_scales_is_another_head() {
+    let dir = tempfile::tempdir().expect("a folder");
+    written(dir.path(), &untied("llama"), |config| {
+        config.insert("tie_word_embeddings".into(), json!(true));
+        config.insert("quantization_config".into(), json!({"quant_method": "fp8"}));
+    });
+    let path = dir.path().join("model.safetensors");
+    let stored = std::fs::read(&path).expect("reads");
+    let stored = SafeTensors::deserialize(&stored).expect("a safetensors file");
+    let shape = stored.tensor(HEAD).expect("there").shape().to_vec();
+    // One in eight bits, each of them, and scales that differ.
+    let ones = vec![0x38; shape.iter().product()];
+    for (scale, tied) in [(2.0f32, false), (1.0, true)] {
+        let scales = [1.0f32.to_le_bytes(), scale.to_le_bytes()];
+        let mut tensors: Vec<(String, TensorView<'_>)> =
+            stored.tensors().into_iter().filter(|(name, _)| name != HEAD && name != EMBEDDING).collect();
+        for (name, scale) in [EMBEDDING, HEAD].iter().zip(&scales) {
+            let weight = TensorView::new(Dtype::F8_E4M3, shape.clone(), &ones).expect("fits");
+            tensors.push(((*name).to_string(), weight));
+            let scale = TensorView::new(Dtype::F32, vec![1], scale).expect("fits");
+            tensors.push((format!("{name}_scale_inv"), scale));
+        }
+        std::fs::write(&path, serialize(tensors, None).expect("serialises")).expect("writes");
+        let back = read(dir.path(), &Host::default());
+        assert_eq!(back.info().tied, tied);
+        if !tied {
+            assert!(values(back.params.by_name(HEAD).expect("there")).iter().all(|v| *v == 2.0));
+            assert!(values(back.params.by_name(EMBEDDING).expect("there")).iter().all(|v| *v == 1.0));
+        }
+    }
 }
 
 /// Factors for the embedding or the head of this model.

@@ -6,7 +6,8 @@
     with ticket.apply(model.state_dict()):       # torch tensors, or a dict of numpy arrays; changed in place
         ...                                      # the overwritten bits come back here
 
-`docs/tickets.md` of the project says what is in a file, byte by byte; this module is written from it alone.
+`docs/tickets.md` of the project says what is in a file; the bytes of the compact codec are described in
+`runtime/src/ticket/codec/stream.rs`.
 It needs numpy, pyroaring and safetensors, and uses torch only where the tensors are torch's.
 """
 

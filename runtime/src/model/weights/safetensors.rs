@@ -42,6 +42,11 @@ impl Entry {
     fn count(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Whether its bytes alone are not its numbers.
+    fn is_indirect(&self) -> bool {
+        self.steps.is_some() || self.scaling.is_some()
+    }
 }
 
 /// The weight files of a folder.
@@ -241,8 +246,12 @@ impl Shards {
 
     /// A tensor whose bytes alone are not its numbers, because they have scales or lie in another order, if there is one.
     pub(crate) fn indirect(&self) -> Option<&str> {
-        let mut entries = self.entries.iter();
-        entries.find(|(_, e)| e.steps.is_some() || e.scaling.is_some()).map(|(name, _)| name.as_str())
+        self.entries.iter().find(|(_, entry)| entry.is_indirect()).map(|(name, _)| name.as_str())
+    }
+
+    /// Whether this is such a tensor.
+    pub(crate) fn is_indirect(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(Entry::is_indirect)
     }
 }
 

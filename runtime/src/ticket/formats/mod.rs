@@ -28,7 +28,7 @@ pub enum Foreign {
     /// The patches of TRL's asynchronous GRPO: a safetensors file of gaps and bf16 values.
     Trl,
     /// The arrays that vLLM's sparse update takes, in TRL's layout: int32 positions, f32 or bf16 values, and shapes. Nothing in
-    /// vLLM reads a file; `examples/python/vllm_update.py` hands it over.
+    /// vLLM reads a file: a program of the user's hands the arrays over.
     Vllm,
     /// The folder of a SHiRA adapter of peft: differences from the base, of linear layers.
     Shira,
